@@ -1,0 +1,485 @@
+"""The configuration of a run and of one cell: read, validated, frozen.
+
+A cell's options are the sections of `CellOptions`; a run adds the corpus, the matrix over those
+options, and what the workflow needs to run it. Everything is checked before any job starts. The
+JSON schema in `workflow/schemas/` is generated from these classes (`counterpoint schema`), and the
+docstring under each field is its description there.
+"""
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from counterpoint.errors import InputError
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 reads 3e-6, without a point, as text.
+    if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_number)]
+Probability = Annotated[Real, Field(ge=0, le=1)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys.
+
+    A section with a `main` key may be written as that key's value alone: `head: relu` is
+    `head: {kind: relu}`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
+    )
+    main: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scalar(cls, value: Any) -> Any:
+        if cls.main is not None and isinstance(value, str | int | float):
+            return {cls.main: value}
+        return value
+
+
+SomeSection = TypeVar("SomeSection", bound="Section")
+
+
+class Splits(Section):
+    """The folder that plays each role."""
+
+    train: str = "training"
+    """Pairs to train on."""
+    dev: str = "validation"
+    """Pairs that decisions are made on."""
+    test: str = "test"
+    """Pairs that only figures are computed on; may be the dev folder again."""
+
+
+class CorpusOptions(Section):
+    """Where the debates come from."""
+
+    path: str | None = "sample"
+    """`sample` (shipped with the package), or a folder or zip in the layout of ArguAna
+    Counterargs; `$NAME` stands for an environment variable."""
+    url: str | None = None
+    """Where to download the zip from instead; needs `sha256`."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Checksum of the file at `url`, in lower-case hexadecimal."""
+    splits: Splits = Splits()
+    """The folder of each role."""
+    bad_files: Literal["stop", "skip"] = "stop"
+    """What to do with files that cannot be used: report all and stop, or report and skip them."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.url is not None and self.path not in (None, "sample"):
+            raise ValueError("give corpus.path or corpus.url, not both")
+        if self.url is None and self.path is None:
+            raise ValueError("give corpus.path or corpus.url")
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("corpus.url needs corpus.sha256, the checksum of the file to expect")
+        return self
+
+
+class EncoderOptions(Section):
+    """The text encoder (docs/method.md, "The model")."""
+
+    main: ClassVar[str | None] = "name"
+
+    name: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
+    """A folder, `all-MiniLM-L6-v2` (installed with the package), or a name on the hub."""
+    pooling: Literal["pooler", "cls", "mean"] = "mean"
+    """What stands for the text: BERT's pooler output, the first token, or the masked mean."""
+    max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
+    """Longer texts are cut to this many tokens, special tokens included."""
+    trainable: Literal["all", "none"] | Annotated[int, Field(ge=1)] = "none"
+    """`none` (frozen; outputs computed once for the whole matrix), `all`, or the last n layers."""
+    roles: Literal["shared", "separate"] = "shared"
+    """One encoder, or one for queries and one for candidates."""
+    batch_tokens: Annotated[int, Field(ge=64)] = 4096
+    """Padded tokens in one batch of an embedding pass."""
+
+
+class ProjectionOptions(Section):
+    """The retrieval layer: e = W x + b."""
+
+    main: ClassVar[str | None] = "kind"
+
+    kind: Literal["shared", "separate"] = "shared"
+    """One projection, or one for queries and one for candidates."""
+    width: Annotated[int, Field(ge=1)] | Literal["none"] = 128
+    """Width d of the embedding vector; `none` for e = x."""
+    start: Literal["random", "identity"] = "random"
+    """Initial W: torch's default for a linear layer, or the identity (cut to d rows)."""
+
+    @model_validator(mode="after")
+    def _separate_needs_weights(self) -> Self:
+        if self.kind == "separate" and self.width == "none":
+            raise ValueError("projection.kind separate needs a width: with none there is no layer")
+        return self
+
+
+class HeadOptions(Section):
+    """The classifier over the fused features of a pair."""
+
+    main: ClassVar[str | None] = "kind"
+
+    kind: Literal["linear", "layernorm", "relu", "layernorm_relu"] = "layernorm_relu"
+    """What stands between the two linear layers."""
+    hidden: Annotated[int, Field(ge=0)] = 256
+    """Width of the hidden layer; 0 for the seeds' single linear layer."""
+
+    @model_validator(mode="after")
+    def _relu_needs_hidden(self) -> Self:
+        if self.hidden == 0 and "relu" in self.kind:
+            raise ValueError(
+                f"head.hidden 0 leaves no layer for the ReLU of {self.kind!r}; "
+                "use linear or layernorm, or a positive width"
+            )
+        return self
+
+
+class RetrievalLossOptions(Section):
+    """The loss that shapes the embedding vectors."""
+
+    main: ClassVar[str | None] = "kind"
+
+    kind: Literal["triplet", "infonce"] = "triplet"
+    """Triplet margin loss, or softmax over the batch with e normalised to length 1."""
+    margin: Positive = 1.0
+    """m of the triplet loss, a distance."""
+    temperature: Positive = 0.05
+    """τ of infonce."""
+    weight: NonNegative = 1.0
+    """w_t; 0 trains the classifier alone."""
+
+
+class ClassifierLossOptions(Section):
+    """The cross-entropy of the classifier on the counter and on the negative."""
+
+    main: ClassVar[str | None] = "weight"
+
+    weight: NonNegative = 1.0
+    """w_c; 0 trains retrieval alone."""
+
+
+PRESETS: Mapping[str, tuple[float, float]] = {
+    "easy": (0.65, 0.04),
+    "medium": (0.75, 0.015),
+    "hard": (0.85, 0.0075),
+}
+"""(initial random rate, decrease rate) by difficulty of the task, as the seeds advise."""
+
+
+class MiningOptions(Section):
+    """How each point gets its negative (docs/method.md, "Negatives")."""
+
+    initial_random_rate: Probability = 1.0
+    """r0, the probability of a random negative in epoch 0."""
+    decrease_rate: Probability = 0.01
+    """δ, by which that probability falls each epoch, down to 0."""
+    preset: Literal["easy", "medium", "hard"] | None = None
+    """Sets both rates by the difficulty of the task; overrides them."""
+    pool: Annotated[int, Field(ge=1)] = 1
+    """A hard negative is drawn uniformly among this many nearest."""
+    backend: Literal["exact", "balltree"] = "exact"
+    """Blocked matrix products, or scikit-learn's BallTree; both choose the same negatives."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("preset") in PRESETS:
+            rates = PRESETS[value["preset"]]
+            return {**value, "initial_random_rate": rates[0], "decrease_rate": rates[1]}
+        return value
+
+
+class TrainingOptions(Section):
+    """The optimisation."""
+
+    epochs: Annotated[int, Field(ge=1)] = 60
+    """At most this many passes over the triples."""
+    batch: Annotated[int, Field(ge=1)] = 8
+    """Triples a step; a last short batch is dropped."""
+    learning_rate: Positive = 1e-4
+    """Of Adam."""
+
+
+class StoppingOptions(Section):
+    """What ends a cell early or slows it down; `null` switches a control off."""
+
+    halve_after: Annotated[int, Field(ge=1)] | None = 3
+    """Halve the learning rate when dev accuracy has not risen for this many epochs."""
+    patience: Annotated[int, Field(ge=1)] | None = 5
+    """Stop when dev accuracy has not risen for this many epochs."""
+    dev_loss_rises: Annotated[int, Field(ge=1)] | None = 3
+    """Stop when dev loss has risen for this many epochs in a row."""
+    gap_warning: Annotated[int, Field(ge=1)] | None = 5
+    """Warn when the gap between train and dev accuracy has grown for this many epochs in a row."""
+    gap_stop: Annotated[int, Field(ge=1)] | None = None
+    """Stop when that gap has grown for this many epochs in a row."""
+
+
+class EvaluationOptions(Section):
+    """What is measured, and how often."""
+
+    rerank: Annotated[int, Field(ge=1)] = 10
+    """k, how many of the nearest candidates the classifier re-orders."""
+    test_every_epoch: bool = True
+    """Whether each epoch's record has test figures; nothing ever decides by them."""
+    train_sample: Annotated[int, Field(ge=1)] = 1000
+    """At most this many training queries, drawn once a seed, for the train figure."""
+
+
+class CellOptions(Section):
+    """Everything that one cell's result depends on, beside the corpus; any of it may be an axis."""
+
+    encoder: EncoderOptions = EncoderOptions()
+    """The text encoder."""
+    projection: ProjectionOptions = ProjectionOptions()
+    """The retrieval layer."""
+    fusion: Literal["embedding", "cls", "concat"] = "concat"
+    """Which vectors of a pair the classifier sees."""
+    head: HeadOptions = HeadOptions()
+    """The classifier."""
+    retrieval_loss: RetrievalLossOptions = RetrievalLossOptions()
+    """The loss on embedding vectors."""
+    classifier_loss: ClassifierLossOptions = ClassifierLossOptions()
+    """The loss on the classifier's logits."""
+    mining: MiningOptions = MiningOptions()
+    """Negatives."""
+    training: TrainingOptions = TrainingOptions()
+    """The optimisation."""
+    stopping: StoppingOptions = StoppingOptions()
+    """Controls that act between epochs."""
+    evaluation: EvaluationOptions = EvaluationOptions()
+    """What is measured."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    """Of every random number."""
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if self.retrieval_loss.weight == 0 and self.classifier_loss.weight == 0:
+            raise ValueError("retrieval_loss.weight and classifier_loss.weight are both 0")
+        return self
+
+
+Scalar = str | int | float | bool | None
+
+
+class MatrixOptions(Section):
+    """The cells: a grid of axes, less `exclude`, and what `include` adds.
+
+    An axis is named by an option's path (`retrieval_loss.margin`) or by its last part where that
+    is unambiguous (`margin`).
+    """
+
+    axes: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
+    """Option to values; the grid is their product."""
+    include: list[dict[str, Scalar | list[Scalar]]] = []
+    """Further cells: options to a value, or to a list that is multiplied out."""
+    exclude: list[dict[str, Scalar | list[Scalar]]] = []
+    """Drops those cells of the grid that agree with an entry in all that it names."""
+
+
+class ResourceOptions(Section):
+    """What a job asks for. None of it but `threads` can change a result."""
+
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of one cell, whatever --cores says."""
+    encoding_threads: Annotated[int, Field(ge=1)] = 2
+    """CPU threads of the rule that computes frozen features."""
+    jobs_per_gpu: Annotated[int, Field(ge=1)] = 1
+    """How many cells may lease one GPU of a workstation at the same time."""
+    memory_mb: Annotated[int, Field(ge=256)] = 3000
+    """Of one cell, in MB; grows with each retry."""
+    runtime_minutes: Annotated[int, Field(ge=1)] = 60
+    """Of one cell; grows with each retry."""
+
+
+class TableOptions(Section):
+    """How tables are written; changing it trains nothing."""
+
+    decimals: Annotated[int, Field(ge=0, le=4)] = 1
+    """Of percentages in the Markdown tables."""
+
+
+class PlotOptions(Section):
+    """How plots are written; changing it trains nothing."""
+
+    format: Literal["png", "svg", "pdf"] = "png"
+    """File format."""
+    dpi: Annotated[int, Field(ge=50, le=600)] = 120
+    """Dots an inch of PNG files."""
+
+
+class RunConfig(CellOptions):
+    """A whole configuration: the base options of every cell, and the run around them."""
+
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the run; everything it writes goes under results/RUN/."""
+    corpus: CorpusOptions = CorpusOptions()
+    """Where the debates come from."""
+    matrix: MatrixOptions = MatrixOptions()
+    """The cells."""
+    baselines: list[Literal["untrained", "tfidf"]] = ["untrained", "tfidf"]
+    """Systems that nothing is trained for."""
+    resources: ResourceOptions = ResourceOptions()
+    """What jobs ask for."""
+    tables: TableOptions = TableOptions()
+    """How tables are written."""
+    plots: PlotOptions = PlotOptions()
+    """How plots are written."""
+
+
+def load(values: Mapping[str, Any], source: str) -> RunConfig:
+    """Validate a whole configuration.
+
+    Args:
+        values: what the YAML files and command-line overrides add up to.
+        source: where they came from, for the message.
+
+    Raises:
+        InputError: one line for each thing wrong, with the nearest known key for unknown ones.
+    """
+    return parse(RunConfig, values, source)
+
+
+def load_cell(text_or_path: str) -> CellOptions:
+    """Read one cell's options from JSON text, or from the `options.json` that a cell left.
+
+    Raises:
+        InputError: the file cannot be read, is no JSON, or holds something that is no option.
+    """
+    if text_or_path.lstrip().startswith("{"):
+        text, source = text_or_path, "--options"
+    else:
+        text, source = Path(text_or_path).read_text(encoding="utf-8"), text_or_path
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source}: expected a JSON object of cell options: {error}") from error
+    return parse(CellOptions, values, source)
+
+
+def parse(kind: type[SomeSection], values: Any, source: str) -> SomeSection:
+    """Validate `values` as a section of the given kind; see `load`."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{source}: expected a mapping of options, found {values!r}")
+    try:
+        # Through JSON, because strict validation then still takes lists and whole floats.
+        return kind.model_validate_json(json.dumps(values, default=_refuse))
+    except ValidationError as error:
+        lines = [f"  {_explain(kind, details)}" for details in error.errors()]
+        raise InputError(f"{source}: the configuration is not valid\n" + "\n".join(lines)) from None
+
+
+def _refuse(value: Any) -> str:
+    # Dates and the like, which YAML makes of unquoted text: give the text back.
+    return str(value)
+
+
+def _explain(kind: type[Section], details: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in details["loc"] if not _is_branch(part))
+    found = details["input"]
+    if details["type"] == "extra_forbidden":
+        return f"{path}: unknown key{suggest(path, known_paths(kind))}"
+    if details["type"] == "missing":
+        return f"{path}: missing; it has no default"
+    reason = details["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(found, dict) else f" (found {json.dumps(found, ensure_ascii=False)})"
+    return f"{path}: {reason}{shown}" if path else f"{reason}{shown}"
+
+
+def _is_branch(part: int | str) -> bool:
+    # pydantic names the branch of a union that it tried, as in `trainable.constrained-int`.
+    return isinstance(part, str) and re.search(r"[\[(]|^constrained-|^(str|int|float|bool|none)$", part) is not None
+
+
+def known_paths(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted path of every option of a section, sections themselves included."""
+    for name, field in kind.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from known_paths(field.annotation, f"{prefix}{name}.")
+
+
+def suggest(path: str, known: Iterator[str]) -> str:
+    """`; did you mean …?` for the known path nearest to an unknown one, or nothing."""
+    paths = list(known)
+    by_leaf = {known_path.rsplit(".", 1)[-1]: known_path for known_path in reversed(paths)}
+    for candidates, word in ((paths, path), (list(by_leaf), path.rsplit(".", 1)[-1])):
+        nearest = difflib.get_close_matches(word, candidates, n=1, cutoff=0.7)
+        if nearest:
+            return f"; did you mean {by_leaf.get(nearest[0], nearest[0])!r}?"
+    return "; see config/config.yaml for every key"
+
+
+def dump(section: Section) -> str:
+    """One line of JSON with sorted keys: the same text for the same options."""
+    return json.dumps(section.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+
+
+def json_schema() -> str:
+    """The JSON schema of a whole configuration, as `workflow/schemas/` holds it."""
+    schema = _allow_scalars(RunConfig.model_json_schema())
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _allow_scalars(schema: dict[str, Any]) -> dict[str, Any]:
+    # A section with a main key may be written as that key's value alone.
+    kinds = {kind.__name__: kind for kind in Section.__subclasses__()}
+    definitions = schema["$defs"]
+    mains = {
+        name: definitions[name]["properties"][kind.main]
+        for name, kind in kinds.items()
+        if name in definitions and kind.main is not None
+    }
+
+    def rewrite(node: Any) -> Any:
+        if isinstance(node, list):
+            return [rewrite(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        name = str(node.get("$ref", "")).rsplit("/", 1)[-1]
+        if name in mains:
+            rest = {key: value for key, value in node.items() if key != "$ref"}
+            return {**rest, "anyOf": [{"$ref": node["$ref"]}, mains[name]]}
+        return {key: rewrite(value) for key, value in node.items()}
+
+    result: dict[str, Any] = rewrite(schema)
+    return result
+
+
+def rate_text(rate: float) -> str:
+    """A rate as file names and tables write it: `1`, `0.8`, `0.005`."""
+    if not math.isfinite(rate):
+        raise ValueError(f"a rate is a finite number, not {rate}")
+    return f"{rate:.10g}"

@@ -1,0 +1,184 @@
+"""From a run's configuration to its cells: axes multiplied out, validated and named."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from counterpoint.config import (
+    CellOptions,
+    RunConfig,
+    Section,
+    known_paths,
+    parse,
+    rate_text,
+    suggest,
+)
+from counterpoint.errors import InputError
+
+COLUMNS = ("fusion", "head", "initial_random_rate", "decrease_rate", "seed", "options")
+"""The parts of every cell's name, in order."""
+
+NAMED_BY_COLUMN = {
+    "fusion": "fusion",
+    "head.kind": "head",
+    "mining.initial_random_rate": "initial_random_rate",
+    "mining.decrease_rate": "decrease_rate",
+    "seed": "seed",
+}
+"""Options that have a column of their own; any other that departs from the run's base options goes
+into the column `options`. So a further axis renames no cell that keeps the base value."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training job."""
+
+    options: CellOptions
+    columns: Mapping[str, str]
+    """Column to value, as in the name (`COLUMNS`)."""
+    extra: Mapping[str, Any]
+    """Path to value of each option beyond the columns that departs from the base options."""
+
+    @property
+    def name(self) -> str:
+        """The name in tables, and the folder: `fusion~cls/head~relu/…`, as Paramspace writes it."""
+        return "/".join(f"{column}~{value}" for column, value in self.columns.items())
+
+
+def expand(config: RunConfig, source: str) -> list[Cell]:
+    """All cells of a run, each once, in the order of the axes.
+
+    Raises:
+        InputError: an axis that is no option, a value that is not valid (each named with its
+            cell), or a matrix without any cell.
+    """
+    base = base_options(config)
+    axes = {_resolve(name, source): values for name, values in config.matrix.axes.items()}
+    include = [_entry(entry, source) for entry in config.matrix.include]
+    exclude = [_entry(entry, source) for entry in config.matrix.exclude]
+    settings = [
+        setting
+        for setting in _product(axes)
+        if not any(all(_equal(setting, base, *item) for item in entry.items()) for entry in exclude)
+    ]
+    settings += [setting for entry in include for setting in _product(entry)]
+    cells: dict[str, Cell] = {}
+    problems = []
+    for setting in settings:
+        try:
+            cell = make_cell(base, setting)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        cells.setdefault(cell.name, cell)
+    if problems:
+        raise InputError(f"{source}: cells of the matrix that are not valid\n" + "\n".join(problems))
+    if not cells:
+        raise InputError(f"{source}: matrix: no cell is left; check matrix.axes and matrix.exclude")
+    return list(cells.values())
+
+
+def base_options(config: RunConfig) -> CellOptions:
+    """The options that every cell starts from."""
+    return CellOptions(**{name: getattr(config, name) for name in CellOptions.model_fields})
+
+
+def make_cell(base: CellOptions, setting: Mapping[str, Any]) -> Cell:
+    """One cell: the base options with some of them set by dotted path.
+
+    Raises:
+        InputError: the options do not go together.
+    """
+    values = base.model_dump(mode="json")
+    for path, value in setting.items():
+        _assign(values, path, value)
+    label = ", ".join(f"{path}={json.dumps(value)}" for path, value in setting.items())
+    options = parse(CellOptions, values, f"cell {label or '(base options)'}")
+    extra = {
+        path: value
+        for path, value in _leaves(options.model_dump(mode="json"))
+        if path not in NAMED_BY_COLUMN and value != dict(_leaves(base.model_dump(mode="json")))[path]
+    }
+    words = [f"{path}={quote(_word(value), safe='')}" for path, value in extra.items()]
+    columns = {
+        "fusion": options.fusion,
+        "head": options.head.kind,
+        "initial_random_rate": rate_text(options.mining.initial_random_rate),
+        "decrease_rate": rate_text(options.mining.decrease_rate),
+        "seed": str(options.seed),
+        "options": "+".join(words) or "base",
+    }
+    return Cell(options=options, columns=columns, extra=extra)
+
+
+def _word(value: Any) -> str:
+    return rate_text(value) if isinstance(value, float) else str(value)
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _assign(values: dict[str, Any], path: str, value: Any) -> None:
+    *sections, leaf = path.split(".")
+    for section in sections:
+        values = values[section]
+    values[leaf] = value
+
+
+def _equal(setting: Mapping[str, Any], base: CellOptions, path: str, values: list[Any]) -> bool:
+    value = setting[path] if path in setting else dict(_leaves(base.model_dump(mode="json")))[path]
+    return value in values
+
+
+def _entry(entry: Mapping[str, Any], source: str) -> dict[str, list[Any]]:
+    return {
+        _resolve(name, source): value if isinstance(value, list) else [value]
+        for name, value in entry.items()
+    }
+
+
+def _product(axes: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _resolve(name: str, source: str) -> str:
+    """The dotted path of the option that an axis names.
+
+    A section's name stands for its main key, the last part of a path for the path where only one
+    option ends so.
+    """
+    paths = list(known_paths(CellOptions))
+    mains = {
+        path: f"{path}.{kind.main}" for path, kind in _sections() if kind.main is not None
+    }
+    sections = {path for path, _ in _sections()}
+    matches = [path for path in paths if path == name] or [
+        path for path in paths if path.endswith(f".{name}")
+    ]
+    if len(matches) > 1:
+        raise InputError(
+            f"{source}: matrix: {name!r} may mean {' or '.join(matches)}; write the whole path"
+        )
+    if not matches:
+        raise InputError(
+            f"{source}: matrix: {name!r} is no option of a cell{suggest(name, iter(paths))}"
+        )
+    path = mains.get(matches[0], matches[0])
+    if path in sections:
+        raise InputError(f"{source}: matrix: {name!r} is a section; name one of its options")
+    return path
+
+
+def _sections() -> Iterator[tuple[str, type[Section]]]:
+    for name, field in CellOptions.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield name, field.annotation

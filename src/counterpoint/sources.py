@@ -1,0 +1,218 @@
+"""Where a corpus lies: the shipped sample, a folder, a zip, or an address to download from.
+
+A zip is read in place and never unpacked to disk.
+"""
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from counterpoint.errors import InputError
+
+MAX_TEXT_BYTES = 1_000_000
+"""A text larger than this is no argument; the longest real one has 1065 words."""
+
+MAX_ENTRIES = 2_000_000
+MAX_TOTAL_BYTES = 32 << 30
+MAX_RATIO = 200
+"""Limits of a zip: entries, bytes when unpacked, and bytes unpacked to packed of one large entry.
+Text shrinks about threefold; a bomb a thousandfold."""
+
+LARGE_ENTRY_BYTES = 10_000_000
+
+
+class Source(Protocol):
+    """A tree of files, each named by its path from the root with `/` between the parts."""
+
+    name: str
+
+    def folders(self) -> Iterator[str]:
+        """Every folder below the root, in no order."""
+
+    def files(self) -> Iterator[str]:
+        """Every file below the root, in no order."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file."""
+
+
+class FolderSource:
+    """A folder on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.name = str(root)
+        self._root = root
+
+    def folders(self) -> Iterator[str]:
+        """Every folder below the root; links to folders are not followed."""
+        for parent, names, _ in os.walk(self._root):
+            yield from (self._relative(parent, name) for name in names)
+
+    def files(self) -> Iterator[str]:
+        """Every file below the root."""
+        for parent, _, names in os.walk(self._root):
+            yield from (self._relative(parent, name) for name in names)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            InputError: it is larger than `MAX_TEXT_BYTES`.
+        """
+        full = self._root / path
+        if full.stat().st_size > MAX_TEXT_BYTES:
+            raise InputError(_too_large(f"{self.name}/{path}", full.stat().st_size))
+        return full.read_bytes()
+
+    def _relative(self, parent: str, name: str) -> str:
+        return (Path(parent) / name).relative_to(self._root).as_posix()
+
+
+class ZipSource:
+    """A zip file, checked as a whole before anything is read from it.
+
+    Raises:
+        InputError: it is no zip, or holds paths that leave the folder, links or absurd sizes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise InputError(
+                f"{path}: not a zip file ({error}); expected a folder or a zip in the layout of "
+                "ArguAna Counterargs"
+            ) from error
+        entries = self._zip.infolist()
+        if len(entries) > MAX_ENTRIES:
+            raise InputError(f"{path}: {len(entries)} entries; refused above {MAX_ENTRIES}")
+        total = sum(entry.file_size for entry in entries)
+        if total > MAX_TOTAL_BYTES:
+            raise InputError(f"{path}: {total} bytes unpacked; refused above {MAX_TOTAL_BYTES}")
+        for entry in entries:
+            self._check(entry)
+        self._entries = {
+            entry.filename: entry
+            for entry in entries
+            # Copies of file attributes that macOS adds to the zips it makes.
+            if not entry.filename.startswith("__MACOSX/")
+        }
+
+    def _check(self, entry: zipfile.ZipInfo) -> None:
+        name = entry.filename
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if ".." in parts or name.startswith(("/", "\\")) or ":" in (parts or ("",))[0]:
+            raise InputError(f"{self.name}: entry {name!r} leaves the folder; refused")
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise InputError(f"{self.name}: entry {name!r} is a link; refused")
+        large = entry.file_size > LARGE_ENTRY_BYTES
+        if large and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
+            raise InputError(
+                f"{self.name}: entry {name!r} unpacks {entry.compress_size} bytes to "
+                f"{entry.file_size}; refused as a bomb"
+            )
+
+    def folders(self) -> Iterator[str]:
+        """Every folder, those without an entry of their own included."""
+        seen = set()
+        for name in self._entries:
+            path = PurePosixPath(name)
+            own = [path] if name.endswith("/") else []
+            for folder in (*own, *path.parents):
+                text = folder.as_posix()
+                if text != "." and text not in seen:
+                    seen.add(text)
+                    yield text
+
+    def files(self) -> Iterator[str]:
+        """Every file."""
+        return (name for name in self._entries if not name.endswith("/"))
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            InputError: it is larger than `MAX_TEXT_BYTES`, encrypted or damaged.
+        """
+        entry = self._entries[path]
+        if entry.file_size > MAX_TEXT_BYTES:
+            raise InputError(_too_large(f"{self.name}: entry {path!r}", entry.file_size))
+        try:
+            return self._zip.read(entry)
+        # zipfile raises RuntimeError for an encrypted entry, NotImplementedError for an unknown
+        # compression.
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise InputError(f"{self.name}: entry {path!r} cannot be read: {error}") from error
+
+
+def _too_large(name: str, size: int) -> str:
+    return f"{name}: {size} bytes; a text of more than {MAX_TEXT_BYTES} bytes is refused"
+
+
+def open_source(path: str) -> Source:
+    """Open `sample`, a folder or a zip; `$NAME` in the path stands for an environment variable.
+
+    Raises:
+        InputError: the variable is not set, or there is nothing usable at the path.
+    """
+    if path == "sample":
+        return FolderSource(Path(str(files("counterpoint") / "samples")))
+    return _open_path(expand_variables(path))
+
+
+def _open_path(path: Path) -> Source:
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        return ZipSource(path)
+    raise InputError(f"{path}: no such folder or file; expected the corpus (corpus.path)")
+
+
+def expand_variables(path: str) -> Path:
+    """Replace `$NAME` and `~`.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if "$" in expanded:
+        raise InputError(
+            f"corpus.path: {path!r} names an environment variable that is not set; set it to the "
+            "corpus's folder or zip, or give corpus.path"
+        )
+    return Path(expanded)
+
+
+def download(url: str, checksum: str, folder: Path | None = None) -> Path:
+    """Fetch a file once, into a cache, and verify it each time.
+
+    Args:
+        url: http or https.
+        checksum: SHA-256 in hexadecimal.
+        folder: the cache; by default the user's.
+
+    Raises:
+        InputError: it cannot be reached, or is not the file that was expected.
+    """
+    # Imported here: pooch and requests take longer to load than most commands to run.
+    import pooch
+    import requests
+
+    try:
+        found = pooch.retrieve(
+            url,
+            known_hash=f"sha256:{checksum}",
+            path=folder or pooch.os_cache("counterpoint"),
+            fname=f"{checksum[:16]}.zip",
+        )
+    except ValueError as error:  # pooch's way to say that the checksum differs
+        raise InputError(f"corpus.url {url}: {error}") from error
+    except requests.RequestException as error:
+        raise InputError(f"corpus.url {url}: cannot be downloaded: {error}") from error
+    return Path(found)
