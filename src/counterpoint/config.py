@@ -372,11 +372,11 @@ def load(values: Mapping[str, Any], source: str) -> RunConfig:
     return parse(RunConfig, values, source)
 
 
-def load_cell(text_or_path: str) -> CellOptions:
-    """Read one cell's options from JSON text, or from the `options.json` that a cell left.
+def load_options(kind: type[SomeSection], text_or_path: str) -> SomeSection:
+    """Read a section from JSON text, or from a file of it such as a cell's `options.json`.
 
     Raises:
-        InputError: the file cannot be read, is no JSON, or holds something that is no option.
+        InputError: the file is no JSON, or holds something that is no option.
     """
     if text_or_path.lstrip().startswith("{"):
         text, source = text_or_path, "--options"
@@ -385,8 +385,8 @@ def load_cell(text_or_path: str) -> CellOptions:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{source}: expected a JSON object of cell options: {error}") from error
-    return parse(CellOptions, values, source)
+        raise InputError(f"{source}: expected a JSON object of options: {error}") from error
+    return parse(kind, values, source)
 
 
 def parse(kind: type[SomeSection], values: Any, source: str) -> SomeSection:

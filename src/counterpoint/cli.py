@@ -1,0 +1,418 @@
+"""The command line: one subcommand a rule of the workflow, each of use by hand.
+
+Modules are imported inside the commands, so that `--help` answers at once and a cell on frozen
+features never loads what it does not need.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpoint import __version__
+from counterpoint.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 0, or 2 for input that cannot be used."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.command(parsed)
+    except InputError as error:
+        print(f"counterpoint: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None and error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"counterpoint: {where}{error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="counterpoint",
+        description="Find the best counterargument, and find out which way of training for it works.",
+        epilog="The whole matrix: snakemake --cores all --configfile config/arguana.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"counterpoint {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (
+        _add_corpus,
+        _add_tasks,
+        _add_synthesize,
+        _add_tokens,
+        _add_features,
+        _add_train,
+        _add_baseline,
+        _add_tables,
+        _add_plots,
+        _add_schema,
+    ):
+        add(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "corpus",
+        help="read a corpus into one table of arguments, and audit it",
+        description="Read a corpus in the layout of ArguAna Counterargs. Writes arguments.parquet, "
+        "audit.csv, audit.md and problems.txt into a folder.",
+    )
+    _add_source(parser)
+    parser.add_argument("--url", help="download the zip from here instead of --corpus")
+    parser.add_argument("--sha256", help="checksum of the file at --url")
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        metavar="ROLE=FOLDER",
+        default=["train=training", "dev=validation", "test=test"],
+        help="the folder of each role (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bad-files",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what to do with files that cannot be used (default: %(default)s)",
+    )
+    _add_out(parser, "folder to write into")
+    parser.set_defaults(command=_corpus)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--corpus",
+        metavar="PATH",
+        default="sample",
+        help="folder or zip that holds the corpus, $VARIABLE, or `sample` (default: %(default)s)",
+    )
+
+
+def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=what)
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=_positive, default=1, help="CPU threads (default: 1)")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--arguments",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="arguments.parquet, as `counterpoint corpus` writes it",
+    )
+
+
+def _add_options(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--options",
+        default="{}",
+        metavar="JSON|FILE",
+        help=f"{what}, as JSON or a file of it; what is left out has its default",
+    )
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return value
+
+
+def _corpus(arguments: argparse.Namespace) -> None:
+    from counterpoint import config, corpus, files, sources, tables
+
+    options = config.parse(
+        config.CorpusOptions,
+        {
+            "path": None if arguments.url else arguments.corpus,
+            "url": arguments.url,
+            "sha256": arguments.sha256,
+            "splits": _roles(arguments.splits),
+            "bad_files": arguments.bad_files,
+        },
+        "arguments of `counterpoint corpus`",
+    )
+    if options.url is not None and options.sha256 is not None:
+        path = str(sources.download(options.url, options.sha256))
+    else:
+        path = str(options.path)
+    roles = options.splits.model_dump()
+    read, problems = corpus.read_corpus(
+        sources.open_source(path), roles, skip=options.bad_files == "skip"
+    )
+    rows = corpus.audit(read)
+    corpus.write_arguments(read, arguments.out / "arguments.parquet")
+    files.write_text(arguments.out / "audit.csv", tables.csv_text(rows))
+    files.write_text(arguments.out / "audit.md", tables.markdown_table(rows))
+    lines = [f"{problem}\n" for problem in problems]
+    files.write_text(arguments.out / "problems.txt", "".join(lines))
+    if problems:
+        print(f"counterpoint: left out {len(problems)} bad files:", file=sys.stderr)
+        print("".join(lines), end="", file=sys.stderr)
+    print(tables.markdown_table(rows), end="")
+
+
+def _roles(pairs: Sequence[str]) -> dict[str, str]:
+    roles = {}
+    for pair in pairs:
+        role, equals, folder = pair.partition("=")
+        if not equals or not folder:
+            raise InputError(f"--splits: expected ROLE=FOLDER, found {pair!r}")
+        roles[role] = folder
+    return roles
+
+
+def _add_tasks(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "tasks",
+        help="count the candidates of the eight tasks in one split",
+        description="Count the queries of a split, and the query-candidate pairs of each task "
+        "(protocol official, gold included).",
+    )
+    _add_source(parser)
+    parser.add_argument("--split", required=True, metavar="FOLDER", help="folder of the split")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.set_defaults(command=_tasks)
+
+
+def _tasks(arguments: argparse.Namespace) -> None:
+    from counterpoint import corpus, sources, tasks
+
+    source = sources.open_source(arguments.corpus)
+    read, _ = corpus.read_corpus(source, {"train": arguments.split})
+    pool = tasks.make_pool(read, arguments.split)
+    counts = {"queries": pool.pairs, **tasks.totals(pool)}
+    if arguments.json:
+        print(json.dumps(counts))
+    else:
+        for name, count in counts.items():
+            print(f"{name:8}{count:12,}")
+
+
+def _add_synthesize(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "synthesize",
+        help="write a made-up corpus of any size with planted structure",
+        description="Write a corpus in the layout of ArguAna Counterargs whose right answers are "
+        "known: the words of a counter are planted from those of its point.",
+    )
+    parser.add_argument("--pairs", type=_positive, required=True, help="pairs in all three splits")
+    parser.add_argument("--seed", type=int, default=1, help="of its random numbers (default: 1)")
+    _add_out(parser, "folder to write; must not exist, or be empty")
+    parser.set_defaults(command=_synthesize)
+
+
+def _synthesize(arguments: argparse.Namespace) -> None:
+    from counterpoint import synthesize
+
+    synthesize.write_corpus(arguments.out, pairs=arguments.pairs, seed=arguments.seed)
+
+
+def _add_tokens(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "tokens",
+        help="tokenise every unique text of a corpus once",
+        description="Tokenise every unique text of a corpus (npz).",
+    )
+    _add_arguments(parser)
+    _add_options(parser, "options of the encoder")
+    _add_out(parser, "file to write")
+    parser.set_defaults(command=_tokens)
+
+
+def _tokens(arguments: argparse.Namespace) -> None:
+    from counterpoint import config, corpus, encoder
+
+    options = config.load_options(config.EncoderOptions, arguments.options)
+    read = corpus.read_arguments(arguments.arguments)
+    encoder.write_tokens(encoder.tokenise(read, options), arguments.out)
+
+
+def _add_features(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "features",
+        help="compute the untrained encoder's outputs for every unique text",
+        description="Compute the untrained encoder's outputs for every unique text (npz); they "
+        "serve every cell with encoder.trainable: none.",
+    )
+    _add_arguments(parser)
+    parser.add_argument(
+        "--tokens", type=Path, required=True, metavar="FILE", help="as `counterpoint tokens` writes"
+    )
+    _add_options(parser, "options of the encoder")
+    _add_threads(parser)
+    _add_jobs_per_gpu(parser)
+    _add_out(parser, "file to write")
+    parser.set_defaults(command=_features)
+
+
+def _add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs-per-gpu",
+        type=_positive,
+        default=1,
+        help="jobs that may share one GPU of this machine (default: 1)",
+    )
+
+
+def _features(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from counterpoint import config, corpus, devices, encoder
+
+    options = config.load_options(config.EncoderOptions, arguments.options)
+    torch.set_num_threads(arguments.threads)
+    read = corpus.read_arguments(arguments.arguments)
+    tokens = encoder.read_tokens(arguments.tokens, read)
+    with devices.device_for_job(arguments.jobs_per_gpu) as device:
+        found = encoder.frozen_features(read, tokens, options, torch.device(device))
+    encoder.write_features(found, read, arguments.out)
+
+
+def _add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train and evaluate one cell",
+        description="Train one cell and evaluate it at its best epoch. Writes epochs.jsonl, "
+        "records.parquet, model.safetensors, options.json, outcome.json, provenance.json and "
+        "seconds.json into a folder.",
+    )
+    _add_arguments(parser)
+    inputs = parser.add_mutually_exclusive_group(required=True)
+    inputs.add_argument(
+        "--features", type=Path, metavar="FILE", help="frozen encoder: its outputs"
+    )
+    inputs.add_argument("--tokens", type=Path, metavar="FILE", help="live encoder: its tokens")
+    _add_options(parser, "options of the cell")
+    _add_threads(parser)
+    _add_jobs_per_gpu(parser)
+    parser.add_argument(
+        "--state",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for what a running job leaves; of this cell alone",
+    )
+    _add_out(parser, "folder to write into")
+    parser.set_defaults(command=_train)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from counterpoint import config, job
+
+    options = config.load_options(config.CellOptions, arguments.options)
+    job.run_cell(
+        options,
+        arguments=arguments.arguments,
+        features=arguments.features,
+        tokens=arguments.tokens,
+        threads=arguments.threads,
+        jobs_per_gpu=arguments.jobs_per_gpu,
+        state=arguments.state,
+        out=arguments.out,
+    )
+
+
+def _add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "baseline",
+        help="evaluate a system that nothing is trained for",
+        description="Evaluate a baseline on the dev and test splits (records.parquet).",
+    )
+    parser.add_argument("name", choices=("untrained", "tfidf"), help="which")
+    _add_arguments(parser)
+    parser.add_argument("--features", type=Path, metavar="FILE", help="for untrained")
+    _add_threads(parser)
+    _add_out(parser, "file to write")
+    parser.set_defaults(command=_baseline)
+
+
+def _baseline(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from counterpoint import baselines, corpus, evaluation
+
+    torch.set_num_threads(arguments.threads)
+    read = corpus.read_arguments(arguments.arguments)
+    records = baselines.evaluate_baseline(arguments.name, read, arguments.features)
+    evaluation.write_records(records, arguments.out)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", type=Path, required=True, metavar="DIR", help="folder of the run, results/RUN"
+    )
+    parser.add_argument(
+        "--cells",
+        type=Path,
+        metavar="FILE",
+        help="the planned cells, one name a line; by default those that left something",
+    )
+
+
+def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "tables",
+        help="make the tables of a run from whatever records exist",
+        description="Write tables/cells.csv, comparison.md and .csv, strategies.md and summary.txt "
+        "of a run, and print the summary. Trains nothing.",
+    )
+    _add_run(parser)
+    parser.add_argument("--decimals", type=int, default=1, help="of percentages (default: 1)")
+    parser.set_defaults(command=_tables)
+
+
+def _tables(arguments: argparse.Namespace) -> None:
+    from counterpoint import tables
+
+    run = tables.read_run(arguments.run, arguments.cells)
+    print(tables.write_tables(run, arguments.run / "tables", arguments.decimals), end="")
+
+
+def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "plots",
+        help="draw a run's learning curves from whatever logs exist",
+        description="Draw accuracy@1 against epoch for train, dev and test, one figure a fusion "
+        "and head, the decrease rates as lines.",
+    )
+    _add_run(parser)
+    parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png")
+    parser.add_argument("--dpi", type=_positive, default=120, help="of png (default: 120)")
+    parser.set_defaults(command=_plots)
+
+
+def _plots(arguments: argparse.Namespace) -> None:
+    from counterpoint import plots, tables
+
+    curves = tables.curves(tables.read_run(arguments.run, arguments.cells))
+    plots.draw_curves(curves, arguments.run / "plots", arguments.format, arguments.dpi)
+
+
+def _add_schema(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "schema",
+        help="write the JSON schema of the configuration",
+        description="Write the JSON schema of the configuration, for editors.",
+    )
+    _add_out(parser, "file to write")
+    parser.set_defaults(command=_schema)
+
+
+def _schema(arguments: argparse.Namespace) -> None:
+    from counterpoint import config, files
+
+    files.write_text(arguments.out, config.json_schema())

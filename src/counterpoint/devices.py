@@ -1,0 +1,76 @@
+"""Which device a job computes on: a leased GPU where there is one, else the CPU.
+
+Snakemake only counts GPUs on a workstation; it never says which one a job has. So each job leases
+a slot of a device by a file lock, which the system releases however the job ends.
+"""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+POLL_SECONDS = 1.0
+
+
+def visible_devices() -> list[str]:
+    """The devices that this process may use, as CUDA_VISIBLE_DEVICES names them; [] without a GPU.
+
+    A variable that is set already, by a person or a cluster, is respected.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if count == 0:
+        return []
+    if named is None:
+        return [str(index) for index in range(count)]
+    return [name.strip() for name in named.split(",") if name.strip()][:count]
+
+
+def lock_folder() -> Path:
+    """Where the locks of this user's leases lie, the same for every run on the machine."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(base) / f"counterpoint-gpus-{os.getuid()}"
+
+
+@contextlib.contextmanager
+def lease(devices: Sequence[str], jobs_per_gpu: int, folder: Path) -> Iterator[str]:
+    """Hold one slot of one device, waiting until one is free; give the device's name.
+
+    Every device's first slot is tried before any device's second, so jobs spread out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    slots = [(slot, name) for slot in range(jobs_per_gpu) for name in devices]
+    while True:
+        for slot, name in slots:
+            lock = FileLock(folder / f"{name.replace('/', '_')}-{slot}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield name
+            finally:
+                lock.release()
+            return
+        time.sleep(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def device_for_job(jobs_per_gpu: int) -> Iterator[str]:
+    """`cuda`, with one leased device visible, or `cpu`.
+
+    Must come before anything that initialises CUDA.
+    """
+    devices = visible_devices()
+    if not devices:
+        yield "cpu"
+        return
+    with lease(devices, jobs_per_gpu, lock_folder()) as name:
+        os.environ["CUDA_VISIBLE_DEVICES"] = name
+        yield "cuda"

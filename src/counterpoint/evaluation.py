@@ -1,0 +1,224 @@
+"""System × task × protocol to per-query records; averages are made elsewhere.
+
+First stage: rank the task's candidates by cost. Second stage: re-order the first k by the
+classifier. Ties count against the system: whoever ties with the gold ranks before it
+(docs/method.md, "Evaluation").
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from counterpoint.files import replacing
+from counterpoint.ranking import Block, Costs, nearest, precedes
+from counterpoint.tasks import PROTOCOLS, TASKS, Pool, blocks
+
+Ints = npt.NDArray[np.int64]
+
+Scorer = Callable[[Tensor, Tensor], Tensor]
+"""(n,) query texts and (n,) candidate texts to (n,) float32, higher for likelier counters."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What became of each query of one task under one protocol.
+
+    `queries` (n,) numbers them within the pool. `rank` and `reranked` (n,) count from 1; `nearest`
+    and `reordered` (n, k) are rows of the pool before and after the second stage, -1 where there
+    are fewer candidates. Without a second stage both of its arrays are None.
+    """
+
+    task: str
+    protocol: str
+    queries: Ints
+    candidates: Ints
+    rank: Ints
+    nearest: Ints
+    reranked: Ints | None = None
+    reordered: Ints | None = None
+
+
+def evaluate(
+    pool: Pool,
+    costs: Costs,
+    *,
+    tasks: Sequence[str] = TASKS,
+    protocols: Sequence[str] = PROTOCOLS,
+    queries: Ints | None = None,
+    k: int = 10,
+    scorer: Scorer | None = None,
+    device: torch.device | None = None,
+) -> list[Records]:
+    """Rank the candidates of every query.
+
+    Args:
+        pool: the pairs of a split.
+        costs: of all its 2N rows to its N queries.
+        tasks: which of the eight.
+        protocols: `official`, `clean`.
+        queries: (n,) only these, where a protocol asks them; all by default.
+        k: how many of the nearest are recorded, and re-ranked.
+        scorer: the second stage; None for a system without one.
+        device: where the costs lie.
+
+    Returns:
+        Records for each protocol and task, in the order given. No result depends on how queries
+        are blocked.
+    """
+    device = device or torch.device("cpu")
+    asked = pool.queries("official") if queries is None else np.sort(queries)
+    parts: dict[tuple[str, str], list[Records]] = {
+        (protocol, task): [] for protocol in protocols for task in tasks
+    }
+    for numbers in blocks(asked):
+        block = costs.block(torch.from_numpy(numbers).to(device))
+        before = precedes(block, torch.from_numpy(numbers).to(device))
+        found = []
+        for protocol in protocols:
+            inner = np.flatnonzero(np.isin(numbers, pool.queries(protocol)))
+            if len(inner):
+                rows = torch.from_numpy(inner).to(device)
+                part, ahead = block.rows(rows), before[rows]
+                for task in tasks:
+                    mask = pool.candidates(task, protocol, numbers[inner])
+                    found.append(
+                        _first_stage(task, protocol, numbers[inner], mask, part, ahead, k)
+                    )
+        if scorer is not None:
+            found = _second_stage(found, pool, scorer, device)
+        for records in found:
+            parts[records.protocol, records.task].append(records)
+    return [_join(*key, pieces, k, scorer is not None) for key, pieces in parts.items()]
+
+
+def _first_stage(
+    task: str, protocol: str, queries: Ints, mask: npt.NDArray[np.bool_], block: Block, before: Tensor, k: int
+) -> Records:
+    candidates = torch.from_numpy(mask).to(before.device)
+    gold = torch.from_numpy(queries).to(before.device)
+    return Records(
+        task=task,
+        protocol=protocol,
+        queries=queries,
+        candidates=mask.sum(axis=1),
+        rank=(1 + (before & candidates).sum(dim=1)).cpu().numpy(),
+        nearest=nearest(block.only(candidates), k, last=gold).cpu().numpy(),
+    )
+
+
+def _second_stage(
+    found: list[Records], pool: Pool, scorer: Scorer, device: torch.device
+) -> list[Records]:
+    """Score each pair of texts of a block once, whatever tasks it occurs in, and re-order.
+
+    Equal pairs thus get equal scores, which a matrix product over several copies would not
+    promise.
+    """
+    if not found:
+        return []
+    texts = int(pool.text.max()) + 1
+    codes = [
+        pool.text[pool.pairs + records.queries][:, None] * texts + pool.text[records.nearest]
+        for records in found
+    ]
+    unique, inverse = np.unique(np.concatenate([code.ravel() for code in codes]), return_inverse=True)
+    pairs = torch.from_numpy(unique).to(device)
+    scores = scorer(pairs // texts, pairs % texts).float().cpu().numpy()[inverse]
+    result, start = [], 0
+    for records, code in zip(found, codes, strict=True):
+        own = scores[start : start + code.size].reshape(code.shape)
+        result.append(_reorder(records, own))
+        start += code.size
+    return result
+
+
+def _reorder(records: Records, scores: npt.NDArray[np.float32]) -> Records:
+    there = records.nearest >= 0
+    gold = records.nearest == records.queries[:, None]
+    scores = np.where(there, scores, -np.inf)
+    # lexsort's last key weighs most: score, then the gold behind its ties, then the first stage.
+    position = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    order = np.lexsort((position, gold, -scores), axis=1)
+    found = gold.any(axis=1)
+    after = 1 + np.take_along_axis(gold, order, axis=1).argmax(axis=1)
+    return Records(
+        task=records.task,
+        protocol=records.protocol,
+        queries=records.queries,
+        candidates=records.candidates,
+        rank=records.rank,
+        nearest=records.nearest,
+        reranked=np.where(found, after, records.rank),
+        reordered=np.take_along_axis(records.nearest, order, axis=1),
+    )
+
+
+def _join(protocol: str, task: str, pieces: Sequence[Records], k: int, second: bool) -> Records:
+    def joined(name: str, width: int | None = None) -> Ints:
+        empty = np.empty((0,) if width is None else (0, width), dtype=np.int64)
+        return np.concatenate([empty, *(getattr(piece, name) for piece in pieces)])
+
+    return Records(
+        task=task,
+        protocol=protocol,
+        queries=joined("queries"),
+        candidates=joined("candidates"),
+        rank=joined("rank"),
+        nearest=joined("nearest", k),
+        reranked=joined("reranked") if second else None,
+        reordered=joined("reordered", k) if second else None,
+    )
+
+
+def write_records(
+    by_split: Mapping[str, tuple[Pool, Iterable[Records]]], path: str | Path
+) -> None:
+    """Write per-query records (parquet), one row a query, task, protocol and split.
+
+    Columns: `split` (role), `protocol`, `task`, `query` (id), `candidates`, `rank`, `nearest` (ids)
+    and, null for a system without a second stage, `reranked` and `reordered` (ids).
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for split, (pool, several) in by_split.items():
+        ids = pa.array(pool.ids)
+
+        def named(rows: Ints, ids: pa.Array = ids) -> pa.Array:
+            return pa.DictionaryArray.from_arrays(pa.array(rows, pa.int32()), ids).cast(pa.string())
+
+        def lists(rows: Ints, ids: pa.Array = ids) -> pa.Array:
+            there = rows >= 0
+            offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+            return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), named(rows[there], ids))
+
+        for records in several:
+            n = len(records.queries)
+            second = records.reranked is not None and records.reordered is not None
+            tables.append(
+                pa.table(
+                    {
+                        "split": pa.array([split] * n, pa.string()),
+                        "protocol": pa.array([records.protocol] * n, pa.string()),
+                        "task": pa.array([records.task] * n, pa.string()),
+                        "query": named(pool.pairs + records.queries),
+                        "candidates": pa.array(records.candidates, pa.int32()),
+                        "rank": pa.array(records.rank, pa.int32()),
+                        "nearest": lists(records.nearest),
+                        "reranked": pa.array(records.reranked, pa.int32())
+                        if second
+                        else pa.nulls(n, pa.int32()),
+                        "reordered": lists(records.reordered)
+                        if second
+                        else pa.nulls(n, pa.list_(pa.string())),
+                    }
+                )
+            )
+    with replacing(path) as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")

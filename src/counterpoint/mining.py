@@ -1,0 +1,213 @@
+"""Negatives: the random-rate schedule, hard and random choices (docs/method.md, "Negatives").
+
+The pool is the unique texts of the training pairs, counters before points, so that the rule for
+ties (counters first, then the lower index) is the order of the pool. Nothing is encoded here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from counterpoint.config import MiningOptions
+from counterpoint.errors import InputError
+from counterpoint.ranking import Euclidean, nearest
+from counterpoint.tasks import TrainingPairs
+
+Ints = npt.NDArray[np.int64]
+
+BLOCK = 256
+"""Points mined at a time."""
+
+
+def random_rate(epoch: int, options: MiningOptions) -> float:
+    """r(i) = min(1, max(0, r0 − i·δ)), the probability of a random negative in epoch i."""
+    return min(1.0, max(0.0, options.initial_random_rate - epoch * options.decrease_rate))
+
+
+@dataclass(frozen=True)
+class NegativePool:
+    """Every text that may serve as a negative, and for each pair the places that may not.
+
+    `texts` is (m,) int64 text numbers, the `counters` unique counters before the unique points;
+    `forbidden` is (n, 4) int64, the places of each pair's own two texts in either part, -1 for
+    none.
+    """
+
+    texts: Ints
+    counters: int
+    forbidden: Ints
+
+
+def negative_pool(pairs: TrainingPairs) -> NegativePool:
+    """The pool of some training pairs.
+
+    Raises:
+        InputError: a pair is left without any negative.
+    """
+    counters = list(dict.fromkeys(pairs.counter.tolist()))
+    points = list(dict.fromkeys(pairs.point.tolist()))
+    as_counter = {text: place for place, text in enumerate(counters)}
+    as_point = {text: place for place, text in enumerate(points, start=len(counters))}
+    forbidden = np.array(
+        [
+            [places.get(text, -1) for places in (as_counter, as_point) for text in pair]
+            for pair in zip(pairs.point.tolist(), pairs.counter.tolist(), strict=True)
+        ],
+        dtype=np.int64,
+    ).reshape(-1, 4)
+    taken = (np.diff(np.sort(forbidden, axis=1), prepend=-1, axis=1) > 0).sum(axis=1)
+    size = len(counters) + len(points)
+    if len(pairs) == 0 or int(taken.max()) >= size:
+        raise InputError(
+            f"the training split has {len(pairs)} different pairs; at least two are needed so that "
+            "every point has a negative"
+        )
+    return NegativePool(np.array(counters + points, dtype=np.int64), len(counters), forbidden)
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """One negative for each training pair: its place in the pool, its text, and how it was drawn."""
+
+    place: Ints
+    text: Ints
+    random: npt.NDArray[np.bool_]
+
+
+def hard_exact(queries: Tensor, candidates: Tensor, pool: NegativePool, k: int, block: int = BLOCK) -> Ints:
+    """The k nearest allowed places of each pair, by blocked matrix products.
+
+    Args:
+        queries: (n, d) float32, e of each pair's point as a query.
+        candidates: (m, d) float32, e of each text of the pool as a candidate.
+        pool: the pool.
+        k: how many.
+        block: points at a time; no choice depends on it.
+
+    Returns:
+        (n, k) int64 places, nearest first, -1 where there are fewer.
+    """
+    costs = Euclidean(queries, candidates)
+    forbidden = torch.from_numpy(pool.forbidden).to(queries.device)
+    found = []
+    for start in range(0, len(queries), block):
+        rows = torch.arange(start, min(start + block, len(queries)), device=queries.device)
+        part = costs.block(rows)
+        places = forbidden[rows]
+        inner, slot = (places >= 0).nonzero(as_tuple=True)
+        part.cost[inner, places[inner, slot]] = torch.inf
+        found.append(nearest(part, k).cpu())
+    return torch.cat(found).numpy()
+
+
+def hard_balltree(queries: Tensor, candidates: Tensor, pool: NegativePool, k: int) -> Ints:
+    """The same choice by scikit-learn's BallTree, as the seeds search."""
+    from sklearn.neighbors import BallTree
+
+    q = queries.cpu().double().numpy()
+    c = candidates.cpu().double().numpy()
+    tree = BallTree(c)
+    found = np.full((len(q), k), -1, dtype=np.int64)
+    rows = np.arange(len(q))
+    width = min(k + pool.forbidden.shape[1] + 8, len(c))
+    while len(rows):
+        distance, places = tree.query(q[rows], k=width)
+        closed = np.zeros(len(rows), dtype=bool)
+        for i, row in enumerate(rows):
+            allowed = places[i][~np.isin(places[i], pool.forbidden[row])]
+            cost = np.square(q[row] - c[allowed]).sum(axis=1)
+            order = np.lexsort((allowed, cost))[:k]
+            found[row, : len(order)] = allowed[order]
+            # The tree's own rounding is far below this; whoever lies beyond cannot be nearer.
+            closed[i] = width == len(c) or (
+                len(order) == k and distance[i, -1] ** 2 * (1 - 1e-9) > cost[order[-1]]
+            )
+        rows = rows[~closed]
+        width = min(4 * width, len(c))
+    return found
+
+
+BACKENDS: dict[str, Callable[[Tensor, Tensor, NegativePool, int], Ints]] = {
+    "exact": hard_exact,
+    "balltree": hard_balltree,
+}
+
+
+def draw_random(pool: NegativePool, rng: np.random.Generator) -> Ints:
+    """A random place for every pair: point or counter with probability ½, then uniform.
+
+    The forbidden places of a part are stepped over, so one draw suffices. Where a part has no
+    allowed place the other is taken.
+    """
+    n = len(pool.forbidden)
+    bounds = np.array([0, pool.counters, len(pool.texts)])
+    part = rng.integers(0, 2, size=n)
+    share = rng.random(n)
+    result = np.empty(n, dtype=np.int64)
+    for row in range(n):
+        for choice in (part[row], 1 - part[row]):
+            low, high = bounds[choice], bounds[choice + 1]
+            own = pool.forbidden[row]
+            skip = np.unique(own[(own >= low) & (own < high)])
+            free = high - low - len(skip)
+            if free > 0:
+                break
+        place = low + int(share[row] * free)
+        for taken in skip:
+            place += place >= taken
+        result[row] = place
+    return result
+
+
+def mine(
+    queries: Tensor,
+    candidates: Tensor,
+    pool: NegativePool,
+    options: MiningOptions,
+    epoch: int,
+    rng: np.random.Generator,
+) -> Negatives:
+    """One negative for each training pair: random with probability r(epoch), else hard.
+
+    Args:
+        queries: (n, d) float32, e of each pair's point as a query.
+        candidates: (m, d) float32, e of each text of the pool as a candidate.
+        pool: the pool.
+        options: rates, pool of hard negatives, backend.
+        epoch: counted from 0.
+        rng: of this epoch's mining alone.
+    """
+    n = len(pool.forbidden)
+    random = rng.random(n) < random_rate(epoch, options)
+    place = draw_random(pool, rng)
+    pick = rng.random(n)
+    if not random.all():
+        hard = BACKENDS[options.backend](queries, candidates, pool, options.pool)
+        there = (hard >= 0).sum(axis=1)
+        chosen = hard[np.arange(n), (pick * there).astype(np.int64)]
+        place = np.where(random, place, chosen)
+    return Negatives(place=place, text=pool.texts[place], random=random)
+
+
+def composition(negatives: Negatives, pairs: TrainingPairs, pool: NegativePool) -> dict[str, int]:
+    """How many negatives were random, hard points, hard counters, and of the point's own debate.
+
+    A text is of a debate when it stands there as the point or the counter that it was drawn as.
+    """
+    is_counter = negatives.place < pool.counters
+    same = sum(
+        not pairs.debates[row].isdisjoint(
+            (pairs.debates_of_counter if is_counter[row] else pairs.debates_of_point)[text]
+        )
+        for row, text in enumerate(negatives.text.tolist())
+    )
+    return {
+        "random": int(negatives.random.sum()),
+        "hard_point": int((~negatives.random & ~is_counter).sum()),
+        "hard_counter": int((~negatives.random & is_counter).sum()),
+        "same_debate": same,
+    }

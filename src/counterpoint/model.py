@@ -1,0 +1,153 @@
+"""Projection, fusion and head over a text encoder: one tree of modules (docs/method.md, "The model")."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from counterpoint.config import CellOptions, HeadOptions, ProjectionOptions
+from counterpoint.encoder import FrozenFeatures, LiveEncoder
+from counterpoint.losses import NORMALISED
+
+
+class Vectors(NamedTuple):
+    """Both vectors of n texts in one role: x (n, H) and e (n, d), float32."""
+
+    x: Tensor
+    e: Tensor
+
+    def __getitem__(self, rows: Tensor | slice) -> "Vectors":  # type: ignore[override]
+        return Vectors(self.x[rows], self.e[rows])
+
+
+def _contrast(p: Tensor, c: Tensor) -> list[Tensor]:
+    return [p, c, (p - c).abs()]
+
+
+def fuse_embedding(p: Vectors, c: Vectors) -> Tensor:
+    """e_p, e_c, |e_p − e_c|: (n, 3d)."""
+    return torch.cat(_contrast(p.e, c.e), dim=-1)
+
+
+def fuse_cls(p: Vectors, c: Vectors) -> Tensor:
+    """x_p, x_c, |x_p − x_c|: (n, 3H)."""
+    return torch.cat(_contrast(p.x, c.x), dim=-1)
+
+
+def fuse_concat(p: Vectors, c: Vectors) -> Tensor:
+    """The six above: (n, 3(H + d))."""
+    return torch.cat(_contrast(p.e, c.e) + _contrast(p.x, c.x), dim=-1)
+
+
+FUSIONS: dict[str, Callable[[Vectors, Vectors], Tensor]] = {
+    "embedding": fuse_embedding,
+    "cls": fuse_cls,
+    "concat": fuse_concat,
+}
+
+HEADS: dict[str, tuple[Callable[[int], nn.Module], ...]] = {
+    "linear": (),
+    "layernorm": (nn.LayerNorm,),
+    "relu": (lambda width: nn.ReLU(),),
+    "layernorm_relu": (nn.LayerNorm, lambda width: nn.ReLU()),
+}
+"""What stands between a head's two linear layers, built from their width."""
+
+
+def make_head(options: HeadOptions, features: int) -> nn.Sequential:
+    """(n, features) to (n, 2) logits; class 1 means that the candidate is the point's counter.
+
+    With `hidden: 0` one linear layer, and the head's other layers before it.
+    """
+    between = HEADS[options.kind]
+    if options.hidden == 0:
+        return nn.Sequential(*(layer(features) for layer in between), nn.Linear(features, 2))
+    return nn.Sequential(
+        nn.Linear(features, options.hidden),
+        *(layer(options.hidden) for layer in between),
+        nn.Linear(options.hidden, 2),
+    )
+
+
+def make_projection(options: ProjectionOptions, hidden_size: int) -> nn.Module:
+    """(n, H) to (n, d); the identity without weights where the width is `none`."""
+    if options.width == "none":
+        return nn.Identity()
+    layer = nn.Linear(hidden_size, options.width)
+    if options.start == "identity":
+        nn.init.eye_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Retriever(nn.Module):
+    """The whole model of a cell. Texts are named by their numbers in the corpus."""
+
+    def __init__(self, options: CellOptions, encoder: FrozenFeatures | LiveEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        query = make_projection(options.projection, encoder.hidden_size)
+        separate = options.projection.kind == "separate"
+        candidate = make_projection(options.projection, encoder.hidden_size) if separate else query
+        self.projections = nn.ModuleDict({"query": query, "candidate": candidate})
+        self.normalised = options.retrieval_loss.kind in NORMALISED
+        self.fuse = FUSIONS[options.fusion]
+        self.head = make_head(options.head, self._features(options, encoder.hidden_size))
+
+    def _features(self, options: CellOptions, hidden_size: int) -> int:
+        width = options.projection.width
+        shape = Vectors(
+            x=torch.empty((1, hidden_size), device="meta"),
+            e=torch.empty((1, hidden_size if width == "none" else width), device="meta"),
+        )
+        return self.fuse(shape, shape).shape[-1]
+
+    def forward(self, texts: Tensor, role: str) -> Vectors:
+        """(n,) int64 text numbers to their vectors in a role, with gradients."""
+        return self._project(self.encoder(texts, role), role)
+
+    @torch.no_grad()
+    def embed(self, texts: Tensor, role: str) -> Vectors:
+        """The same for a whole split, without gradients, in evaluation mode; texts are unique."""
+        training = self.training
+        self.eval()
+        vectors = self._project(self.encoder.embed(texts, role), role)
+        self.train(training)
+        return vectors
+
+    def _project(self, x: Tensor, role: str) -> Vectors:
+        e = self.projections[role](x)
+        return Vectors(x, functional.normalize(e, dim=-1) if self.normalised else e)
+
+    def logits(self, p: Vectors, c: Vectors) -> Tensor:
+        """(n, 2): the classifier's view of n pairs of a point and a candidate."""
+        result: Tensor = self.head(self.fuse(p, c))
+        return result
+
+    def score(self, p: Vectors, c: Vectors) -> Tensor:
+        """(n,) float32, ordered as the probability of class 1.
+
+        The difference of the logits, because probabilities near 1 are all the same in float32.
+        """
+        logits = self.logits(p, c)
+        return logits[:, 1] - logits[:, 0]
+
+    @property
+    def roles_differ(self) -> bool:
+        """Whether a text has other vectors as a query than as a candidate."""
+        if self.projections["query"] is not self.projections["candidate"]:
+            return True
+        return isinstance(self.encoder, LiveEncoder) and self.encoder.options.roles == "separate"
+
+    def parameter_count(self) -> dict[str, int]:
+        """Parameters of each part; shared ones count once."""
+        return {
+            name: sum(parameter.numel() for parameter in part.parameters())
+            for name, part in (
+                ("encoder", self.encoder),
+                ("projection", self.projections),
+                ("head", self.head),
+            )
+        }

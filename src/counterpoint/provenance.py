@@ -1,0 +1,76 @@
+"""What produced a result: versions, code, commit, machine. Holds no time, so it is reproducible."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from counterpoint import TRAINING_VERSION, __version__
+from counterpoint.corpus import Corpus
+
+PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "pyarrow", "snakemake")
+
+
+def code_hash() -> str:
+    """SHA-256 (16 digits) over the package's modules; tables warn where cells differ in it."""
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode("utf-8"))
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def corpus_hash(corpus: Corpus) -> str:
+    """SHA-256 (16 digits) over the ids, texts and roles of a corpus."""
+    digest = hashlib.sha256(repr(sorted(corpus.roles.items())).encode("utf-8"))
+    for argument in corpus.arguments:
+        digest.update(f"{argument.id}\t{argument.text_hash}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree that the package runs from, `+` where files differ from it.
+
+    None for a package installed from a wheel, or without git.
+    """
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if changed else "")
+
+
+def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> dict[str, object]:
+    """All of it, as it stands beside each cell's result."""
+
+    def installed(package: str) -> str | None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+
+    return {
+        "counterpoint": __version__,
+        "training_version": TRAINING_VERSION,
+        "code": code_hash(),
+        "commit": git_commit(),
+        "corpus": corpus_hash(corpus),
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "packages": {package: installed(package) for package in PACKAGES},
+    }

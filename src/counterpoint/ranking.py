@@ -1,0 +1,167 @@
+"""Who comes first: blocked distances, the nearest k, what precedes the gold. No model here.
+
+Matrix products in float32 are off by rounding, enough to turn ties and near ties with the size of
+a block. So they only make a shortlist; whatever lies within their error is decided by direct
+differences in float64. The answer is the same for every block size, thread count and backend
+(docs/method.md, "Negatives").
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+SPARE = 8
+"""How many more than the k nearest are shortlisted at first."""
+
+UNIT = 2.0**-24
+"""Relative rounding error of one float32 operation."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Costs of all candidates to a block of queries; lower is nearer.
+
+    `cost` is (n, m) float32 and off by at most `tolerance` (n, 1); infinite for whoever is no
+    candidate. `exact(rows, columns)` takes positions of the same shape, rows counted within the
+    block, and gives the true costs in float64.
+    """
+
+    cost: Tensor
+    tolerance: Tensor
+    exact: Callable[[Tensor, Tensor], Tensor]
+
+    def only(self, candidates: Tensor) -> "Block":
+        """The same block with the candidates that a mask (n, m) names."""
+        return Block(self.cost.masked_fill(~candidates, torch.inf), self.tolerance, self.exact)
+
+    def rows(self, rows: Tensor) -> "Block":
+        """Some of the block's queries."""
+        return Block(
+            self.cost[rows],
+            self.tolerance[rows],
+            lambda inner, columns: self.exact(rows[inner], columns),
+        )
+
+
+class Costs(Protocol):
+    """Costs of m candidates to queries, a block at a time."""
+
+    def block(self, queries: Tensor) -> Block:
+        """The block of some queries, (n,) int64."""
+
+
+class Euclidean:
+    """Squared Euclidean distances between vectors.
+
+    Args:
+        queries: (q, d) float32.
+        candidates: (m, d) float32, on the same device.
+    """
+
+    def __init__(self, queries: Tensor, candidates: Tensor) -> None:
+        self._queries = queries
+        self._candidates = candidates
+        self._squares = candidates.square().sum(dim=1)
+        self._longest = candidates.norm(dim=1).max() if len(candidates) else torch.tensor(0.0)
+
+    def block(self, queries: Tensor) -> Block:
+        """See `Costs`."""
+        vectors = self._queries[queries]
+        squares = vectors.square().sum(dim=1, keepdim=True)
+        cost = torch.addmm(self._squares[None, :] + squares, vectors, self._candidates.T, alpha=-2)
+        # Higham, Accuracy and Stability of Numerical Algorithms (2002), section 3.1: a sum of d
+        # products is off by at most d units of the product of the lengths.
+        width = vectors.shape[1] + 8
+        tolerance = 2 * width * UNIT * (squares.sqrt() + self._longest).square()
+        return Block(cost, tolerance, lambda rows, columns: self._exact(vectors, rows, columns))
+
+    def _exact(self, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        difference = vectors[rows].double() - self._candidates[columns].double()
+        return difference.square().sum(dim=-1)
+
+
+class Similarities:
+    """Costs from similarities that are known exactly, such as TF-IDF cosines.
+
+    Args:
+        similarity: (q, m) float32, higher is nearer.
+    """
+
+    def __init__(self, similarity: Tensor) -> None:
+        self._similarity = similarity
+
+    def block(self, queries: Tensor) -> Block:
+        """See `Costs`."""
+        cost = -self._similarity[queries]
+        tolerance = torch.zeros((len(cost), 1))
+        return Block(cost, tolerance, lambda rows, columns: cost[rows, columns].double())
+
+
+def nearest(block: Block, k: int, last: Tensor | None = None) -> Tensor:
+    """The k nearest candidates of each query of a block, nearest first.
+
+    Args:
+        block: n queries, m candidates.
+        k: how many.
+        last: (n,) int64, for each query the candidate that goes behind all that tie with it.
+
+    Returns:
+        (n, k) int64 columns; ties otherwise go to the lower column; -1 where there are fewer
+        candidates.
+    """
+    n, m = block.cost.shape
+    found = torch.full((n, k), -1, dtype=torch.int64, device=block.cost.device)
+    open_rows = torch.arange(n, device=block.cost.device)
+    width = min(k + SPARE, m)
+    while len(open_rows):
+        part = block if len(open_rows) == n else block.rows(open_rows)
+        order, closed = _shortlist(part, width, k, None if last is None else last[open_rows])
+        found[open_rows, : order.shape[1]] = order
+        open_rows = open_rows[~closed]
+        width = min(4 * width, m)
+    return found
+
+
+def _shortlist(block: Block, width: int, k: int, last: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The first k of the `width` nearest, and for each query whether nobody else can be among them."""
+    cost, columns = torch.topk(block.cost, width, dim=1, largest=False)
+    rows = torch.arange(len(cost), device=cost.device)[:, None].expand_as(columns)
+    exact = block.exact(rows, columns).masked_fill(torch.isinf(cost), torch.inf)
+    # Stable sorts from the least significant key to the most: column, the last one, distance.
+    keys = [columns, exact] if last is None else [columns, columns == last[:, None], exact]
+    order = torch.arange(width, device=cost.device).expand_as(columns)
+    for key in keys:
+        order = order.gather(1, torch.sort(key.gather(1, order), dim=1, stable=True).indices)
+    exact = exact.gather(1, order)
+    columns = columns.gather(1, order).masked_fill(torch.isinf(exact), -1)
+    worst = exact[:, min(k, width) - 1]
+    beyond = cost[:, -1] - block.tolerance[:, 0]
+    closed = (beyond > worst) | torch.isinf(cost[:, -1])
+    if width == block.cost.shape[1]:
+        closed[:] = True
+    return columns[:, :k], closed
+
+
+def precedes(block: Block, gold: Tensor) -> Tensor:
+    """Which candidates rank before the gold: the nearer ones, and those that tie with it.
+
+    Args:
+        block: n queries, m candidates.
+        gold: (n,) int64 columns.
+
+    Returns:
+        (n, m) bool; whoever is no candidate in the block does not precede.
+    """
+    n = len(gold)
+    each = torch.arange(n, device=gold.device)
+    limit = block.exact(each, gold)
+    bound = limit[:, None].float()
+    result = block.cost < bound - block.tolerance
+    near = (block.cost <= bound + block.tolerance) & ~result
+    rows, columns = near.nonzero(as_tuple=True)
+    result[rows, columns] = block.exact(rows, columns) <= limit[rows]
+    result[each, gold] = False
+    return result

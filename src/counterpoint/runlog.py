@@ -1,0 +1,48 @@
+"""The epoch log: one JSON object a line, written as each epoch ends, without any time in it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import InputError
+
+
+def append(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Add one epoch's record and flush it to disk.
+
+    Not-a-number, as in a loss that diverged, is written as null: JSON has no word for it.
+    """
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return value
+
+
+def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The records of a log, in order.
+
+    Raises:
+        InputError: a line is no JSON object with an `epoch`.
+    """
+    records = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}: not a JSON object: {error}") from error
+        if not isinstance(record, dict) or "epoch" not in record:
+            raise InputError(f"{path}, line {number}: not the record of an epoch: {line[:80]!r}")
+        records.append(record)
+    return records
