@@ -31,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run() -> None:
+    """The console command."""
+    sys.exit(main())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="counterpoint",
@@ -40,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"counterpoint {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
+        _add_matrix,
         _add_corpus,
         _add_tasks,
         _add_synthesize,
@@ -56,6 +62,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _add_matrix(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "matrix",
+        help="expand a configuration into its cells",
+        description="Validate a whole configuration and expand its matrix. Writes matrix.csv (a "
+        "cell a row) and config.json (every option, defaults included) into a folder.",
+    )
+    parser.add_argument(
+        "--config", required=True, metavar="JSON|FILE", help="the configuration, as JSON or a file of it"
+    )
+    _add_out(parser, "folder to write into")
+    parser.set_defaults(command=_matrix)
+
+
+def _matrix(arguments: argparse.Namespace) -> None:
+    from counterpoint import config, files, formats, matrix
+
+    read = config.load_options(config.RunConfig, arguments.config)
+    rows = matrix.rows(matrix.expand(read, "--config"))
+    files.write_text(arguments.out / "matrix.csv", formats.csv_text(rows))
+    files.write_json(arguments.out / "config.json", read.model_dump(mode="json"))
 
 
 def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -132,7 +161,7 @@ def _positive(text: str) -> int:
 
 
 def _corpus(arguments: argparse.Namespace) -> None:
-    from counterpoint import config, corpus, files, sources, tables
+    from counterpoint import config, corpus, files, formats, sources
 
     options = config.parse(
         config.CorpusOptions,
@@ -155,14 +184,14 @@ def _corpus(arguments: argparse.Namespace) -> None:
     )
     rows = corpus.audit(read)
     corpus.write_arguments(read, arguments.out / "arguments.parquet")
-    files.write_text(arguments.out / "audit.csv", tables.csv_text(rows))
-    files.write_text(arguments.out / "audit.md", tables.markdown_table(rows))
+    files.write_text(arguments.out / "audit.csv", formats.csv_text(rows))
+    files.write_text(arguments.out / "audit.md", formats.markdown_table(rows))
     lines = [f"{problem}\n" for problem in problems]
     files.write_text(arguments.out / "problems.txt", "".join(lines))
     if problems:
         print(f"counterpoint: left out {len(problems)} bad files:", file=sys.stderr)
         print("".join(lines), end="", file=sys.stderr)
-    print(tables.markdown_table(rows), end="")
+    print(formats.markdown_table(rows), end="")
 
 
 def _roles(pairs: Sequence[str]) -> dict[str, str]:
@@ -355,12 +384,6 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", type=Path, required=True, metavar="DIR", help="folder of the run, results/RUN"
     )
-    parser.add_argument(
-        "--cells",
-        type=Path,
-        metavar="FILE",
-        help="the planned cells, one name a line; by default those that left something",
-    )
 
 
 def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -378,7 +401,7 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _tables(arguments: argparse.Namespace) -> None:
     from counterpoint import tables
 
-    run = tables.read_run(arguments.run, arguments.cells)
+    run = tables.read_run(arguments.run)
     print(tables.write_tables(run, arguments.run / "tables", arguments.decimals), end="")
 
 
@@ -398,7 +421,7 @@ def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _plots(arguments: argparse.Namespace) -> None:
     from counterpoint import plots, tables
 
-    curves = tables.curves(tables.read_run(arguments.run, arguments.cells))
+    curves = tables.curves(tables.read_run(arguments.run))
     plots.draw_curves(curves, arguments.run / "plots", arguments.format, arguments.dpi)
 
 

@@ -81,6 +81,23 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
     return list(cells.values())
 
 
+def rows(cells: Iterable[Cell]) -> list[dict[str, object]]:
+    """`matrix.csv`: a row a cell, with its name, the columns, and every further option in use.
+
+    A further option's column has the base value in the cells that do not set it.
+    """
+    cells = list(cells)
+    further = list(dict.fromkeys(path for cell in cells for path in cell.extra))
+    return [
+        {
+            "cell": cell.name,
+            **cell.columns,
+            **{path: dict(_leaves(cell.options.model_dump(mode="json")))[path] for path in further},
+        }
+        for cell in cells
+    ]
+
+
 def base_options(config: RunConfig) -> CellOptions:
     """The options that every cell starts from."""
     return CellOptions(**{name: getattr(config, name) for name in CellOptions.model_fields})

@@ -166,12 +166,26 @@ def open_source(path: str) -> Source:
     return _open_path(expand_variables(path))
 
 
+def check_path(path: str) -> None:
+    """See that there is something at `corpus.path`, before any job starts.
+
+    Raises:
+        InputError: as `open_source`.
+    """
+    if path != "sample" and not expand_variables(path).exists():
+        raise InputError(_nothing_at(expand_variables(path)))
+
+
 def _open_path(path: Path) -> Source:
     if path.is_dir():
         return FolderSource(path)
     if path.is_file():
         return ZipSource(path)
-    raise InputError(f"{path}: no such folder or file; expected the corpus (corpus.path)")
+    raise InputError(_nothing_at(path))
+
+
+def _nothing_at(path: Path) -> str:
+    return f"corpus.path: {path}: no such folder or file; expected the corpus's folder or zip"
 
 
 def expand_variables(path: str) -> Path:

@@ -1,0 +1,55 @@
+# The two commands of the README, `make demo` and `make test`, need only Python >= 3.11, make and
+# git; everything else is installed, pinned, into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: demo test test-slow lint format install lock schema clean
+
+demo: $(INSTALLED)
+	snakemake --cores all
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Counterpoint needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $(INSTALLED)
+
+test: $(INSTALLED)
+	pytest -n 2
+
+test-slow: $(INSTALLED)
+	pytest -m slow
+
+lint: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+format: $(INSTALLED)
+	ruff check --fix-only .
+	ruff format .
+	snakefmt Snakefile workflow
+
+schema: $(INSTALLED)
+	counterpoint schema --out workflow/schemas/config.schema.json
+
+# Makes the lock anew from the ranges in pyproject.toml, in an environment of its own. torch goes
+# first and pinned: any other build would bring gigabytes of GPU libraries.
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet torch==2.13.0
+	.venv-lock/bin/pip install --quiet --editable '.[dev,slurm]'
+	.venv-lock/bin/pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
+	rm -rf .venv-lock
+
+clean:
+	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,83 @@
+"""What several tests share: little corpora, the sample, and the real one where it is at hand."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from counterpoint.corpus import Corpus, read_corpus
+from counterpoint.sources import open_source
+
+ROLES = {"train": "training", "dev": "validation", "test": "test"}
+
+
+@pytest.fixture(scope="session")
+def sample() -> Corpus:
+    """The corpus that the package ships."""
+    return read_corpus(open_source("sample"), ROLES)[0]
+
+
+@pytest.fixture(scope="session")
+def arguana() -> str:
+    """The path of the real corpus; tests that want it are skipped where it is not given."""
+    path = os.environ.get("COUNTERPOINT_ARGUANA")
+    if not path:
+        pytest.skip("COUNTERPOINT_ARGUANA does not name the real corpus")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real(arguana: str) -> Corpus:
+    """The real training and validation splits, validation in the test role too."""
+    roles = {"train": "training", "dev": "validation", "test": "validation"}
+    return read_corpus(open_source(arguana), roles)[0]
+
+
+@pytest.fixture
+def write_tree(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
+    """Write files below a new folder: {"training/law/x/pro/pro01a-point.txt": "text", …}."""
+
+    def write(files: Mapping[str, str | bytes], name: str = "corpus") -> Path:
+        root = tmp_path / name
+        for path, content in files.items():
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            data = content.encode("utf-8") if isinstance(content, str) else content
+            target.write_bytes(data)
+        return root
+
+    return write
+
+
+def debate(split: str, theme: str, name: str, sides: Mapping[str, int]) -> dict[str, str]:
+    """The files of one debate with so many pairs a side; every text stands nowhere else."""
+    files = {}
+    for side, pairs in sides.items():
+        for number in range(1, pairs + 1):
+            for kind in ("a-point", "b-counter"):
+                path = f"{split}/{theme}/{name}/{side}/{side}{number:02d}{kind}.txt"
+                files[path] = f"{split} {theme} {name} {side} {number} {kind}"
+    return files
+
+
+@pytest.fixture
+def small_tree() -> dict[str, str]:
+    """Three splits, two debates each, two themes: 24 pairs."""
+    files: dict[str, str] = {}
+    for split in ("training", "validation", "test"):
+        files |= debate(split, "law", "juries", {"pro": 2, "con": 2})
+        files |= debate(split, "sport", "boxing", {"pro": 2, "con": 2})
+    return files
+
+
+@pytest.fixture
+def small(small_tree: dict[str, str], write_tree: Callable[[Mapping[str, str]], Path]) -> Corpus:
+    """`small_tree` as a corpus."""
+    return read_corpus(open_source(str(write_tree(small_tree))), ROLES)[0]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20261123)

@@ -1,0 +1,78 @@
+# Configuration, matrix, path patterns and helpers; no rules.
+
+import re
+import sys
+
+import pandas as pd
+from snakemake.utils import Paramspace
+
+from counterpoint import BASELINES_VERSION, FEATURES_VERSION, TRAINING_VERSION
+from counterpoint.config import dump, load
+from counterpoint.encoding import encoding_key, shared_options
+from counterpoint.errors import InputError
+from counterpoint.matrix import COLUMNS, expand
+from counterpoint.sources import check_path
+
+# The files that the configuration came from, for messages.
+SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfiles]))
+
+try:
+    CONFIG = load(config, SOURCE)
+    CELLS = {cell.name: cell for cell in expand(CONFIG, SOURCE)}
+    if CONFIG.corpus.url is None:
+        check_path(CONFIG.corpus.path)
+except InputError as error:
+    # A plain exit, because what snakemake prints of an exception buries the message.
+    print(f"counterpoint: {error}", file=sys.stderr)
+    sys.exit(2)
+
+RUN = f"results/{CONFIG.run}"
+SPACE = Paramspace(
+    pd.DataFrame([dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)),
+)
+CELL = f"{RUN}/cells/{SPACE.wildcard_pattern}"
+ENVIRONMENT = "../envs/counterpoint.yaml"
+
+# Encoder settings that cells share: {key: options}.
+ENCODINGS = {encoding_key(cell.options.encoder): cell.options.encoder for cell in CELLS.values()}
+
+
+wildcard_constraints:
+    encoding="|".join(map(re.escape, ENCODINGS)),
+    baseline="|".join(CONFIG.baselines) or "none",
+    # Only cells of the matrix: a path that is made up trains nothing.
+    **{
+        column: "|".join(sorted({re.escape(cell.columns[column]) for cell in CELLS.values()}))
+        for column in COLUMNS
+    },
+
+
+def corpus_arguments(options):
+    """Where `counterpoint corpus` reads from."""
+    if options.url is None:
+        return ["--corpus", options.path]
+    return ["--url", options.url, "--sha256", options.sha256]
+
+
+def cell_of(wildcards):
+    """The cell that a job's wildcards name."""
+    return CELLS[SPACE.wildcard_pattern.format(**wildcards)]
+
+
+def cell_texts(wildcards):
+    """What stands for the texts: frozen features, or tokens for a live encoder."""
+    encoder = cell_of(wildcards).options.encoder
+    kind = "features" if encoder.trainable == "none" else "tokens"
+    return f"{RUN}/encoder/{encoding_key(encoder)}/{kind}.npz"
+
+
+def base_features(wildcards):
+    """The frozen features of the base options' encoder, which the untrained baseline needs."""
+    if wildcards.baseline != "untrained":
+        return []
+    return f"{RUN}/encoder/{encoding_key(CONFIG.encoder)}/features.npz"
+
+
+def grown(base):
+    """A resource that grows with each attempt."""
+    return lambda wildcards, attempt: base * attempt

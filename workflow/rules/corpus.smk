@@ -1,0 +1,64 @@
+# Corpus, tokens and frozen features.
+
+
+rule corpus:
+    output:
+        arguments=f"{RUN}/corpus/arguments.parquet",
+        audit=f"{RUN}/corpus/audit.csv",
+        audit_table=f"{RUN}/corpus/audit.md",
+        problems=f"{RUN}/corpus/problems.txt",
+    log:
+        f"{RUN}/logs/corpus.log",
+    params:
+        source=corpus_arguments(CONFIG.corpus),
+        splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
+        bad_files=CONFIG.corpus.bad_files,
+        out=f"{RUN}/corpus",
+    conda:
+        ENVIRONMENT
+    shell:
+        "counterpoint corpus {params.source:q} --splits {params.splits:q}"
+        " --bad-files {params.bad_files} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule tokens:
+    input:
+        rules.corpus.output.arguments,
+    output:
+        f"{RUN}/encoder/{{encoding}}/tokens.npz",
+    log:
+        f"{RUN}/logs/tokens/{{encoding}}.log",
+    params:
+        options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
+        version=FEATURES_VERSION,
+    conda:
+        ENVIRONMENT
+    shell:
+        "counterpoint tokens --arguments {input:q} --options {params.options:q}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule features:
+    input:
+        arguments=rules.corpus.output.arguments,
+        tokens=rules.tokens.output,
+    output:
+        f"{RUN}/encoder/{{encoding}}/features.npz",
+    log:
+        f"{RUN}/logs/features/{{encoding}}.log",
+    params:
+        options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
+        version=FEATURES_VERSION,
+        threads=CONFIG.resources.encoding_threads,
+    threads: CONFIG.resources.encoding_threads
+    resources:
+        gpu=1,
+        mem_mb=grown(CONFIG.resources.memory_mb),
+        runtime=grown(CONFIG.resources.runtime_minutes),
+        jobs_per_gpu=CONFIG.resources.jobs_per_gpu,
+    conda:
+        ENVIRONMENT
+    shell:
+        "counterpoint features --arguments {input.arguments:q} --tokens {input.tokens:q}"
+        " --options {params.options:q} --threads {params.threads}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} --out {output:q} > {log:q} 2>&1"

@@ -1,0 +1,21 @@
+# Baselines to per-query records. Cells evaluate themselves.
+
+
+rule baseline:
+    input:
+        arguments=rules.corpus.output.arguments,
+        features=base_features,
+    output:
+        f"{RUN}/baselines/{{baseline}}/records.parquet",
+    log:
+        f"{RUN}/logs/baselines/{{baseline}}.log",
+    params:
+        features=lambda wildcards, input: ["--features", input.features] if input.features else [],
+        version=BASELINES_VERSION,
+        threads=CONFIG.resources.threads,
+    threads: CONFIG.resources.threads
+    conda:
+        ENVIRONMENT
+    shell:
+        "counterpoint baseline {wildcards.baseline} --arguments {input.arguments:q}"
+        " {params.features:q} --threads {params.threads} --out {output:q} > {log:q} 2>&1"

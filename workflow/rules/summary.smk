@@ -1,0 +1,88 @@
+# Tables and plots. `summary` and `curves` follow the cells; `tables` and `plots` are the same
+# commands without inputs or outputs, so they work on whatever records exist and never train.
+
+RECORDS = [
+    *(f"{RUN}/cells/{name}/records.parquet" for name in CELLS),
+    *(f"{RUN}/baselines/{name}/records.parquet" for name in CONFIG.baselines),
+]
+FIGURES = sorted({(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()})
+
+
+rule matrix:
+    output:
+        matrix=f"{RUN}/matrix.csv",
+        config=f"{RUN}/config.json",
+    log:
+        f"{RUN}/logs/matrix.log",
+    params:
+        config=dump(CONFIG),
+        out=RUN,
+    conda:
+        ENVIRONMENT
+    shell:
+        "counterpoint matrix --config {params.config:q} --out {params.out:q} > {log:q} 2>&1"
+
+
+rule summary:
+    input:
+        matrix=rules.matrix.output.matrix,
+        records=RECORDS,
+    output:
+        cells=f"{RUN}/tables/cells.csv",
+        comparison=f"{RUN}/tables/comparison.md",
+        comparison_csv=f"{RUN}/tables/comparison.csv",
+        strategies=f"{RUN}/tables/strategies.md",
+        summary=f"{RUN}/tables/summary.txt",
+    log:
+        f"{RUN}/logs/tables.log",
+    params:
+        run=RUN,
+        decimals=CONFIG.tables.decimals,
+    conda:
+        ENVIRONMENT
+    shell:
+        "counterpoint tables --run {params.run:q} --decimals {params.decimals} > {log:q} 2>&1"
+
+
+rule curves:
+    input:
+        matrix=rules.matrix.output.matrix,
+        records=RECORDS,
+    output:
+        [
+            f"{RUN}/plots/accuracy-{fusion}-{head}.{CONFIG.plots.format}"
+            for fusion, head in FIGURES
+        ],
+    log:
+        f"{RUN}/logs/plots.log",
+    params:
+        run=RUN,
+        format=CONFIG.plots.format,
+        dpi=CONFIG.plots.dpi,
+    conda:
+        ENVIRONMENT
+    shell:
+        "counterpoint plots --run {params.run:q} --format {params.format} --dpi {params.dpi}"
+        " > {log:q} 2>&1"
+
+
+use rule summary as tables with:
+    input:
+        matrix=rules.matrix.output.matrix,
+    output:
+        [],
+
+
+use rule curves as plots with:
+    input:
+        matrix=rules.matrix.output.matrix,
+    output:
+        [],
+
+
+onsuccess:
+    shell("cat {RUN}/tables/summary.txt 2>/dev/null || true")
+
+
+onerror:
+    shell("test -f {RUN}/matrix.csv && counterpoint tables --run {RUN} || true")
