@@ -81,3 +81,29 @@ def small(small_tree: dict[str, str], write_tree: Callable[[Mapping[str, str]], 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20261123)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers and 32 dimensions with random weights, as `save_pretrained` writes it.
+
+    Its tokenizer is the bundled encoder's.
+    """
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from counterpoint.encoder import resolve
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        config = BertConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+        )
+        BertModel(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(resolve("all-MiniLM-L6-v2")).save_pretrained(folder)
+    return folder

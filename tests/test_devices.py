@@ -1,0 +1,74 @@
+"""GPU leases: each job its own slot, released however the job ends."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from counterpoint import devices
+from counterpoint.devices import device_for_job, lease, visible_devices
+
+
+def hold(folder: Path, ready: "multiprocessing.Queue[str]") -> None:
+    with lease(["0", "1"], 1, folder) as name:
+        ready.put(name)
+        signal.pause()
+
+
+def start(folder: Path) -> tuple[multiprocessing.Process, str]:
+    context = multiprocessing.get_context("fork")
+    ready: multiprocessing.Queue[str] = context.Queue()
+    process = context.Process(target=hold, args=(folder, ready))
+    process.start()
+    return process, ready.get(timeout=30)
+
+
+def test_two_jobs_get_two_devices_and_a_killed_one_gives_its_back(tmp_path: Path) -> None:
+    first, one = start(tmp_path)
+    second, two = start(tmp_path)
+    try:
+        assert sorted([one, two]) == ["0", "1"]
+        os.kill(first.pid, signal.SIGKILL)
+        first.join()
+        with lease(["0", "1"], 1, tmp_path) as free:
+            assert free == one
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.join()
+
+
+def test_jobs_spread_over_devices_before_they_share_one(tmp_path: Path) -> None:
+    names = ["0", "1"]
+    with lease(names, 2, tmp_path) as a, lease(names, 2, tmp_path) as b:
+        assert {a, b} == {"0", "1"}
+        with lease(names, 2, tmp_path) as c, lease(names, 2, tmp_path) as d:
+            assert {c, d} == {"0", "1"}
+
+
+def test_a_set_variable_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-abc")
+    assert visible_devices() == ["3", "GPU-abc"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert visible_devices() == ["0", "1"]
+
+
+def test_a_leased_device_is_the_only_visible_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
+    monkeypatch.setattr(devices, "lock_folder", lambda: tmp_path)
+    with device_for_job(1) as name:
+        assert name == "cuda"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+
+
+def test_without_a_gpu_the_job_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with device_for_job(1) as name:
+        assert name == "cpu"

@@ -1,0 +1,180 @@
+"""Encoders: where they come from, tokens, pooling, batches, and what may learn."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from counterpoint import encoder
+from counterpoint.config import EncoderOptions
+from counterpoint.corpus import Corpus
+from counterpoint.encoder import (
+    FrozenFeatures,
+    LiveEncoder,
+    frozen_features,
+    length_batches,
+    pool,
+    read_features,
+    read_tokens,
+    resolve,
+    tokenise,
+    write_features,
+    write_tokens,
+)
+from counterpoint.errors import InputError
+
+
+def options(folder: Path, **changes: object) -> EncoderOptions:
+    return EncoderOptions(**{"name": str(folder), "max_tokens": 32, **changes})
+
+
+def test_the_bundled_encoder_agrees_with_sentence_transformers(small: Corpus) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    name = EncoderOptions()
+    found = frozen_features(small, tokenise(small, name), name, torch.device("cpu"))
+    theirs = SentenceTransformer(resolve(name.name)).encode(
+        small.texts, normalize_embeddings=False, convert_to_numpy=True
+    )
+    ours = found / np.linalg.norm(found, axis=1, keepdims=True)
+    theirs = theirs / np.linalg.norm(theirs, axis=1, keepdims=True)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_local_folder_comes_before_the_bundled_encoder(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all-MiniLM-L6-v2").symlink_to(tiny_bert)
+    assert resolve("all-MiniLM-L6-v2") == "all-MiniLM-L6-v2"
+
+
+def test_bundled_weights_with_another_checksum_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, _ = encoder.BUNDLED["all-MiniLM-L6-v2"]
+    monkeypatch.setitem(encoder.BUNDLED, "all-MiniLM-L6-v2", (package, "0" * 64))
+    with pytest.raises(InputError, match=r"model\.safetensors: sha256 53aa5.*expected 000"):
+        resolve("sentence-transformers/all-MiniLM-L6-v2")
+
+
+def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"no config\.json with \*\.safetensors"):
+        resolve(str(tmp_path))
+
+
+def test_an_encoder_that_cannot_be_had_is_an_input_error(
+    small: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match="nobody/no-such-encoder"):
+        tokenise(small, EncoderOptions(name="nobody/no-such-encoder"))
+
+
+def test_tokens_are_cut_and_survive_a_round_trip(
+    small: Corpus, tiny_bert: Path, tmp_path: Path
+) -> None:
+    made = tokenise(small, options(tiny_bert, max_tokens=8))
+    assert made.lengths(np.arange(len(small.texts))).max() == 8
+    write_tokens(made, tmp_path / "tokens.npz")
+    read = read_tokens(tmp_path / "tokens.npz", small)
+    np.testing.assert_array_equal(read.ids, made.ids)
+    np.testing.assert_array_equal(read.starts, made.starts)
+    assert read.pad == made.pad == 0
+
+
+def test_features_of_another_corpus_are_refused(
+    small: Corpus, sample: Corpus, tmp_path: Path
+) -> None:
+    x = np.zeros((len(small.texts), 4), dtype=np.float32)
+    write_features(x, small, tmp_path / "features.npz")
+    np.testing.assert_array_equal(read_features(tmp_path / "features.npz", small), x)
+    with pytest.raises(InputError, match=r"features\.npz: made from another corpus"):
+        read_features(tmp_path / "features.npz", sample)
+
+
+def test_pooling_by_hand() -> None:
+    hidden = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]])
+    output = SimpleNamespace(last_hidden_state=hidden, pooler_output=torch.tensor([[7.0, 8.0]]))
+    mask = torch.tensor([[1, 1, 0]])
+    assert pool(output, mask, "pooler").tolist() == [[7.0, 8.0]]
+    assert pool(output, mask, "cls").tolist() == [[1.0, 2.0]]
+    assert pool(output, mask, "mean").tolist() == [[2.0, 3.0]]
+
+
+def test_batches_keep_the_budget_and_hold_every_text_once() -> None:
+    lengths = np.random.default_rng(1).integers(3, 60, size=200)
+    batches = list(length_batches(lengths, 256))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(200))
+    assert all(lengths[batch].max() * len(batch) <= 256 for batch in batches)
+    assert lengths[batches[0]].max() == lengths.max()
+
+
+def test_a_text_above_the_budget_is_a_batch_of_its_own() -> None:
+    batches = list(length_batches(np.array([5, 500, 5]), 64))
+    assert [batch.tolist() for batch in batches] == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "cls", "mean"])
+def test_vectors_do_not_depend_on_the_batches(
+    small: Corpus, tiny_bert: Path, pooling: str
+) -> None:
+    found = []
+    for budget in (64, 4096):
+        setting = options(tiny_bert, pooling=pooling, batch_tokens=budget)
+        found.append(
+            frozen_features(small, tokenise(small, setting), setting, torch.device("cpu"))
+        )
+    assert found[0].shape == (len(small.texts), 32)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    assert np.abs(found[0][0] - found[0][1]).max() > 1e-4
+
+
+def test_repeated_texts_are_encoded_once_and_alike(small: Corpus, tiny_bert: Path) -> None:
+    setting = options(tiny_bert, trainable="all")
+    live = LiveEncoder(setting, tokenise(small, setting)).eval()
+    x = live(torch.tensor([3, 1, 3, 3]), "query")
+    assert torch.equal(x[0], x[2])
+    assert torch.equal(x[0], x[3])
+    assert not torch.equal(x[0], x[1])
+
+
+@pytest.mark.parametrize(
+    ("trainable", "learning"),
+    [("none", set()), (1, {"layer.1"}), (2, {"layer.0", "layer.1"})],
+)
+def test_only_the_named_layers_learn(
+    small: Corpus, tiny_bert: Path, trainable: object, learning: set[str]
+) -> None:
+    setting = options(tiny_bert, trainable=trainable)
+    live = LiveEncoder(setting, tokenise(small, setting))
+    names = {name for name, p in live.models["query"].named_parameters() if p.requires_grad}
+    assert all("encoder.layer" in name for name in names)
+    assert {name.split("encoder.")[1][:7] for name in names} == learning
+
+
+def test_one_encoder_or_one_for_each_role(small: Corpus, tiny_bert: Path) -> None:
+    tokens = tokenise(small, options(tiny_bert))
+    shared = LiveEncoder(options(tiny_bert, trainable="all"), tokens)
+    separate = LiveEncoder(options(tiny_bert, trainable="all", roles="separate"), tokens)
+    count = sum(p.numel() for p in shared.parameters())
+    assert shared.models["query"] is shared.models["candidate"]
+    assert sum(p.numel() for p in separate.parameters()) == 2 * count
+
+
+def test_more_layers_or_tokens_than_there_are_is_an_input_error(
+    small: Corpus, tiny_bert: Path
+) -> None:
+    tokens = tokenise(small, options(tiny_bert))
+    with pytest.raises(InputError, match="3 layers of 2"):
+        LiveEncoder(options(tiny_bert, trainable=3), tokens)
+    with pytest.raises(InputError, match="65 is more than the 64 positions"):
+        LiveEncoder(options(tiny_bert, max_tokens=65), tokens)
+
+
+def test_frozen_features_are_no_part_of_the_saved_weights() -> None:
+    frozen = FrozenFeatures(np.ones((3, 2), dtype=np.float32))
+    assert frozen.state_dict() == {}
+    assert frozen(torch.tensor([2]), "query").tolist() == [[1.0, 1.0]]

@@ -1,0 +1,305 @@
+"""The training job: same cell same log, losses fall, every option acts, and how cells end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from counterpoint import runlog
+from counterpoint.config import CellOptions, parse
+from counterpoint.corpus import Corpus, read_corpus, write_arguments
+from counterpoint.encoder import FrozenFeatures, LiveEncoder, tokenise, write_features, write_tokens
+from counterpoint.errors import InputError
+from counterpoint.job import RESULTS, epoch_line, run_cell
+from counterpoint.sources import open_source
+from counterpoint.synthesize import write_corpus
+from counterpoint.training import Data, Trainer
+from tests.conftest import ROLES
+
+CPU = torch.device("cpu")
+NO_STOP = {"patience": None, "halve_after": None, "dev_loss_rises": None}
+
+
+def cell(**values: Any) -> CellOptions:
+    return parse(CellOptions, {"training": {"epochs": 3, "batch": 4}, **values}, "test")
+
+
+def features(corpus: Corpus, width: int = 16, seed: int = 5) -> np.ndarray:
+    """Vectors in which a counter lies near its point: what training can find."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(len(corpus.texts), width)).astype(np.float32)
+    for argument, text in zip(corpus.arguments, corpus.text_index, strict=True):
+        twin = argument.id[:-1] + "a"
+        base = np.random.default_rng(abs(hash_of(twin))).normal(size=width)
+        x[text] = base + 0.3 * x[text]
+    return x
+
+
+def hash_of(text: str) -> int:
+    import zlib
+
+    return zlib.crc32(text.encode("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("synthetic") / "corpus"
+    write_corpus(folder, pairs=60, seed=3)
+    return read_corpus(open_source(str(folder)), ROLES)[0]
+
+
+def train(options: CellOptions, corpus: Corpus) -> tuple[Trainer, list[dict[str, Any]], Any]:
+    trainer = Trainer(options, corpus, FrozenFeatures(features(corpus)), CPU)
+    log: list[dict[str, Any]] = []
+    outcome = trainer.run(log.append)
+    return trainer, log, outcome
+
+
+def test_the_same_cell_gives_the_same_log_and_records(corpus: Corpus) -> None:
+    runs = [train(cell(), corpus) for _ in range(2)]
+    assert json.dumps(runs[0][1]) == json.dumps(runs[1][1])
+    for role in ("train", "dev", "test"):
+        ours, theirs = (run[0].records()[role][1] for run in runs)
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one.rank, other.rank)
+            np.testing.assert_array_equal(one.reordered, other.reordered)
+
+
+def test_another_seed_gives_another_log(corpus: Corpus) -> None:
+    assert train(cell(), corpus)[1] != train(cell(seed=2), corpus)[1]
+
+
+def test_both_backends_and_no_backend_choice_change_the_log(corpus: Corpus) -> None:
+    hard = {"initial_random_rate": 0.3, "decrease_rate": 0.1, "pool": 3}
+    exact = train(cell(mining={**hard, "backend": "exact"}), corpus)[1]
+    tree = train(cell(mining={**hard, "backend": "balltree"}), corpus)[1]
+    assert exact == tree
+
+
+def test_the_loss_falls_and_the_planted_answers_are_found(corpus: Corpus) -> None:
+    settings = {"epochs": 12, "batch": 4, "learning_rate": 1e-3}
+    _, log, outcome = train(cell(training=settings, stopping=NO_STOP), corpus)
+    totals = [record["losses"]["total"] for record in log]
+    assert outcome.status == "finished"
+    assert totals[-1] < 0.5 * totals[0]
+    assert log[-1]["accuracy"]["dev"]["clean"]["retrieval"] > 0.5
+
+
+def test_an_epochs_record_says_what_it_should(corpus: Corpus) -> None:
+    mining = {"initial_random_rate": 0.5, "decrease_rate": 0.25}
+    _, log, _ = train(cell(mining=mining, stopping=NO_STOP), corpus)
+    assert [record["epoch"] for record in log] == [0, 1, 2]
+    assert [record["random_rate"] for record in log] == [0.5, 0.25, 0.0]
+    pairs = 36  # 60 % of 60, every text unique
+    for record in log:
+        facts = record["negatives"]
+        assert facts["random"] + facts["hard_point"] + facts["hard_counter"] == pairs
+        assert set(record["accuracy"]) == {"train", "dev", "test"}
+        assert set(record["accuracy"]["dev"]) == {"official", "clean"}
+        assert set(record["accuracy"]["train"]) == {"official"}
+        terms = record["losses"]
+        total = terms["retrieval"] + terms["counter"] + terms["negative"]
+        assert terms["total"] == pytest.approx(total, rel=1e-6)
+    assert log[2]["negatives"]["random"] == 0
+
+
+def test_figures_are_of_the_weights_at_the_epochs_end(corpus: Corpus) -> None:
+    trainer, log, outcome = train(cell(stopping=NO_STOP), corpus)
+    records = {(r.protocol, r.task): r for r in trainer.records()["dev"][1]}
+    chosen = records["clean", "epa"]
+    best = log[outcome.best_epoch]["accuracy"]["dev"]["clean"]
+    assert float((chosen.rank == 1).mean()) == best["retrieval"]
+    assert float((chosen.reranked == 1).mean()) == best["reranked"]
+
+
+def test_without_test_figures_the_rest_of_the_log_is_the_same(corpus: Corpus) -> None:
+    with_test = train(cell(), corpus)[1]
+    without = train(cell(evaluation={"test_every_epoch": False}), corpus)[1]
+    for record in with_test:
+        del record["accuracy"]["test"]
+    assert with_test == without
+
+
+def test_patience_stops_and_the_best_weights_come_back(corpus: Corpus) -> None:
+    settings = {"epochs": 40, "batch": 4, "learning_rate": 1e-3}
+    options = cell(training=settings, stopping={**NO_STOP, "patience": 2})
+    trainer, log, outcome = train(options, corpus)
+    assert outcome.status == "stopped"
+    assert outcome.epochs == outcome.best_epoch + 3 == len(log)
+    assert "best" in log[outcome.best_epoch]["events"]
+    vectors = trainer.embed(("train", "dev", "test"))
+    dev = trainer._accuracy(("dev",), vectors)["dev"]
+    assert dev == log[outcome.best_epoch]["accuracy"]["dev"]
+
+
+def test_the_learning_rate_halves_when_dev_accuracy_does_not_rise(corpus: Corpus) -> None:
+    settings = {"epochs": 8, "batch": 4, "learning_rate": 1e-9}
+    options = cell(training=settings, stopping={**NO_STOP, "halve_after": 3})
+    rates = [record["learning_rate"] for record in train(options, corpus)[1]]
+    assert rates == [1e-9] * 4 + [5e-10] * 3 + [2.5e-10]
+
+
+def test_a_loss_that_is_no_number_ends_the_cell_as_diverged(corpus: Corpus) -> None:
+    options = cell(training={"epochs": 5, "batch": 4, "learning_rate": 1e30}, stopping=NO_STOP)
+    trainer, log, outcome = train(options, corpus)
+    assert outcome.status == "diverged"
+    assert "epoch 0" in outcome.reason
+    assert log[-1]["events"] == ["the loss is not a number"]
+    weights = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    assert torch.isfinite(weights).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"projection": "separate"},
+        {"projection": {"width": "none"}},
+        {"projection": {"kind": "separate", "width": 8, "start": "identity"}},
+        {"retrieval_loss": "infonce"},
+        {"retrieval_loss": "infonce", "projection": "separate"},
+        {"head": {"kind": "layernorm", "hidden": 0}},
+        {"mining": {"preset": "hard"}},
+        {"classifier_loss": 0},
+        {"retrieval_loss": {"weight": 0}},
+        {"fusion": "cls"},
+        {"fusion": "embedding", "head": "linear"},
+    ],
+    ids=str,
+)
+def test_every_option_trains(corpus: Corpus, values: dict[str, Any]) -> None:
+    trainer, log, _ = train(cell(**values), corpus)
+    assert all(np.isfinite(record["losses"]["total"]) for record in log)
+    length = trainer.embed(("dev",))["query"].e.norm(dim=1)
+    used = torch.from_numpy(trainer.data.texts(("dev",)))
+    if values.get("retrieval_loss") == "infonce":
+        torch.testing.assert_close(length[used], torch.ones(len(used)))
+
+
+def test_the_classifier_alone_leaves_no_gradient_in_an_unused_projection(corpus: Corpus) -> None:
+    options = cell(fusion="cls", retrieval_loss={"weight": 0}, training={"epochs": 1, "batch": 4})
+    trainer = Trainer(options, corpus, FrozenFeatures(features(corpus)), CPU)
+    before = trainer.model.projections["query"].weight.clone()
+    trainer.run(lambda record: None)
+    assert torch.equal(before, trainer.model.projections["query"].weight)
+
+
+def test_a_batch_larger_than_the_split_is_an_input_error(corpus: Corpus) -> None:
+    with pytest.raises(InputError, match="training.batch: 99 is more than the 36"):
+        Data(corpus, cell(training={"batch": 99}))
+
+
+def test_a_dev_split_without_unseen_queries_is_an_input_error(corpus: Corpus) -> None:
+    roles = {"train": "training", "dev": "training", "test": "test"}
+    seen = Corpus(corpus.arguments, roles, corpus.bare_debates)
+    with pytest.raises(InputError, match="no query unseen in training"):
+        Data(seen, cell())
+
+
+@pytest.mark.parametrize("trainable", ["all", 1])
+@pytest.mark.parametrize("roles", ["shared", "separate"])
+def test_a_live_encoder_learns(
+    corpus: Corpus, tiny_bert: Path, trainable: object, roles: str
+) -> None:
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": trainable, "roles": roles}
+    settings = {"epochs": 3, "batch": 4, "learning_rate": 1e-3}
+    options = cell(encoder=encoder, training=settings, stopping=NO_STOP)
+    live = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
+    before = {name: p.clone() for name, p in live.named_parameters()}
+    trainer = Trainer(options, corpus, live, CPU)
+    log: list[dict[str, Any]] = []
+    trainer.run(log.append)
+    assert log[-1]["losses"]["total"] < log[0]["losses"]["total"]
+    changed = {name for name, p in live.named_parameters() if not torch.equal(p, before[name])}
+    learning = {name for name, p in live.named_parameters() if p.requires_grad}
+    assert changed <= learning
+    assert {"models.query.encoder.layer.1.output.dense.weight"} <= changed
+    if roles == "separate":
+        assert {"models.candidate.encoder.layer.1.output.dense.weight"} <= changed
+
+
+def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
+    corpus: Corpus, tiny_bert: Path
+) -> None:
+    """The slow path that encodes each batch, and the fast one on features computed before."""
+    encoder = {"name": str(tiny_bert), "max_tokens": 24}
+    options = cell(encoder=encoder)
+    tokens = tokenise(corpus, options.encoder)
+    live = LiveEncoder(options.encoder, tokens)
+    x = live.eval().embed(torch.arange(len(corpus.texts)), "query").detach().numpy()
+    logs: list[list[dict[str, Any]]] = [[], []]
+    for module, log in zip((FrozenFeatures(x), live), logs, strict=True):
+        trainer = Trainer(options, corpus, module, CPU)
+        # Dropout of a frozen encoder is off where its outputs are computed once.
+        for part in module.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0
+        trainer.run(log.append)
+    for fast, slow in zip(*logs, strict=True):
+        assert fast["losses"]["total"] == pytest.approx(slow["losses"]["total"], rel=1e-4)
+        assert fast["negatives"] == slow["negatives"]
+
+
+@pytest.fixture
+def inputs(corpus: Corpus, tmp_path: Path) -> dict[str, Any]:
+    write_arguments(corpus, tmp_path / "arguments.parquet")
+    write_features(features(corpus), corpus, tmp_path / "features.npz")
+    return {
+        "arguments": tmp_path / "arguments.parquet",
+        "features": tmp_path / "features.npz",
+        "tokens": None,
+        "threads": 1,
+        "jobs_per_gpu": 1,
+        "state": tmp_path / "state",
+        "out": tmp_path / "out",
+    }
+
+
+def test_a_job_leaves_all_its_files_and_is_the_same_byte_for_byte(inputs: dict[str, Any]) -> None:
+    again = {**inputs, "out": inputs["out"].with_name("again")}
+    run_cell(cell(), **inputs)
+    run_cell(cell(), **again)
+    assert sorted(path.name for path in inputs["out"].iterdir()) == sorted(RESULTS)
+    for name in RESULTS:
+        if name != "seconds.json":
+            assert (inputs["out"] / name).read_bytes() == (again["out"] / name).read_bytes(), name
+    log = runlog.read(inputs["out"] / "epochs.jsonl")
+    assert len(log) == json.loads((inputs["out"] / "outcome.json").read_text())["epochs"]
+    assert "epoch   0" in epoch_line(log[0])
+    assert [path.name for path in inputs["state"].iterdir()] == ["lock"]
+
+
+def test_a_failed_job_leaves_its_reason_and_no_result(inputs: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"training\.batch"):
+        run_cell(cell(training={"batch": 99}), **inputs)
+    failure = json.loads((inputs["state"] / "failure.json").read_text())
+    assert "training.batch: 99" in failure["reason"]
+    assert not inputs["out"].exists()
+    run_cell(cell(), **inputs)
+    assert not (inputs["state"] / "failure.json").exists()
+
+
+def test_a_second_trainer_of_the_same_cell_is_refused(inputs: dict[str, Any]) -> None:
+    from filelock import FileLock
+
+    inputs["state"].mkdir()
+    with (
+        FileLock(inputs["state"] / "lock"),
+        pytest.raises(InputError, match="another process is training this cell"),
+    ):
+        run_cell(cell(), **inputs)
+
+
+def test_frozen_needs_features_and_live_needs_tokens(
+    inputs: dict[str, Any], corpus: Corpus, tiny_bert: Path, tmp_path: Path
+) -> None:
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"}
+    options = cell(encoder=encoder, training={"epochs": 1, "batch": 4})
+    with pytest.raises(InputError, match="needs --tokens"):
+        run_cell(options, **inputs)
+    write_tokens(tokenise(corpus, options.encoder), tmp_path / "tokens.npz")
+    live = {**inputs, "features": None, "tokens": tmp_path / "tokens.npz"}
+    run_cell(options, **live)
+    assert (inputs["out"] / "model.safetensors").stat().st_size > 1_000_000
