@@ -68,7 +68,7 @@ def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
 def test_an_encoder_that_cannot_be_had_is_an_input_error(
     small: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="nobody/no-such-encoder"):
         tokenise(small, EncoderOptions(name="nobody/no-such-encoder"))
 
@@ -118,15 +118,11 @@ def test_a_text_above_the_budget_is_a_batch_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("pooling", ["pooler", "cls", "mean"])
-def test_vectors_do_not_depend_on_the_batches(
-    small: Corpus, tiny_bert: Path, pooling: str
-) -> None:
+def test_vectors_do_not_depend_on_the_batches(small: Corpus, tiny_bert: Path, pooling: str) -> None:
     found = []
     for budget in (64, 4096):
         setting = options(tiny_bert, pooling=pooling, batch_tokens=budget)
-        found.append(
-            frozen_features(small, tokenise(small, setting), setting, torch.device("cpu"))
-        )
+        found.append(frozen_features(small, tokenise(small, setting), setting, torch.device("cpu")))
     assert found[0].shape == (len(small.texts), 32)
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
     assert np.abs(found[0][0] - found[0][1]).max() > 1e-4

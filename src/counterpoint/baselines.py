@@ -1,6 +1,7 @@
-"""Systems that nothing is trained for, evaluated by the same rules (docs/method.md, "Evaluation")."""
+"""Systems that nothing is trained for, evaluated by the same rules (docs/method.md)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,11 +14,23 @@ from counterpoint.evaluation import Records, evaluate
 from counterpoint.ranking import Costs, Euclidean, Similarities
 from counterpoint.tasks import Pool, make_pool
 
-Baseline = Callable[[Corpus, str, Pool, Path | None], Costs]
-"""Corpus, folder of the split, its pool, frozen features to costs of the pool's rows."""
+
+@dataclass(frozen=True)
+class Split:
+    """What a baseline may look at: a corpus, one of its folders, and that folder's pool."""
+
+    corpus: Corpus
+    folder: str
+    pool: Pool
+    features: Path | None
+    """The untrained encoder's outputs, where they are given."""
 
 
-def untrained(corpus: Corpus, folder: str, pool: Pool, features: Path | None) -> Costs:
+Baseline = Callable[[Split], Costs]
+"""A split to the costs of all rows of its pool to its queries."""
+
+
+def untrained(split: Split) -> Costs:
     """Cosine of the encoder's own outputs.
 
     As Euclidean distance between vectors of length 1, which ranks alike.
@@ -25,14 +38,14 @@ def untrained(corpus: Corpus, folder: str, pool: Pool, features: Path | None) ->
     Raises:
         InputError: no features were given.
     """
-    if features is None:
+    if split.features is None:
         raise InputError("baseline untrained: needs --features, as `counterpoint features` writes")
-    x = functional.normalize(torch.from_numpy(read_features(features, corpus)), dim=-1)
-    texts = torch.from_numpy(pool.text)
-    return Euclidean(x[texts[pool.pairs :]], x[texts])
+    x = functional.normalize(torch.from_numpy(read_features(split.features, split.corpus)), dim=-1)
+    texts = torch.from_numpy(split.pool.text)
+    return Euclidean(x[texts[split.pool.pairs :]], x[texts])
 
 
-def tfidf(corpus: Corpus, folder: str, pool: Pool, features: Path | None) -> Costs:
+def tfidf(split: Split) -> Costs:
     """Cosine of TF-IDF vectors: sublinear, English stop words, fitted on the training split.
 
     On all its texts, orphans and copies included.
@@ -40,15 +53,13 @@ def tfidf(corpus: Corpus, folder: str, pool: Pool, features: Path | None) -> Cos
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
+    corpus = split.corpus
     vectorizer.fit([argument.text for argument in corpus.split(corpus.roles["train"])])
-    pairs = pairs_of(corpus.split(folder))
+    pairs = pairs_of(corpus.split(split.folder))
     points = vectorizer.transform([point.text for point, _ in pairs])
     counters = vectorizer.transform([counter.text for _, counter in pairs])
     similarity = torch.cat(
-        [
-            torch.from_numpy((points @ side.T).toarray()).float()
-            for side in (counters, points)
-        ],
+        [torch.from_numpy((points @ side.T).toarray()).float() for side in (counters, points)],
         dim=1,
     )
     return Similarities(similarity)
@@ -69,6 +80,6 @@ def evaluate_baseline(
     for role in roles:
         folder = corpus.roles[role]
         pool = make_pool(corpus, folder)
-        costs = BASELINES[name](corpus, folder, pool, features)
+        costs = BASELINES[name](Split(corpus, folder, pool, features))
         result[role] = (pool, evaluate(pool, costs))
     return result

@@ -39,7 +39,7 @@ def run() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="counterpoint",
-        description="Find the best counterargument, and find out which way of training for it works.",
+        description="Find the best counterargument, and find out which way of training works.",
         epilog="The whole matrix: snakemake --cores all --configfile config/arguana.yaml",
     )
     parser.add_argument("--version", action="version", version=f"counterpoint {__version__}")
@@ -72,7 +72,10 @@ def _add_matrix(commands: "Commands[argparse.ArgumentParser]") -> None:
         "cell a row) and config.json (every option, defaults included) into a folder.",
     )
     parser.add_argument(
-        "--config", required=True, metavar="JSON|FILE", help="the configuration, as JSON or a file of it"
+        "--config",
+        required=True,
+        metavar="JSON|FILE",
+        help="the configuration, as JSON or a file of it",
     )
     _add_out(parser, "folder to write into")
     parser.set_defaults(command=_matrix)
@@ -321,9 +324,7 @@ def _add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     _add_arguments(parser)
     inputs = parser.add_mutually_exclusive_group(required=True)
-    inputs.add_argument(
-        "--features", type=Path, metavar="FILE", help="frozen encoder: its outputs"
-    )
+    inputs.add_argument("--features", type=Path, metavar="FILE", help="frozen encoder: its outputs")
     inputs.add_argument("--tokens", type=Path, metavar="FILE", help="live encoder: its tokens")
     _add_options(parser, "options of the cell")
     _add_threads(parser)

@@ -420,7 +420,10 @@ def _explain(kind: type[Section], details: ErrorDetails) -> str:
 
 def _is_branch(part: int | str) -> bool:
     # pydantic names the branch of a union that it tried, as in `trainable.constrained-int`.
-    return isinstance(part, str) and re.search(r"[\[(]|^constrained-|^(str|int|float|bool|none)$", part) is not None
+    return (
+        isinstance(part, str)
+        and re.search(r"[\[(]|^constrained-|^(str|int|float|bool|none)$", part) is not None
+    )
 
 
 def known_paths(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -29,7 +29,15 @@ ROLES = ("train", "dev", "test")
 Kind = Literal["point", "counter"]
 
 KNOWN_FILES = frozenset(
-    "metadata.txt thesis.txt intro.txt full.txt literature.txt sentiment.tsv .DS_Store".split()
+    [
+        "metadata.txt",
+        "thesis.txt",
+        "intro.txt",
+        "full.txt",
+        "literature.txt",
+        "sentiment.tsv",
+        ".DS_Store",
+    ]
 )
 """Files of the published layout that hold no argument."""
 
@@ -115,7 +123,9 @@ class Corpus:
         }
 
 
-def read_corpus(source: Source, roles: Mapping[str, str], *, skip: bool = False) -> tuple[Corpus, list[Problem]]:
+def read_corpus(
+    source: Source, roles: Mapping[str, str], *, skip: bool = False
+) -> tuple[Corpus, list[Problem]]:
     """Read the splits that the roles name.
 
     Args:
@@ -179,7 +189,8 @@ def read_splits(
 def _locate(name: str, paths: Sequence[str], folders: Sequence[str], splits: Sequence[str]) -> str:
     """The prefix (`""` or ending in `/`) of the folder that holds the splits."""
     pattern = re.compile(
-        rf"(?P<prefix>(?:.*/)?)(?:{'|'.join(map(re.escape, splits))})/[^/]+/[^/]+/(?:pro|con)(?:/|$)"
+        rf"(?P<prefix>(?:.*/)?)(?:{'|'.join(map(re.escape, splits))})"
+        r"/[^/]+/[^/]+/(?:pro|con)(?:/|$)"
     )
     matches = (pattern.match(path) for path in (*paths, *folders))
     prefixes = sorted({match["prefix"] for match in matches if match})
@@ -239,7 +250,9 @@ def _bare_debates(
         folder for folder in folders if folder.startswith(root) and folder.count("/") == depth
     }
     debates -= {f"{root}{where[0]}/{where[1]}" for path in below if (where := _in_side(root, path))}
-    listed = {path.removesuffix("/metadata.txt") for path in below if path.endswith("/metadata.txt")}
+    listed = {
+        path.removesuffix("/metadata.txt") for path in below if path.endswith("/metadata.txt")
+    }
     for debate in sorted(debates - listed):
         problems.append(Problem(debate, "a debate without sides; expected texts in pro/ and con/"))
     return len(debates & listed)
@@ -273,6 +286,7 @@ def _read_split(
                 text=text,
                 text_hash=text_hash(text),
             )
+
 
 def _read_text(source: Source, path: str, problems: list[Problem]) -> str | None:
     try:
@@ -356,8 +370,9 @@ def read_arguments(path: str | Path) -> Corpus:
 def audit(corpus: Corpus) -> list[dict[str, object]]:
     """Counts of each split: one row a folder, in the order of the roles.
 
-    `bare_debates` are those without arguments, counted in `debates` too; `unique_pairs` counts pairs of unique texts; `shared_with_X` the unique texts that also stand
-    in folder X; `unseen_queries` the pairs neither of whose texts stands in the training folder.
+    `bare_debates` are those without arguments, counted in `debates` too; `unique_pairs` counts
+    pairs of unique texts; `shared_with_X` the unique texts that also stand in folder X;
+    `unseen_queries` the pairs neither of whose texts stands in the training folder.
     """
     training = {argument.text_hash for argument in corpus.split(corpus.roles["train"])}
     folders = list(dict.fromkeys(corpus.roles[role] for role in ROLES if role in corpus.roles))
@@ -383,10 +398,7 @@ def audit(corpus: Corpus) -> list[dict[str, object]]:
                 "texts": len(arguments),
                 "unique_texts": len(texts[folder]),
                 "unique_pairs": len({(p.text_hash, c.text_hash) for p, c in pairs}),
-                **{
-                    f"shared_with_{other}": len(texts[folder] & texts[other])
-                    for other in folders
-                },
+                **{f"shared_with_{other}": len(texts[folder] & texts[other]) for other in folders},
                 "unseen_queries": sum(
                     p.text_hash not in training and c.text_hash not in training for p, c in pairs
                 ),
@@ -401,5 +413,7 @@ def pairs_of(arguments: Iterable[Argument]) -> list[tuple[Argument, Argument]]:
     for argument in arguments:
         both[pair_id(argument)][argument.kind] = argument
     return [
-        (pair["point"], pair["counter"]) for pair in both.values() if "point" in pair and "counter" in pair
+        (pair["point"], pair["counter"])
+        for pair in both.values()
+        if "point" in pair and "counter" in pair
     ]

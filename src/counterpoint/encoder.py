@@ -133,9 +133,7 @@ def tokenise(corpus: Corpus, options: EncoderOptions) -> Tokens:
 def write_tokens(tokens: Tokens, path: str | Path) -> None:
     """Write the tokens of a corpus (npz)."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(
-            stream, ids=tokens.ids, starts=tokens.starts, pad=tokens.pad, hashes=tokens.hashes
-        )
+        np.savez(stream, ids=tokens.ids, starts=tokens.starts, pad=tokens.pad, hashes=tokens.hashes)
 
 
 def read_tokens(path: str | Path, corpus: Corpus) -> Tokens:
@@ -181,13 +179,11 @@ class FrozenFeatures(nn.Module):
         # Not persistent: the table belongs to the matrix and not to a cell's weights.
         self.register_buffer("features", torch.from_numpy(features), persistent=False)
 
-    def forward(self, texts: Tensor, role: str) -> Tensor:
+    def forward(self, texts: Tensor, role: str) -> Tensor:  # noqa: ARG002  as LiveEncoder's
         """(n,) int64 text numbers to (n, H) float32."""
         return self.features[texts]
 
-    def embed(self, texts: Tensor, role: str) -> Tensor:
-        """The same, for a whole split."""
-        return self.features[texts]
+    embed = forward
 
 
 class LiveEncoder(nn.Module):
@@ -231,7 +227,7 @@ class LiveEncoder(nn.Module):
 
 
 def load_model(options: EncoderOptions) -> "PreTrainedModel":
-    """Load the transformer in float32 and freeze what `trainable` does not name; see LiveEncoder."""
+    """Load the transformer in float32; freeze what `trainable` does not name. See LiveEncoder."""
     from transformers import AutoModel
 
     model: PreTrainedModel = _load(
@@ -279,17 +275,16 @@ def pool(output: Any, mask: Tensor, pooling: str) -> Tensor:
         pooling: `pooler`, `cls` (first token) or `mean` (over real tokens).
     """
     if pooling == "pooler":
-        return output.pooler_output.float()
-    hidden = output.last_hidden_state.float()
+        pooled: Tensor = output.pooler_output.float()
+        return pooled
+    hidden: Tensor = output.last_hidden_state.float()
     if pooling == "cls":
         return hidden[:, 0]
     weights = mask[:, :, None].to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def length_batches(
-    lengths: npt.NDArray[np.int64], budget: int
-) -> Iterator[npt.NDArray[np.int64]]:
+def length_batches(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:
     """Positions of texts, longest first, in batches of at most `budget` padded tokens.
 
     The longest come first so that a lack of memory shows at once. A text longer than the budget

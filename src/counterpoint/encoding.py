@@ -8,9 +8,7 @@ from counterpoint.config import EncoderOptions, dump
 
 def shared_options(options: EncoderOptions) -> EncoderOptions:
     """The options with those that frozen outputs do not depend on put back to their defaults."""
-    return EncoderOptions(
-        name=options.name, pooling=options.pooling, max_tokens=options.max_tokens
-    )
+    return EncoderOptions(name=options.name, pooling=options.pooling, max_tokens=options.max_tokens)
 
 
 def encoding_key(options: EncoderOptions) -> str:

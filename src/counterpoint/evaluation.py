@@ -86,9 +86,7 @@ def evaluate(
                 part, ahead = block.rows(rows), before[rows]
                 for task in tasks:
                     mask = pool.candidates(task, protocol, numbers[inner])
-                    found.append(
-                        _first_stage(task, protocol, numbers[inner], mask, part, ahead, k)
-                    )
+                    found.append(_first_stage(task, protocol, numbers[inner], mask, part, ahead, k))
         if scorer is not None:
             found = _second_stage(found, pool, scorer, device)
         for records in found:
@@ -97,7 +95,13 @@ def evaluate(
 
 
 def _first_stage(
-    task: str, protocol: str, queries: Ints, mask: npt.NDArray[np.bool_], block: Block, before: Tensor, k: int
+    task: str,
+    protocol: str,
+    queries: Ints,
+    mask: npt.NDArray[np.bool_],
+    block: Block,
+    before: Tensor,
+    k: int,
 ) -> Records:
     candidates = torch.from_numpy(mask).to(before.device)
     gold = torch.from_numpy(queries).to(before.device)
@@ -126,7 +130,9 @@ def _second_stage(
         pool.text[pool.pairs + records.queries][:, None] * texts + pool.text[records.nearest]
         for records in found
     ]
-    unique, inverse = np.unique(np.concatenate([code.ravel() for code in codes]), return_inverse=True)
+    unique, inverse = np.unique(
+        np.concatenate([code.ravel() for code in codes]), return_inverse=True
+    )
     pairs = torch.from_numpy(unique).to(device)
     scores = scorer(pairs // texts, pairs % texts).float().cpu().numpy()[inverse]
     result, start = [], 0
@@ -175,9 +181,7 @@ def _join(protocol: str, task: str, pieces: Sequence[Records], k: int, second: b
     )
 
 
-def write_records(
-    by_split: Mapping[str, tuple[Pool, Iterable[Records]]], path: str | Path
-) -> None:
+def write_records(by_split: Mapping[str, tuple[Pool, Iterable[Records]]], path: str | Path) -> None:
     """Write per-query records (parquet), one row a query, task, protocol and split.
 
     Columns: `split` (role), `protocol`, `task`, `query` (id), `candidates`, `rank`, `nearest` (ids)
@@ -200,7 +204,6 @@ def write_records(
 
         for records in several:
             n = len(records.queries)
-            second = records.reranked is not None and records.reordered is not None
             tables.append(
                 pa.table(
                     {
@@ -211,12 +214,12 @@ def write_records(
                         "candidates": pa.array(records.candidates, pa.int32()),
                         "rank": pa.array(records.rank, pa.int32()),
                         "nearest": lists(records.nearest),
-                        "reranked": pa.array(records.reranked, pa.int32())
-                        if second
-                        else pa.nulls(n, pa.int32()),
-                        "reordered": lists(records.reordered)
-                        if second
-                        else pa.nulls(n, pa.list_(pa.string())),
+                        "reranked": pa.nulls(n, pa.int32())
+                        if records.reranked is None
+                        else pa.array(records.reranked, pa.int32()),
+                        "reordered": pa.nulls(n, pa.list_(pa.string()))
+                        if records.reordered is None
+                        else lists(records.reordered),
                     }
                 )
             )

@@ -19,9 +19,7 @@ def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     """A Markdown table with the first row's keys as header; numbers are right-aligned."""
     columns = list(rows[0])
     cells = [[_cell(row.get(column, "")) for column in columns] for row in rows]
-    numeric = [
-        all(_is_number(row[index]) for row in cells) for index in range(len(columns))
-    ]
+    numeric = [all(_is_number(row[index]) for row in cells) for index in range(len(columns))]
     rule = ["---:" if right else "---" for right in numeric]
     lines = [columns, rule, *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import save_model
 
 from counterpoint import config, corpus, devices, encoder, evaluation, files, runlog
 from counterpoint.errors import InputError
+from counterpoint.model import save_weights
 from counterpoint.provenance import provenance
 from counterpoint.training import Trainer
 
@@ -101,8 +101,7 @@ def _train(
         print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
         with trainer.watch("final evaluation"):
             evaluation.write_records(trainer.records(), state / "records.parquet")
-    save_model(trainer.model, str(state / "model.safetensors"))
-    (state / "model.safetensors").chmod(0o666 & ~files.umask())
+    save_weights(trainer.model, state / "model.safetensors")
     files.write_json(state / "options.json", options.model_dump(mode="json"))
     files.write_json(
         state / "outcome.json",
@@ -117,16 +116,14 @@ def _train(
     facts = provenance(read, device=name, threads=threads, seed=options.seed)
     files.write_json(state / "provenance.json", facts)
     ended = time.time()
-    seconds = {
-        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        "ended": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
-        "load": ready - started,
-        **trainer.watch.seconds,
-        "total": ended - started,
-    }
+    stages = {"load": ready - started, **trainer.watch.seconds, "total": ended - started}
     files.write_json(
         state / "seconds.json",
-        {key: value if isinstance(value, str) else round(value, 3) for key, value in seconds.items()},
+        {
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "ended": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
+            **{stage: round(seconds, 3) for stage, seconds in stages.items()},
+        },
     )
     _move(state, out)
 

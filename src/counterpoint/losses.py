@@ -29,7 +29,8 @@ class Batch:
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
     """Euclidean distance of rows: (B, d), (B, d) to (B,)."""
-    return torch.linalg.vector_norm(a - b, dim=-1)
+    result: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
+    return result
 
 
 def triplet(batch: Batch, options: RetrievalLossOptions) -> Tensor:

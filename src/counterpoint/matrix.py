@@ -75,7 +75,9 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
             continue
         cells.setdefault(cell.name, cell)
     if problems:
-        raise InputError(f"{source}: cells of the matrix that are not valid\n" + "\n".join(problems))
+        raise InputError(
+            f"{source}: cells of the matrix that are not valid\n" + "\n".join(problems)
+        )
     if not cells:
         raise InputError(f"{source}: matrix: no cell is left; check matrix.axes and matrix.exclude")
     return list(cells.values())
@@ -117,7 +119,8 @@ def make_cell(base: CellOptions, setting: Mapping[str, Any]) -> Cell:
     extra = {
         path: value
         for path, value in _leaves(options.model_dump(mode="json"))
-        if path not in NAMED_BY_COLUMN and value != dict(_leaves(base.model_dump(mode="json")))[path]
+        if path not in NAMED_BY_COLUMN
+        and value != dict(_leaves(base.model_dump(mode="json")))[path]
     }
     words = [f"{path}={quote(_word(value), safe='')}" for path, value in extra.items()]
     columns = {
@@ -174,9 +177,7 @@ def _resolve(name: str, source: str) -> str:
     option ends so.
     """
     paths = list(known_paths(CellOptions))
-    mains = {
-        path: f"{path}.{kind.main}" for path, kind in _sections() if kind.main is not None
-    }
+    mains = {path: f"{path}.{kind.main}" for path, kind in _sections() if kind.main is not None}
     sections = {path for path, _ in _sections()}
     matches = [path for path in paths if path == name] or [
         path for path in paths if path.endswith(f".{name}")

@@ -71,14 +71,16 @@ def negative_pool(pairs: TrainingPairs) -> NegativePool:
 
 @dataclass(frozen=True)
 class Negatives:
-    """One negative for each training pair: its place in the pool, its text, and how it was drawn."""
+    """One negative for each pair: its place in the pool, its text, and whether it is random."""
 
     place: Ints
     text: Ints
     random: npt.NDArray[np.bool_]
 
 
-def hard_exact(queries: Tensor, candidates: Tensor, pool: NegativePool, k: int, block: int = BLOCK) -> Ints:
+def hard_exact(
+    queries: Tensor, candidates: Tensor, pool: NegativePool, k: int, block: int = BLOCK
+) -> Ints:
     """The k nearest allowed places of each pair, by blocked matrix products.
 
     Args:

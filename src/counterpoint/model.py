@@ -1,14 +1,18 @@
-"""Projection, fusion and head over a text encoder: one tree of modules (docs/method.md, "The model")."""
+"""Projection, fusion and head over a text encoder, one tree of modules; see docs/method.md."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from counterpoint.config import CellOptions, HeadOptions, ProjectionOptions
 from counterpoint.encoder import FrozenFeatures, LiveEncoder
+from counterpoint.errors import InputError
+from counterpoint.files import replacing
 from counterpoint.losses import NORMALISED
 
 
@@ -18,7 +22,8 @@ class Vectors(NamedTuple):
     x: Tensor
     e: Tensor
 
-    def __getitem__(self, rows: Tensor | slice) -> "Vectors":  # type: ignore[override]
+    def rows(self, rows: Tensor | slice) -> "Vectors":
+        """Those of some of the texts."""
         return Vectors(self.x[rows], self.e[rows])
 
 
@@ -50,8 +55,8 @@ FUSIONS: dict[str, Callable[[Vectors, Vectors], Tensor]] = {
 HEADS: dict[str, tuple[Callable[[int], nn.Module], ...]] = {
     "linear": (),
     "layernorm": (nn.LayerNorm,),
-    "relu": (lambda width: nn.ReLU(),),
-    "layernorm_relu": (nn.LayerNorm, lambda width: nn.ReLU()),
+    "relu": (lambda _: nn.ReLU(),),
+    "layernorm_relu": (nn.LayerNorm, lambda _: nn.ReLU()),
 }
 """What stands between a head's two linear layers, built from their width."""
 
@@ -151,3 +156,34 @@ class Retriever(nn.Module):
                 ("head", self.head),
             )
         }
+
+
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Write the weights (safetensors), each shared one once, under its first name.
+
+    The same weights give the same bytes; safetensors' own `save_model` chooses among the names of
+    a shared weight by the order of a set.
+    """
+    first: dict[int, str] = {}
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        if first.setdefault(tensor.data_ptr(), name) == name or tensor.numel() == 0:
+            weights[name] = tensor.contiguous()
+    with replacing(path) as temporary:
+        save_file(weights, temporary)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Read what `save_weights` wrote into a model of the same options.
+
+    Raises:
+        InputError: the file is of another model.
+    """
+    weights = load_file(path)
+    expected = {tensor.data_ptr(): name for name, tensor in reversed(model.state_dict().items())}
+    shapes = {name: model.state_dict()[name].shape for name in expected.values()}
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    if shapes != found:
+        differing = sorted({name for name, _ in shapes.items() ^ found.items()})
+        raise InputError(f"{path}: weights of another model; these differ: {', '.join(differing)}")
+    model.load_state_dict(weights, strict=False)

@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 
 from counterpoint.files import replacing
 
@@ -31,21 +32,27 @@ def draw_curves(curves: pd.DataFrame, folder: Path, file_format: str, dpi: int) 
     Returns:
         The files written.
     """
-    written = []
+    written: list[Path] = []
     if curves.empty:
         return written
     for (fusion, head), group in curves.groupby(["fusion", "head"], sort=True):
-        path = folder / f"{figure_name(fusion, head)}.{file_format}"
-        figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4.2), sharey=True, layout="constrained")
+        path = folder / f"{figure_name(str(fusion), str(head))}.{file_format}"
+        figure, axes = plt.subplots(
+            1, len(PANELS), figsize=(13, 4.2), sharey=True, layout="constrained"
+        )
         for axis, (split, title) in zip(axes, PANELS.items(), strict=True):
             _draw_panel(axis, group[group["split"] == split])
             axis.set_title(title)
             axis.set_xlabel("epoch")
         axes[0].set_ylabel("accuracy@1 on epa, re-ranked (%)")
-        axes[-1].legend(title="r0, δ", fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+        axes[-1].legend(
+            title="r0, δ", fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5)
+        )
         figure.suptitle(f"fusion {fusion}, head {head}")
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=file_format, dpi=dpi, metadata=_METADATA.get(file_format))
+            figure.savefig(
+                temporary, format=file_format, dpi=dpi, metadata=_METADATA.get(file_format)
+            )
         plt.close(figure)
         written.append(path)
     return written
@@ -55,7 +62,7 @@ def draw_curves(curves: pd.DataFrame, folder: Path, file_format: str, dpi: int) 
 _METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-def _draw_panel(axis: "plt.Axes", group: pd.DataFrame) -> None:
+def _draw_panel(axis: Axes, group: pd.DataFrame) -> None:
     styles = ["-", "--", "-.", ":"]
     lines = group.groupby(["initial_random_rate", "decrease_rate"], sort=True)
     for number, ((initial, decrease), line) in enumerate(lines):

@@ -126,7 +126,7 @@ def nearest(block: Block, k: int, last: Tensor | None = None) -> Tensor:
 
 
 def _shortlist(block: Block, width: int, k: int, last: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The first k of the `width` nearest, and for each query whether nobody else can be among them."""
+    """The first k of the `width` nearest; for each query, whether nobody else can be among them."""
     cost, columns = torch.topk(block.cost, width, dim=1, largest=False)
     rows = torch.arange(len(cost), device=cost.device)[:, None].expand_as(columns)
     exact = block.exact(rows, columns).masked_fill(torch.isinf(cost), torch.inf)

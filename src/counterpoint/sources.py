@@ -147,7 +147,13 @@ class ZipSource:
             return self._zip.read(entry)
         # zipfile raises RuntimeError for an encrypted entry, NotImplementedError for an unknown
         # compression.
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            RuntimeError,
+            NotImplementedError,
+        ) as error:
             raise InputError(f"{self.name}: entry {path!r} cannot be read: {error}") from error
 
 

@@ -27,7 +27,7 @@ _SYLLABLES = [c + v for c in _CONSONANTS for v in _VOWELS]
 def word(number: int) -> str:
     """The made-up word of a number; different numbers give different words."""
     base = len(_SYLLABLES)
-    digits = []
+    digits: list[str] = []
     while number or len(digits) < 3:
         number, digit = divmod(number, base)
         digits.append(_SYLLABLES[digit])

@@ -70,8 +70,13 @@ def read_run(folder: Path) -> Run:
         raise InputError(f"{path}: no such file; run `snakemake tables`, or `counterpoint matrix`")
     matrix = pd.read_csv(path, dtype={"options": str})
     axes = [column for column in matrix.columns if column not in ("cell", "options")]
-    cells = [_cell(folder, str(row["cell"]), {axis: row[axis] for axis in axes}) for _, row in matrix.iterrows()]
-    baselines = {path.parent.name: path for path in sorted(folder.glob("baselines/*/records.parquet"))}
+    cells = [
+        _cell(folder, str(row["cell"]), {axis: row[axis] for axis in axes})
+        for _, row in matrix.iterrows()
+    ]
+    baselines = {
+        path.parent.name: path for path in sorted(folder.glob("baselines/*/records.parquet"))
+    }
     return Run(folder=folder, cells=cells, baselines=baselines)
 
 
@@ -121,7 +126,19 @@ def all_figures(run: Run) -> pd.DataFrame:
     for name, path in run.baselines.items():
         head = {"kind": "baseline", "cell": f"baseline/{name}"}
         rows += [{**head, **figure} for figure in figures(pd.read_parquet(path, columns=columns))]
-    order = ["kind", "cell", *AXES, *extra, "split", "protocol", "task", "stage", "metric", "value", "n"]
+    order = [
+        "kind",
+        "cell",
+        *AXES,
+        *extra,
+        "split",
+        "protocol",
+        "task",
+        "stage",
+        "metric",
+        "value",
+        "n",
+    ]
     table = pd.DataFrame(rows, columns=order)
     # Without this a baseline's empty seed would turn the cells' seeds into 1.0.
     return table.astype({"seed": "Int64"})
@@ -134,9 +151,13 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     `dev_reranked`; missing figures are not-a-number.
     """
     chosen = table[
-        (table["task"] == "epa") & (table["protocol"] == "clean") & (table["metric"] == "accuracy@1")
+        (table["task"] == "epa")
+        & (table["protocol"] == "clean")
+        & (table["metric"] == "accuracy@1")
     ]
-    axes = [column for column in table.columns[: list(table.columns).index("split")] if column != "cell"]
+    axes = [
+        column for column in table.columns[: list(table.columns).index("split")] if column != "cell"
+    ]
     systems = table.drop_duplicates("cell").set_index("cell")[axes]
     for split in ("dev", "test"):
         for stage in STAGES:
@@ -209,9 +230,7 @@ def _extra_axes(groups: pd.DataFrame) -> list[str]:
     return [column for column in groups.columns if column not in fixed]
 
 
-def comparison(
-    groups: pd.DataFrame, systems: pd.DataFrame, best: str | None, decimals: int
-) -> str:
+def comparison(groups: pd.DataFrame, systems: pd.DataFrame, best: str | None, decimals: int) -> str:
     """`comparison.md`: fusion × head × rate for dev and test, the rest of the cells, baselines."""
     parts = [
         "# Comparison\n\nAccuracy@1 in % on `epa`, protocol `clean`, after re-ranking; mean over "
@@ -247,7 +266,9 @@ def comparison(
     return "".join(parts)
 
 
-def _grid(group: pd.DataFrame, figure: str, best: str | None, decimals: int) -> list[dict[str, object]]:
+def _grid(
+    group: pd.DataFrame, figure: str, best: str | None, decimals: int
+) -> list[dict[str, object]]:
     rates = sorted(group["decrease_rate"].unique())
     rows: list[dict[str, object]] = []
     for (fusion, head), part in group.groupby(["fusion", "head"], sort=False):
@@ -313,11 +334,18 @@ def strategies(groups: pd.DataFrame, decimals: int) -> str:
         rows = []
         schedules = part.groupby(["initial_random_rate", "decrease_rate"])
         for (initial, decrease), same in schedules:
-            row = {"strategy": strategy_name(initial, decrease), "r0": f"{initial:g}", "δ": f"{decrease:g}"}
+            row = {
+                "strategy": strategy_name(float(str(initial)), float(str(decrease))),
+                "r0": f"{initial:g}",
+                "δ": f"{decrease:g}",
+            }
             for fusion in fusions:
                 found = same[same["fusion"] == fusion]
                 row[fusion] = (
-                    " / ".join(percent(found.iloc[0][f"{split}_reranked"], decimals) for split in ("dev", "test"))
+                    " / ".join(
+                        percent(found.iloc[0][f"{split}_reranked"], decimals)
+                        for split in ("dev", "test")
+                    )
                     if len(found)
                     else "–"
                 )
@@ -333,13 +361,18 @@ def summary(run: Run, systems: pd.DataFrame, best: str | None, decimals: int) ->
     if best is not None:
         lines += [f"Best cell on dev: {best}", ""]
         lines += ["accuracy@1 in %, epa, clean        dev           test"]
-        rows = [("best cell, re-ranked", best, "reranked"), ("best cell, first stage", best, "retrieval")]
+        rows = [
+            ("best cell, re-ranked", best, "reranked"),
+            ("best cell, first stage", best, "retrieval"),
+        ]
         rows += [
             (f"{name.removeprefix('baseline/')} (baseline)", name, "retrieval")
             for name in systems.index[systems["kind"] == "baseline"]
         ]
         for label, name, stage in rows:
-            dev, test = (percent(systems.loc[name, f"{split}_{stage}"], decimals) for split in ("dev", "test"))
+            dev, test = (
+                percent(systems[f"{split}_{stage}"][name], decimals) for split in ("dev", "test")
+            )
             lines.append(f"  {label:30} {dev:>7}        {test:>7}")
         lines.append("")
     for status in ("failed", "diverged", "missing"):
@@ -368,7 +401,8 @@ def _facts(trained: list[CellResult]) -> list[str]:
     ended = max(datetime.fromisoformat(item["ended"]) for item in seconds)
     wall = (ended - started).total_seconds()
     lines.append(
-        f"Cells took {duration(total)} in all, {duration(wall)} from the first start to the last end."
+        f"Cells took {duration(total)} in all, {duration(wall)} from the first start to the last "
+        "end."
     )
     return lines
 
@@ -395,5 +429,13 @@ def curves(run: Run) -> pd.DataFrame:
                 protocol = "official" if split == "train" else "clean"
                 if protocol in protocols:
                     value = protocols[protocol]["reranked"]
-                    rows.append({"cell": cell.name, **cell.axes, "epoch": record["epoch"], "split": split, "value": value})
+                    rows.append(
+                        {
+                            "cell": cell.name,
+                            **cell.axes,
+                            "epoch": record["epoch"],
+                            "split": split,
+                            "value": value,
+                        }
+                    )
     return pd.DataFrame(rows)

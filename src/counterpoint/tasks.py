@@ -84,7 +84,8 @@ class Pool:
         if task == "sdoa":
             # A counter's side is the side it answers: those wanted answer the query's side, and
             # the points wanted are of the other side.
-            return same(self.debate) & (same(self.side) == counters)
+            wanted: Mask = same(self.side) == counters
+            return same(self.debate) & wanted
         if task == "sda":
             return same(self.debate)
         if task == "stc":

@@ -22,7 +22,6 @@ from counterpoint.encoder import FrozenFeatures, LiveEncoder
 from counterpoint.errors import InputError
 from counterpoint.evaluation import Records, Scorer, evaluate
 from counterpoint.mining import (
-    NegativePool,
     Negatives,
     composition,
     draw_random,
@@ -33,7 +32,7 @@ from counterpoint.mining import (
 from counterpoint.model import Retriever, Vectors
 from counterpoint.ranking import Euclidean
 from counterpoint.seeding import generator, torch_seed
-from counterpoint.tasks import PROTOCOLS, TASKS, Pool, TrainingPairs, make_pool, training_pairs
+from counterpoint.tasks import PROTOCOLS, TASKS, Pool, make_pool, training_pairs
 
 Ints = npt.NDArray[np.int64]
 
@@ -136,9 +135,7 @@ class Trainer:
             torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
             self.model = Retriever(options, encoder).to(device)
         learning = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(
-            learning, lr=options.training.learning_rate, fused=True
-        )
+        self.optimizer = torch.optim.Adam(learning, lr=options.training.learning_rate, fused=True)
         self.texts = len(corpus.texts)
         self.controls = Controls(options.stopping)
 
@@ -205,14 +202,20 @@ class Trainer:
     def _weights(self) -> dict[str, Tensor]:
         return copy.deepcopy(self.model.state_dict())
 
-    def _epoch(self, epoch: int, vectors: dict[str, Vectors]) -> tuple[dict[str, Any], dict[str, Vectors]]:
+    def _epoch(
+        self, epoch: int, vectors: dict[str, Vectors]
+    ) -> tuple[dict[str, Any], dict[str, Vectors]]:
         rate = self.optimizer.param_groups[0]["lr"]
         with self.watch("mine"):
             negatives = self.mine(epoch, vectors)
             facts = composition(negatives, self.data.pairs, self.data.negatives)
         with self.watch("train"):
             figures = self._train(epoch, negatives)
-        roles = ("train", "dev", "test") if self.options.evaluation.test_every_epoch else ("train", "dev")
+        roles = (
+            ("train", "dev", "test")
+            if self.options.evaluation.test_every_epoch
+            else ("train", "dev")
+        )
         with self.watch("embed"):
             vectors = self.embed(roles)
         with self.watch("evaluate"):
@@ -247,7 +250,10 @@ class Trainer:
             return Vectors(*whole)
 
         query = table("query")
-        return {"query": query, "candidate": table("candidate") if self.model.roles_differ else query}
+        return {
+            "query": query,
+            "candidate": table("candidate") if self.model.roles_differ else query,
+        }
 
     def mine(self, epoch: int, vectors: dict[str, Vectors]) -> Negatives:
         """This epoch's negative of every training pair."""
@@ -276,7 +282,7 @@ class Trainer:
         for start in range(0, triples.shape[1] - size + 1, size):
             terms, spread = self._losses(triples[:, start : start + size])
             self.optimizer.zero_grad(set_to_none=True)
-            self._total(terms).backward()
+            torch.autograd.backward(self._total(terms))
             self.optimizer.step()
             parts.append(terms.detach())
             distances.append(spread)
@@ -314,7 +320,7 @@ class Trainer:
         elif self.options.retrieval_loss.kind == "infonce":
             others = self.model(torch.cat([texts, triples[0]]), "candidate")
             as_candidate = others.e[len(texts) :]
-            others = others[: len(texts)]
+            others = others.rows(slice(len(texts)))
         else:
             others = self.model(texts, "candidate")
             as_candidate = point.e  # no other loss looks at it
@@ -355,20 +361,20 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for start in range(0, len(pairs), size):
             part = triples[:, start : start + size]
-            point = vectors["query"][part[0]]
-            others = vectors["candidate"][part[1:].reshape(-1)]
+            point = vectors["query"].rows(part[0])
+            others = vectors["candidate"].rows(part[1:].reshape(-1))
             as_candidate = vectors["candidate"].e[part[0]]
             terms, _ = self._terms(part, point, others, as_candidate)
             total += self._total(terms).double() * part.shape[1]
         return float(total / len(pairs))
 
     @torch.no_grad()
-    def _evaluate(self, role: str, vectors: dict[str, Vectors], tasks: tuple[str, ...]) -> list[Records]:
+    def _evaluate(
+        self, role: str, vectors: dict[str, Vectors], tasks: tuple[str, ...]
+    ) -> list[Records]:
         pool = self.data.pool(role)
         texts = torch.from_numpy(pool.text).to(self.device)
-        costs = Euclidean(
-            vectors["query"].e[texts[pool.pairs :]], vectors["candidate"].e[texts]
-        )
+        costs = Euclidean(vectors["query"].e[texts[pool.pairs :]], vectors["candidate"].e[texts])
         train = role == "train"
         self.model.eval()
         return evaluate(
@@ -384,7 +390,9 @@ class Trainer:
 
     def _scorer(self, vectors: dict[str, Vectors]) -> Scorer:
         def score(queries: Tensor, candidates: Tensor) -> Tensor:
-            return self.model.score(vectors["query"][queries], vectors["candidate"][candidates])
+            return self.model.score(
+                vectors["query"].rows(queries), vectors["candidate"].rows(candidates)
+            )
 
         return score
 
@@ -415,5 +423,3 @@ def epoch_figures(records: Records) -> dict[str, float]:
         "reranked": metrics.accuracy_at_1(records.reranked),
         "recall@10": metrics.recall_at_10(records.rank),
     }
-
-

@@ -1,0 +1,488 @@
+"""The eight candidate sets, the protocols and the training pairs, against design §3."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+
+from counterpoint.corpus import Argument, Corpus, read_corpus, text_hash
+from counterpoint.sources import open_source
+from counterpoint.tasks import (
+    PROTOCOLS,
+    TASKS,
+    blocks,
+    make_pool,
+    totals,
+    training_pairs,
+)
+from tests.conftest import debate
+
+TWO = {"train": "training", "dev": "validation"}
+
+# Two themes, four debates; `juries` is the name of two of them. Letter a is a point, b a counter.
+# The texts that stand in several places:
+#   "gold"   the counter law/juries/pro01b, the counter law/prisons/pro01b, the point
+#            law/prisons/con01a
+#   "query"  the point law/juries/pro01a, the point sport/boxing/pro01a, the counter
+#            sport/boxing/con01b
+TINY = {
+    "law/juries/pro01a": "query",
+    "law/juries/pro01b": "gold",
+    "law/juries/pro02a": "jury two",
+    "law/juries/pro02b": "answer to jury two",
+    "law/juries/con01a": "jury con",
+    "law/juries/con01b": "answer to jury con",
+    "law/juries/con02a": "an orphan",
+    "law/prisons/pro01a": "prison",
+    "law/prisons/pro01b": "gold",
+    "law/prisons/con01a": "gold",
+    "law/prisons/con01b": "answer to prison con",
+    "sport/boxing/pro01a": "query",
+    "sport/boxing/pro01b": "answer to boxing",
+    "sport/boxing/con01a": "boxing con",
+    "sport/boxing/con01b": "query",
+    "sport/juries/pro01a": "referee",
+    "sport/juries/pro01b": "answer to referee",
+    "sport/juries/con01a": "referee con",
+    "sport/juries/con01b": "answer to referee con",
+}
+
+JURY_COUNTERS = {"law/juries/pro01b", "law/juries/pro02b", "law/juries/con01b"}
+SPORT_COUNTERS = {
+    "sport/boxing/pro01b",
+    "sport/boxing/con01b",
+    "sport/juries/pro01b",
+    "sport/juries/con01b",
+}
+SPORT_POINTS = {
+    "sport/boxing/pro01a",
+    "sport/boxing/con01a",
+    "sport/juries/pro01a",
+    "sport/juries/con01a",
+}
+# law/prisons/pro01b is a counter with the gold's text and never a candidate of this query; the
+# point law/prisons/con01a, which has that text too, is one.
+PRO_QUERY = {
+    "sdoc": {"law/juries/pro01b", "law/juries/pro02b"},
+    "sdc": JURY_COUNTERS,
+    "sdoa": {"law/juries/pro01b", "law/juries/pro02b", "law/juries/con01a"},
+    "sda": JURY_COUNTERS | {"law/juries/pro02a", "law/juries/con01a"},
+    "stc": JURY_COUNTERS | {"law/prisons/con01b"},
+    "sta": JURY_COUNTERS
+    | {"law/juries/pro02a", "law/juries/con01a"}
+    | {"law/prisons/con01b", "law/prisons/pro01a", "law/prisons/con01a"},
+    "epc": JURY_COUNTERS | {"law/prisons/con01b"} | SPORT_COUNTERS,
+    "epa": JURY_COUNTERS
+    | {"law/juries/pro02a", "law/juries/con01a"}
+    | {"law/prisons/con01b", "law/prisons/pro01a", "law/prisons/con01a"}
+    | SPORT_COUNTERS
+    | SPORT_POINTS,
+}
+PRISON_COUNTERS = {"law/prisons/pro01b", "law/prisons/con01b"}
+CON_QUERY = {
+    "sdoc": {"law/juries/con01b"},
+    "sdc": JURY_COUNTERS,
+    "sdoa": {"law/juries/con01b", "law/juries/pro01a", "law/juries/pro02a"},
+    "sda": JURY_COUNTERS | {"law/juries/pro01a", "law/juries/pro02a"},
+    "stc": JURY_COUNTERS | PRISON_COUNTERS,
+    "sta": JURY_COUNTERS
+    | {"law/juries/pro01a", "law/juries/pro02a"}
+    | PRISON_COUNTERS
+    | {"law/prisons/pro01a", "law/prisons/con01a"},
+    "epc": JURY_COUNTERS | PRISON_COUNTERS | SPORT_COUNTERS,
+    "epa": JURY_COUNTERS
+    | {"law/juries/pro01a", "law/juries/pro02a"}
+    | PRISON_COUNTERS
+    | {"law/prisons/pro01a", "law/prisons/con01a"}
+    | SPORT_COUNTERS
+    | SPORT_POINTS,
+}
+
+
+def argument(split, where, text):
+    """`law/juries/pro01a` and a text as an argument."""
+    theme, name, file = where.split("/")
+    return Argument(
+        id=f"{split}/{where}",
+        split=split,
+        theme=theme,
+        debate=name,
+        side=file[:3],
+        number=int(file[3:5]),
+        kind="point" if file[5] == "a" else "counter",
+        text=text,
+        text_hash=text_hash(text),
+    )
+
+
+def corpus_of(validation, training=None):
+    """A corpus of {`law/juries/pro01a`: text}; without a word on training, of other texts there."""
+    if training is None:
+        training = {"x/x/pro01a": "only in training", "x/x/pro01b": "and this one too"}
+    arguments = [argument("training", *item) for item in training.items()]
+    arguments += [argument("validation", *item) for item in validation.items()]
+    return Corpus(arguments, TWO, {"training": 0, "validation": 0})
+
+
+def candidates_of(pool, task, protocol, query):
+    """The candidates of the query with an id, as ids without the split."""
+    number = pool.ids.index(f"validation/{query}") - pool.pairs
+    (mask,) = pool.candidates(task, protocol, np.array([number]))
+    return {pool.ids[row].removeprefix("validation/") for row in np.flatnonzero(mask)}
+
+
+def folded(text):
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def brute_candidates(arguments, training, task, protocol):
+    """{query id: ids of its candidates}, read off design §3 with nothing but the arguments."""
+    seen = {folded(one.text) for one in training}
+    points, counters = {}, {}
+    for one in arguments:
+        key = (one.theme, one.debate, one.side, one.number)
+        (points if one.kind == "point" else counters)[key] = one
+    paired = [key for key in points if key in counters]
+    result = {}
+    for key in paired:
+        query, gold = points[key], counters[key]
+        if protocol == "clean" and {folded(query.text), folded(gold.text)} & seen:
+            continue
+        chosen = set()
+        for other in paired:
+            same_theme = other[0] == key[0]
+            same_debate = other[:2] == key[:2]
+            same_side = other[2] == key[2]
+            scope = {"s": same_debate if task[1] == "d" else same_theme, "e": True}[task[0]]
+            with_points = task[-1] == "a"
+            opposing = "o" in task
+            if scope and (same_side or not opposing):
+                candidate = counters[other]
+                copy = folded(candidate.text) == folded(gold.text)
+                own = protocol == "clean" and folded(candidate.text) == folded(query.text)
+                if not copy and not own:
+                    chosen.add(candidate.id)
+            if scope and with_points and (not same_side or not opposing) and other != key:
+                own = folded(points[other].text) == folded(query.text)
+                if not (protocol == "clean" and own):
+                    chosen.add(points[other].id)
+        result[query.id] = chosen | {gold.id}
+    return result
+
+
+def fast_candidates(pool, task, protocol):
+    queries = pool.queries(protocol)
+    masks = pool.candidates(task, protocol, queries)
+    return {
+        pool.ids[pool.pairs + query]: {pool.ids[row] for row in np.flatnonzero(mask)}
+        for query, mask in zip(queries, masks, strict=True)
+    }
+
+
+def random_corpus(seed):
+    """Few themes, debates and texts, so that copies, orphans and seen texts abound."""
+    rng = np.random.default_rng(seed)
+
+    def split(words):
+        files = {}
+        for theme in ("law", "sport"):
+            for name in ("juries", "boxing"):
+                for side in ("pro", "con"):
+                    for number in range(1, 1 + int(rng.integers(0, 4))):
+                        where = f"{theme}/{name}/{side}{number:02d}"
+                        files[f"{where}a"] = f"text {rng.integers(words)}"
+                        if rng.random() < 0.8:
+                            files[f"{where}b"] = f"text {rng.integers(words)}"
+        return files
+
+    words = int(rng.integers(4, 40))
+    return corpus_of(split(words), dict(list(split(words).items())[: int(rng.integers(8))]))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_candidates_of_a_pro_query_are_those_worked_by_hand(task) -> None:
+    pool = make_pool(corpus_of(TINY), "validation")
+    assert candidates_of(pool, task, "official", "law/juries/pro01a") == PRO_QUERY[task]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_candidates_of_a_con_query_are_those_worked_by_hand(task) -> None:
+    pool = make_pool(corpus_of(TINY), "validation")
+    assert candidates_of(pool, task, "official", "law/juries/con01a") == CON_QUERY[task]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_clean_leaves_out_points_and_counters_with_the_querys_text(task) -> None:
+    pool = make_pool(corpus_of(TINY), "validation")
+    copies = {"sport/boxing/pro01a", "sport/boxing/con01b"}
+    assert candidates_of(pool, task, "clean", "law/juries/pro01a") == PRO_QUERY[task] - copies
+    # Nothing has the text of this query.
+    assert candidates_of(pool, task, "clean", "law/juries/con01a") == CON_QUERY[task]
+
+
+def test_files_read_from_disk_make_the_same_candidates(write_tree) -> None:
+    names = {"a": "a-point.txt", "b": "b-counter.txt"}
+    files = {
+        f"validation/{where[:-6]}{where[-6:-3]}/{where[-6:-1]}{names[where[-1]]}": text
+        for where, text in TINY.items()
+    }
+    root = write_tree(files | debate("training", "x", "x", {"pro": 1}))
+    pool = make_pool(read_corpus(open_source(str(root)), TWO)[0], "validation")
+    for task in TASKS:
+        assert candidates_of(pool, task, "official", "law/juries/pro01a") == PRO_QUERY[task]
+
+
+def test_an_orphan_is_neither_query_nor_candidate() -> None:
+    pool = make_pool(corpus_of(TINY), "validation")
+    assert pool.pairs == 9
+    assert "validation/law/juries/con02a" not in pool.ids
+
+
+def test_the_pool_is_the_counters_then_the_points_of_the_same_pairs() -> None:
+    pool = make_pool(corpus_of(TINY), "validation")
+    assert all(one.endswith("b") for one in pool.ids[: pool.pairs])
+    assert [one[:-1] + "a" for one in pool.ids[: pool.pairs]] == list(pool.ids[pool.pairs :])
+
+
+def test_a_copy_of_the_gold_in_the_same_debate_is_no_candidate() -> None:
+    files = {
+        "law/juries/pro01a": "one",
+        "law/juries/pro01b": "the answer",
+        "law/juries/pro02a": "two",
+        "law/juries/pro02b": "the  answer\n",
+        "law/juries/con01a": "the answer",
+        "law/juries/con01b": "three",
+    }
+    pool = make_pool(corpus_of(files), "validation")
+    assert candidates_of(pool, "sdoc", "official", "law/juries/pro01a") == {"law/juries/pro01b"}
+    assert candidates_of(pool, "sdoc", "official", "law/juries/pro02a") == {"law/juries/pro02b"}
+    # The point with the gold's text stays.
+    assert candidates_of(pool, "sdoa", "official", "law/juries/pro01a") == {
+        "law/juries/pro01b",
+        "law/juries/con01a",
+    }
+
+
+def test_texts_are_the_same_after_nfc_and_folding_of_white_space() -> None:
+    files = {
+        "law/juries/pro01a": "one",
+        "law/juries/pro01b": "caf\u00e9 au lait",
+        "law/juries/pro02a": "two",
+        "law/juries/pro02b": " cafe\u0301\tau\u00a0lait\r\n",
+        "law/juries/pro03a": "three",
+        "law/juries/pro03b": "cafe au lait",
+    }
+    pool = make_pool(corpus_of(files), "validation")
+    assert candidates_of(pool, "sdc", "official", "law/juries/pro01a") == {
+        "law/juries/pro01b",
+        "law/juries/pro03b",
+    }
+
+
+def test_the_gold_is_a_candidate_even_where_it_has_the_querys_text() -> None:
+    files = {
+        "law/juries/pro01a": "one",
+        "law/juries/pro01b": "one",
+        "law/juries/pro02a": "two",
+        "law/juries/pro02b": "answer",
+    }
+    pool = make_pool(corpus_of(files), "validation")
+    for protocol in PROTOCOLS:
+        for task in TASKS:
+            found = candidates_of(pool, task, protocol, "law/juries/pro01a")
+            assert "law/juries/pro01b" in found
+            assert "law/juries/pro01a" not in found
+
+
+def test_debates_of_one_name_under_two_themes_are_two_debates(write_tree) -> None:
+    files = debate("training", "x", "x", {"pro": 1})
+    files |= debate("validation", "law", "juries", {"pro": 1})
+    files |= debate("validation", "sport", "juries", {"pro": 2})
+    root = write_tree(files)
+    pool = make_pool(read_corpus(open_source(str(root)), TWO)[0], "validation")
+    assert candidates_of(pool, "sdc", "official", "law/juries/pro01a") == {"law/juries/pro01b"}
+    # Three pairs: sdc 1 + 2 + 2; epc 3 * 3.
+    assert totals(pool)["sdc"] == 5
+    assert totals(pool)["epc"] == 9
+
+
+def test_a_query_is_seen_when_either_text_stands_anywhere_in_training() -> None:
+    training = {
+        "x/x/pro01a": "a point of training",
+        "x/x/pro01b": "a counter of training",
+        "x/x/pro02a": "an orphan of training",
+    }
+    validation = {
+        "law/juries/pro01a": "a point  of training",
+        "law/juries/pro01b": "new 1",
+        "law/juries/pro02a": "new 2",
+        "law/juries/pro02b": "a counter of training",
+        "law/juries/pro03a": "a counter of training",
+        "law/juries/pro03b": "new 3",
+        "law/juries/pro04a": "new 4",
+        "law/juries/pro04b": "an orphan of training",
+        "law/juries/pro05a": "new 5",
+        "law/juries/pro05b": "new 6",
+    }
+    pool = make_pool(corpus_of(validation, training), "validation")
+    assert pool.unseen.tolist() == [False, False, False, False, True]
+    assert pool.queries("clean").tolist() == [4]
+    assert pool.queries("official").tolist() == [0, 1, 2, 3, 4]
+    # Seen texts are no queries, but candidates still: nobody has the text of "new 5".
+    assert candidates_of(pool, "epa", "clean", "law/juries/pro05a") == set(validation) - {
+        "law/juries/pro05a"
+    }
+
+
+def test_texts_of_other_splits_than_training_make_no_query_seen(small) -> None:
+    one = next(one for one in small.split("test") if one.kind == "point")
+    arguments = [
+        argument("validation", "law/new/pro01a", one.text),
+        argument("validation", "law/new/pro01b", "new"),
+    ]
+    corpus = Corpus([*small.arguments, *arguments], small.roles, small.bare_debates)
+    pool = make_pool(corpus, "validation")
+    assert pool.pairs == 9
+    assert pool.unseen.all()
+
+
+def test_every_query_of_training_is_seen(sample) -> None:
+    assert len(make_pool(sample, "training").queries("clean")) == 0
+
+
+def test_one_folder_in_two_roles_makes_equal_pools(small_tree, write_tree) -> None:
+    roles = {"train": "training", "dev": "validation", "test": "validation"}
+    once, _ = read_corpus(open_source(str(write_tree(small_tree))), roles | {"test": "test"})
+    corpus, _ = read_corpus(open_source(str(write_tree(small_tree, name="again"))), roles)
+    dev, test = make_pool(corpus, corpus.roles["dev"]), make_pool(corpus, corpus.roles["test"])
+    assert dev.pairs == 8
+    assert dev.ids == test.ids == make_pool(once, "validation").ids
+    assert totals(dev) == totals(test) == totals(make_pool(once, "validation"))
+
+
+def test_training_in_the_dev_role_leaves_no_clean_query(small_tree, write_tree) -> None:
+    roles = {"train": "training", "dev": "training", "test": "test"}
+    corpus, _ = read_corpus(open_source(str(write_tree(small_tree))), roles)
+    pool = make_pool(corpus, corpus.roles["dev"])
+    assert pool.pairs == 8
+    assert not pool.unseen.any()
+    assert totals(pool, "clean") == dict.fromkeys(TASKS, 0)
+
+
+@pytest.mark.parametrize("folder", ["training", "validation", "test"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_candidates_equal_brute_force_on_the_sample(sample, folder, protocol) -> None:
+    pool = make_pool(sample, folder)
+    for task in TASKS:
+        slow = brute_candidates(sample.split(folder), sample.split("training"), task, protocol)
+        assert fast_candidates(pool, task, protocol) == slow
+        assert totals(pool, protocol)[task] == sum(map(len, slow.values()))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_candidates_equal_brute_force_on_random_corpora(protocol) -> None:
+    asked = 0
+    for seed in range(40):
+        corpus = random_corpus(seed)
+        pool = make_pool(corpus, "validation")
+        for task in TASKS:
+            slow = brute_candidates(
+                corpus.split("validation"), corpus.split("training"), task, protocol
+            )
+            assert fast_candidates(pool, task, protocol) == slow, (seed, task)
+            asked += len(slow)
+    assert asked > 1000
+
+
+def test_candidates_do_not_depend_on_who_else_is_asked(sample) -> None:
+    pool = make_pool(sample, "validation")
+    queries = pool.queries("official")
+    for task in TASKS:
+        whole = pool.candidates(task, "clean", queries)
+        for size in (1, 7, 64):
+            parts = [pool.candidates(task, "clean", block) for block in blocks(queries, size)]
+            assert max(map(len, parts)) == size
+            np.testing.assert_array_equal(np.concatenate(parts), whole)
+        np.testing.assert_array_equal(pool.candidates(task, "clean", queries[::-1]), whole[::-1])
+
+
+def test_an_unknown_task_is_refused(sample) -> None:
+    pool = make_pool(sample, "validation")
+    with pytest.raises(KeyError, match="sdx"):
+        pool.candidates("sdx", "official", pool.queries("official"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "pairs", "expected"),
+    [
+        (
+            "training",
+            4065,
+            (15737, 31089, 31091, 58135, 1620065, 3236103, 16522059, 33042219),
+        ),
+        ("validation", 1287, (4877, 9635, 9637, 17987, 177553, 353823, 1656165, 3311247)),
+    ],
+)
+def test_totals_of_the_real_corpus_are_the_published_ones(real, folder, pairs, expected) -> None:
+    pool = make_pool(real, folder)
+    assert pool.pairs == pairs
+    assert totals(pool) == dict(zip(TASKS, expected, strict=True))
+
+
+def test_713_real_validation_queries_are_unseen(real) -> None:
+    assert len(make_pool(real, "validation").queries("clean")) == 713
+
+
+def test_training_pairs_stand_once_in_the_order_of_their_first_appearance() -> None:
+    training = {
+        "law/juries/pro01a": "p",
+        "law/juries/pro01b": "c",
+        "law/juries/pro02a": "p",
+        "law/juries/pro02b": "another c",
+        "law/juries/pro03a": "p",
+        "law/juries/pro03b": "c",
+        "sport/juries/con01a": "q",
+        "sport/juries/con01b": " c ",
+        "sport/juries/con02a": "p  ",
+        "sport/juries/con02b": "c",
+        "sport/juries/con03a": "an orphan",
+    }
+    corpus = corpus_of({"x/x/pro01a": "v", "x/x/pro01b": "w"}, training)
+    pool = make_pool(corpus, "training")
+    pairs = training_pairs(pool)
+    named = [
+        (corpus.texts[point], corpus.texts[counter])
+        for point, counter in zip(pairs.point, pairs.counter, strict=True)
+    ]
+    assert len(pairs) == 3
+    assert named == [("p", "c"), ("p", "another c"), ("q", "c")]
+    law = int(pool.debate[pool.ids.index("training/law/juries/pro01b")])
+    sport = int(pool.debate[pool.ids.index("training/sport/juries/con01b")])
+    assert pairs.debates == (frozenset({law, sport}), frozenset({law}), frozenset({sport}))
+    number = {text: i for i, text in enumerate(corpus.texts)}
+    assert pairs.debates_of_point == {
+        number["p"]: frozenset({law, sport}),
+        number["q"]: frozenset({sport}),
+    }
+    assert pairs.debates_of_counter == {
+        number["c"]: frozenset({law, sport}),
+        number["another c"]: frozenset({law}),
+    }
+
+
+def test_training_pairs_of_the_sample_are_its_different_pairs(sample) -> None:
+    texts = {one.id: folded(one.text) for one in sample.split("training")}
+    expected = {
+        (texts[one], texts[one[:-1] + "b"])
+        for one in texts
+        if one.endswith("a") and one[:-1] + "b" in texts
+    }
+    pool = make_pool(sample, "training")
+    pairs = training_pairs(pool)
+    assert len(pairs) == len(expected) < pool.pairs
+    found = zip(pairs.point, pairs.counter, strict=True)
+    assert {(sample.texts[point], sample.texts[counter]) for point, counter in found} == expected
+
+
+def test_the_real_training_split_has_3103_different_pairs(real) -> None:
+    assert len(training_pairs(make_pool(real, "training"))) == 3103
