@@ -209,7 +209,7 @@ def test_the_last_goes_behind_its_ties_and_no_further(last, expected) -> None:
 def test_the_last_of_more_copies_than_the_shortlist_is_not_among_the_first() -> None:
     copies = torch.ones((200, 4))
     block = whole(Euclidean(torch.zeros((1, 4)), copies), 1)
-    assert 200 > 10 + SPARE
+    assert 10 + SPARE < 200
     assert nearest(block, 10, torch.tensor([0])).tolist() == [list(range(1, 11))]
     assert nearest(block, 200, torch.tensor([0]))[0, -1] == 0
     assert int(precedes(block, torch.tensor([0])).sum()) == 199

@@ -1,4 +1,4 @@
-"""Made-up corpora: reproducible, of the size asked for, and with right answers that can be found."""
+"""Made-up corpora: reproducible, of the size asked for, with answers that can be found."""
 
 import errno
 import resource

@@ -143,10 +143,11 @@ def brute_candidates(arguments, training, task, protocol):
         key = (one.theme, one.debate, one.side, one.number)
         (points if one.kind == "point" else counters)[key] = one
     paired = [key for key in points if key in counters]
+    text = {one.id: folded(one.text) for one in arguments}
     result = {}
     for key in paired:
         query, gold = points[key], counters[key]
-        if protocol == "clean" and {folded(query.text), folded(gold.text)} & seen:
+        if protocol == "clean" and {text[query.id], text[gold.id]} & seen:
             continue
         chosen = set()
         for other in paired:
@@ -158,12 +159,12 @@ def brute_candidates(arguments, training, task, protocol):
             opposing = "o" in task
             if scope and (same_side or not opposing):
                 candidate = counters[other]
-                copy = folded(candidate.text) == folded(gold.text)
-                own = protocol == "clean" and folded(candidate.text) == folded(query.text)
+                copy = text[candidate.id] == text[gold.id]
+                own = protocol == "clean" and text[candidate.id] == text[query.id]
                 if not copy and not own:
                     chosen.add(candidate.id)
             if scope and with_points and (not same_side or not opposing) and other != key:
-                own = folded(points[other].text) == folded(query.text)
+                own = text[points[other].id] == text[query.id]
                 if not (protocol == "clean" and own):
                     chosen.add(points[other].id)
         result[query.id] = chosen | {gold.id}

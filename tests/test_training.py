@@ -187,7 +187,7 @@ def test_the_classifier_alone_leaves_no_gradient_in_an_unused_projection(corpus:
 
 
 def test_a_batch_larger_than_the_split_is_an_input_error(corpus: Corpus) -> None:
-    with pytest.raises(InputError, match="training.batch: 99 is more than the 36"):
+    with pytest.raises(InputError, match=r"training\.batch: 99 is more than the 36"):
         Data(corpus, cell(training={"batch": 99}))
 
 

@@ -23,10 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"counterpoint: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.filename is None and error.strerror is None:
-            raise
-        where = f"{error.filename}: " if error.filename is not None else ""
-        print(f"counterpoint: {where}{error.strerror}", file=sys.stderr)
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"counterpoint: {named}", file=sys.stderr)
         return 2
     return 0
 
@@ -84,7 +82,7 @@ def _add_matrix(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _matrix(arguments: argparse.Namespace) -> None:
     from counterpoint import config, files, formats, matrix
 
-    read = config.load_options(config.RunConfig, arguments.config)
+    read = config.load_options(config.RunConfig, arguments.config, "--config")
     rows = matrix.rows(matrix.expand(read, "--config"))
     files.write_text(arguments.out / "matrix.csv", formats.csv_text(rows))
     files.write_json(arguments.out / "config.json", read.model_dump(mode="json"))
@@ -154,13 +152,19 @@ def _add_options(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
-    return value
+    return _at_least(1, text)
+
+
+def _not_negative(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least {least}, found {text!r}"
+        )
+    return int(text)
 
 
 def _corpus(arguments: argparse.Namespace) -> None:
@@ -242,7 +246,9 @@ def _add_synthesize(commands: "Commands[argparse.ArgumentParser]") -> None:
         "known: the words of a counter are planted from those of its point.",
     )
     parser.add_argument("--pairs", type=_positive, required=True, help="pairs in all three splits")
-    parser.add_argument("--seed", type=int, default=1, help="of its random numbers (default: 1)")
+    parser.add_argument(
+        "--seed", type=_not_negative, default=1, help="of its random numbers (default: 1)"
+    )
     _add_out(parser, "folder to write; must not exist, or be empty")
     parser.set_defaults(command=_synthesize)
 
@@ -395,7 +401,9 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
         "of a run, and print the summary. Trains nothing.",
     )
     _add_run(parser)
-    parser.add_argument("--decimals", type=int, default=1, help="of percentages (default: 1)")
+    parser.add_argument(
+        "--decimals", type=_not_negative, default=1, help="of percentages (default: 1)"
+    )
     parser.set_defaults(command=_tables)
 
 
@@ -414,7 +422,9 @@ def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
         "and head, the decrease rates as lines.",
     )
     _add_run(parser)
-    parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png")
+    parser.add_argument(
+        "--format", choices=("png", "svg", "pdf"), default="png", help="of the files (default: png)"
+    )
     parser.add_argument("--dpi", type=_positive, default=120, help="of png (default: 120)")
     parser.set_defaults(command=_plots)
 

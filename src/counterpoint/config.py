@@ -215,8 +215,9 @@ class MiningOptions(Section):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, value: Any) -> Any:
-        if isinstance(value, Mapping) and value.get("preset") in PRESETS:
-            rates = PRESETS[value["preset"]]
+        preset = value.get("preset") if isinstance(value, Mapping) else None
+        if isinstance(preset, str) and preset in PRESETS:
+            rates = PRESETS[preset]
             return {**value, "initial_random_rate": rates[0], "decrease_rate": rates[1]}
         return value
 
@@ -292,6 +293,9 @@ class CellOptions(Section):
 
 
 Scalar = str | int | float | bool | None
+Entry = Annotated[
+    dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
+]
 
 
 class MatrixOptions(Section):
@@ -303,9 +307,9 @@ class MatrixOptions(Section):
 
     axes: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
     """Option to values; the grid is their product."""
-    include: list[dict[str, Scalar | list[Scalar]]] = []
+    include: list[Entry] = []
     """Further cells: options to a value, or to a list that is multiplied out."""
-    exclude: list[dict[str, Scalar | list[Scalar]]] = []
+    exclude: list[Entry] = []
     """Drops those cells of the grid that agree with an entry in all that it names."""
 
 
@@ -372,19 +376,25 @@ def load(values: Mapping[str, Any], source: str) -> RunConfig:
     return parse(RunConfig, values, source)
 
 
-def load_options(kind: type[SomeSection], text_or_path: str) -> SomeSection:
+def load_options(
+    kind: type[SomeSection], text_or_path: str, source: str = "--options"
+) -> SomeSection:
     """Read a section from JSON text, or from a file of it such as a cell's `options.json`.
+
+    Args:
+        kind: of the section.
+        text_or_path: text that begins with `{`, or a path.
+        source: where the text came from, for the message.
 
     Raises:
         InputError: the file is no JSON, or holds something that is no option.
     """
-    if text_or_path.lstrip().startswith("{"):
-        text, source = text_or_path, "--options"
-    else:
-        text, source = Path(text_or_path).read_text(encoding="utf-8"), text_or_path
+    data = text_or_path.encode("utf-8", "surrogateescape")
+    if not text_or_path.lstrip().startswith("{"):
+        data, source = Path(text_or_path).read_bytes(), text_or_path
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
+        values = json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: expected a JSON object of options: {error}") from error
     return parse(kind, values, source)
 
@@ -437,8 +447,11 @@ def known_paths(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def suggest(path: str, known: Iterator[str]) -> str:
     """`; did you mean …?` for the known path nearest to an unknown one, or nothing."""
     paths = list(known)
+    leaf = path.rsplit(".", 1)[-1]
     by_leaf = {known_path.rsplit(".", 1)[-1]: known_path for known_path in reversed(paths)}
-    for candidates, word in ((paths, path), (list(by_leaf), path.rsplit(".", 1)[-1])):
+    if leaf in by_leaf:  # a known key in the wrong section
+        return f"; did you mean {by_leaf[leaf]!r}?"
+    for candidates, word in ((paths, path), (list(by_leaf), leaf)):
         nearest = difflib.get_close_matches(word, candidates, n=1, cutoff=0.7)
         if nearest:
             return f"; did you mean {by_leaf.get(nearest[0], nearest[0])!r}?"
@@ -485,4 +498,4 @@ def rate_text(rate: float) -> str:
     """A rate as file names and tables write it: `1`, `0.8`, `0.005`."""
     if not math.isfinite(rate):
         raise ValueError(f"a rate is a finite number, not {rate}")
-    return f"{rate:.10g}"
+    return repr(float(rate)).removesuffix(".0")

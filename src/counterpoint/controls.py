@@ -24,14 +24,14 @@ class Decision:
 
 
 class _Rises:
-    """How many times in a row a value has risen."""
+    """How many times in a row a value has risen, by more than rounding."""
 
     def __init__(self) -> None:
         self.count = 0
         self._last = math.nan
 
     def update(self, value: float) -> int:
-        self.count = self.count + 1 if value > self._last else 0
+        self.count = self.count + 1 if value > self._last + 1e-12 else 0
         self._last = value
         return self.count
 

@@ -81,7 +81,9 @@ class Problem:
     skippable: bool = True
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.what}"
+        # A file name need not be UTF-8, but a report is.
+        text = f"{self.path}: {self.what}"
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -260,12 +262,16 @@ def _bare_debates(
 
 def _read_split(
     source: Source, root: str, split: str, below: Sequence[str], problems: list[Problem]
-) -> Iterator[Argument]:
+) -> Iterator[tuple[str, Argument]]:
+    """(path, argument) of every text of a split that can be used."""
     for path in below:
         where = _in_side(root, path)
         if where is None:
             continue
         theme, debate, side, name = where
+        if path.encode("utf-8", "replace").decode("utf-8") != path:
+            problems.append(Problem(path, "the path is not UTF-8; rename the file or its folders"))
+            continue
         match = _NAME.fullmatch(name)
         if match is None or match[1] != side:
             expected = f"{side}NNa-point.txt or {side}NNb-counter.txt"
@@ -275,16 +281,19 @@ def _read_split(
         if text is not None:
             kind: Kind = "point" if match[3] == "a-point" else "counter"
             letter = "a" if kind == "point" else "b"
-            yield Argument(
-                id=f"{split}/{theme}/{debate}/{side}{match[2]}{letter}",
-                split=split,
-                theme=theme,
-                debate=debate,
-                side=side,
-                number=int(match[2]),
-                kind=kind,
-                text=text,
-                text_hash=text_hash(text),
+            yield (
+                path,
+                Argument(
+                    id=f"{split}/{theme}/{debate}/{side}{match[2]}{letter}",
+                    split=split,
+                    theme=theme,
+                    debate=debate,
+                    side=side,
+                    number=int(match[2]),
+                    kind=kind,
+                    text=text,
+                    text_hash=text_hash(text),
+                ),
             )
 
 
@@ -309,16 +318,17 @@ def _read_text(source: Source, path: str, problems: list[Problem]) -> str | None
     return text
 
 
-def _drop_unanswered(found: list[Argument], problems: list[Problem]) -> list[Argument]:
-    points = {argument.id for argument in found if argument.kind == "point"}
+def _drop_unanswered(
+    found: Sequence[tuple[str, Argument]], problems: list[Problem]
+) -> list[Argument]:
+    points = {argument.id for _, argument in found if argument.kind == "point"}
     kept = []
-    for argument in found:
+    for path, argument in found:
         if argument.kind == "point" or pair_id(argument) in points:
             kept.append(argument)
         else:
-            problems.append(
-                Problem(argument.id, f"a counter without a point; expected {pair_id(argument)}")
-            )
+            point = path.rsplit("/", 1)[-1].replace("b-counter", "a-point")
+            problems.append(Problem(path, f"a counter without a point; expected {point} beside it"))
     return kept
 
 
@@ -357,14 +367,24 @@ def read_arguments(path: str | Path) -> Corpus:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        # Opened here, because pyarrow's own error for a missing file does not name it.
+        with open(path, "rb") as stream:
+            table = pq.read_table(stream)
         facts = json.loads((table.schema.metadata or {})[b"counterpoint"])
         rows = zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True)
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise InputError(
-            f"{path}: not a table of arguments as `counterpoint corpus` writes it: {error}"
-        ) from error
-    return Corpus(arguments=[Argument(*row) for row in rows], **facts)
+        return Corpus([Argument(*row) for row in rows], facts["roles"], facts["bare_debates"])
+    except (pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise _no_table(path, error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _no_table(path, error) from error  # pyarrow's for a damaged file
+
+
+def _no_table(path: str | Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: not a table of arguments as `counterpoint corpus` writes it: {error}"
+    )
 
 
 def audit(corpus: Corpus) -> list[dict[str, object]]:

@@ -7,6 +7,8 @@ is imported only where a live model is loaded, so a cell on frozen features neve
 
 import importlib.util
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,12 +162,16 @@ def read_features(path: str | Path, corpus: Corpus) -> npt.NDArray[np.float32]:
 
 def _read_arrays(path: str | Path, names: tuple[str, ...], corpus: Corpus) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in names}
-    except (ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path}: not written by `counterpoint encode`: {error}") from error
+        stored = np.load(path, allow_pickle=False)
+        arrays = {name: stored[name] for name in names}
+    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: not written by `counterpoint tokens` or `features`: {error}"
+        ) from error
     if list(arrays["hashes"]) != list(corpus.text_number):
-        raise InputError(f"{path}: made from another corpus; run `counterpoint encode` again")
+        raise InputError(
+            f"{path}: made from another corpus; run `counterpoint tokens` and `features` again"
+        )
     return arrays
 
 

@@ -11,6 +11,17 @@ from typing import Any
 
 
 @contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give an `OSError` that names no file, such as a full disk's, the file being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it to disk and rename it into place.
 
@@ -29,12 +40,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        # mkstemp makes the file private to its owner; a result is for everyone the folder is for.
-        temporary.chmod(0o666 & ~umask())
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        with naming(target):
+            yield temporary
+            # mkstemp makes it private to its owner; a result is for everyone the folder is for.
+            temporary.chmod(0o666 & ~umask())
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -21,12 +21,12 @@ def markdown_table(rows: Sequence[Mapping[str, object]]) -> str:
     cells = [[_cell(row.get(column, "")) for column in columns] for row in rows]
     numeric = [all(_is_number(row[index]) for row in cells) for index in range(len(columns))]
     rule = ["---:" if right else "---" for right in numeric]
-    lines = [columns, rule, *cells]
+    lines = [[_cell(column) for column in columns], rule, *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else str(value).replace("|", "\\|")
+    return "" if value is None else " ".join(str(value).replace("|", "\\|").split())
 
 
 def _is_number(text: str) -> bool:

@@ -1,5 +1,6 @@
 """From a run's configuration to its cells: axes multiplied out, validated and named."""
 
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,12 @@ NAMED_BY_COLUMN = {
 into the column `options`. So a further axis renames no cell that keeps the base value."""
 
 
+MAX_PART = 180
+"""Characters of the column `options` in a name."""
+
+RATES = ("mining.initial_random_rate", "mining.decrease_rate")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One training job."""
@@ -56,15 +63,15 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
             cell), or a matrix without any cell.
     """
     base = base_options(config)
-    axes = {_resolve(name, source): values for name, values in config.matrix.axes.items()}
-    include = [_entry(entry, source) for entry in config.matrix.include]
-    exclude = [_entry(entry, source) for entry in config.matrix.exclude]
-    settings = [
-        setting
-        for setting in _product(axes)
-        if not any(all(_equal(setting, base, *item) for item in entry.items()) for entry in exclude)
-    ]
-    settings += [setting for entry in include for setting in _product(entry)]
+    settings = list(_product(_entry(config.matrix.axes, source)))
+    for entry in config.matrix.exclude:
+        excluded = {
+            path: [_validated(base, path, value, source) for value in values]
+            for path, values in _entry(entry, source).items()
+        }
+        settings = [item for item in settings if not _agrees(base, item, excluded, source)]
+    for entry in config.matrix.include:
+        settings += _product(_entry(entry, source))
     cells: dict[str, Cell] = {}
     problems = []
     for setting in settings:
@@ -94,7 +101,7 @@ def rows(cells: Iterable[Cell]) -> list[dict[str, object]]:
         {
             "cell": cell.name,
             **cell.columns,
-            **{path: dict(_leaves(cell.options.model_dump(mode="json")))[path] for path in further},
+            **{path: _option(cell.options, path) for path in further},
         }
         for cell in cells
     ]
@@ -115,23 +122,40 @@ def make_cell(base: CellOptions, setting: Mapping[str, Any]) -> Cell:
     for path, value in setting.items():
         _assign(values, path, value)
     label = ", ".join(f"{path}={json.dumps(value)}" for path, value in setting.items())
-    options = parse(CellOptions, values, f"cell {label or '(base options)'}")
+    source = f"cell {label or '(base options)'}"
+    options = parse(CellOptions, values, source)
+    if options.mining.preset is not None and any(path in setting for path in RATES):
+        raise InputError(
+            f"{source}: mining.preset {options.mining.preset!r} sets both rates, so neither can be "
+            "an axis beside it; set mining.preset to null"
+        )
     extra = {
         path: value
         for path, value in _leaves(options.model_dump(mode="json"))
         if path not in NAMED_BY_COLUMN
         and value != dict(_leaves(base.model_dump(mode="json")))[path]
     }
-    words = [f"{path}={quote(_word(value), safe='')}" for path, value in extra.items()]
     columns = {
         "fusion": options.fusion,
         "head": options.head.kind,
         "initial_random_rate": rate_text(options.mining.initial_random_rate),
         "decrease_rate": rate_text(options.mining.decrease_rate),
         "seed": str(options.seed),
-        "options": "+".join(words) or "base",
+        "options": _options_part(extra),
     }
     return Cell(options=options, columns=columns, extra=extra)
+
+
+def _options_part(extra: Mapping[str, Any]) -> str:
+    """The column `options` of a name; cut, with a hash of the whole, where it would be too long.
+
+    A file name has at most 255 bytes.
+    """
+    words = [f"{path}={quote(_word(value), safe='')}" for path, value in extra.items()]
+    text = "+".join(words) or "base"
+    if len(text) <= MAX_PART:
+        return text
+    return f"{text[:MAX_PART]}~{hashlib.sha256(text.encode('utf-8')).hexdigest()[:12]}"
 
 
 def _word(value: Any) -> str:
@@ -153,16 +177,45 @@ def _assign(values: dict[str, Any], path: str, value: Any) -> None:
     values[leaf] = value
 
 
-def _equal(setting: Mapping[str, Any], base: CellOptions, path: str, values: list[Any]) -> bool:
-    value = setting[path] if path in setting else dict(_leaves(base.model_dump(mode="json")))[path]
-    return value in values
+def _agrees(
+    base: CellOptions, setting: Mapping[str, Any], entry: Mapping[str, list[Any]], source: str
+) -> bool:
+    """Whether a setting has, for every option that an entry names, one of the entry's values."""
+    return all(
+        _validated(base, path, setting[path], source) in values
+        if path in setting
+        else _option(base, path) in values
+        for path, values in entry.items()
+    )
+
+
+def _validated(base: CellOptions, path: str, value: Any, source: str) -> Any:
+    """An option's value as the options hold it: 3e-6, which YAML reads as text, is a number."""
+    values = base.model_dump(mode="json")
+    _assign(values, path, value)
+    try:
+        return _option(parse(CellOptions, values, source), path)
+    except InputError:
+        return value  # is reported with its cell
+
+
+def _option(options: CellOptions, path: str) -> Any:
+    return dict(_leaves(options.model_dump(mode="json")))[path]
 
 
 def _entry(entry: Mapping[str, Any], source: str) -> dict[str, list[Any]]:
-    return {
-        _resolve(name, source): value if isinstance(value, list) else [value]
-        for name, value in entry.items()
-    }
+    """Dotted paths to lists of values.
+
+    Raises:
+        InputError: a name is no option, or two names are the same option.
+    """
+    result: dict[str, list[Any]] = {}
+    for name, value in entry.items():
+        path = _resolve(name, source)
+        if path in result:
+            raise InputError(f"{source}: matrix: {name!r} is given twice, by two names of {path}")
+        result[path] = value if isinstance(value, list) else [value]
+    return result
 
 
 def _product(axes: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:

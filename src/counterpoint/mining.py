@@ -14,7 +14,7 @@ from torch import Tensor
 
 from counterpoint.config import MiningOptions
 from counterpoint.errors import InputError
-from counterpoint.ranking import Euclidean, nearest
+from counterpoint.ranking import Euclidean, nearest, squared_distance
 from counterpoint.tasks import TrainingPairs
 
 Ints = npt.NDArray[np.int64]
@@ -110,18 +110,17 @@ def hard_balltree(queries: Tensor, candidates: Tensor, pool: NegativePool, k: in
     """The same choice by scikit-learn's BallTree, as the seeds search."""
     from sklearn.neighbors import BallTree
 
-    q = queries.cpu().double().numpy()
-    c = candidates.cpu().double().numpy()
-    tree = BallTree(c)
+    q, c = queries.cpu().double(), candidates.cpu().double()
+    tree = BallTree(c.numpy())
     found = np.full((len(q), k), -1, dtype=np.int64)
     rows = np.arange(len(q))
     width = min(k + pool.forbidden.shape[1] + 8, len(c))
     while len(rows):
-        distance, places = tree.query(q[rows], k=width)
+        distance, places = tree.query(q[rows].numpy(), k=width)
         closed = np.zeros(len(rows), dtype=bool)
         for i, row in enumerate(rows):
             allowed = places[i][~np.isin(places[i], pool.forbidden[row])]
-            cost = np.square(q[row] - c[allowed]).sum(axis=1)
+            cost = squared_distance(q[row], c[allowed]).numpy()
             order = np.lexsort((allowed, cost))[:k]
             found[row, : len(order)] = allowed[order]
             # The tree's own rounding is far below this; whoever lies beyond cannot be nearer.

@@ -45,8 +45,15 @@ def draw_curves(curves: pd.DataFrame, folder: Path, file_format: str, dpi: int) 
             axis.set_title(title)
             axis.set_xlabel("epoch")
         axes[0].set_ylabel("accuracy@1 on epa, re-ranked (%)")
+        # The train panel has a line for every cell; a test panel may be empty by option.
+        handles, labels = axes[0].get_legend_handles_labels()
         axes[-1].legend(
-            title="r0, δ", fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5)
+            handles,
+            labels,
+            title="r0, δ",
+            fontsize="x-small",
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
         )
         figure.suptitle(f"fusion {fusion}, head {head}")
         with replacing(path) as temporary:

@@ -53,6 +53,14 @@ class Costs(Protocol):
         """The block of some queries, (n,) int64."""
 
 
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Euclidean distance by direct differences: (…, d) float64 twice to (…) float64.
+
+    The one routine that decides; another order of the same sum would turn exact ties.
+    """
+    return (a - b).square().sum(dim=-1)
+
+
 class Euclidean:
     """Squared Euclidean distances between vectors.
 
@@ -79,8 +87,7 @@ class Euclidean:
         return Block(cost, tolerance, lambda rows, columns: self._exact(vectors, rows, columns))
 
     def _exact(self, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        difference = vectors[rows].double() - self._candidates[columns].double()
-        return difference.square().sum(dim=-1)
+        return squared_distance(vectors[rows].double(), self._candidates[columns].double())
 
 
 class Similarities:

@@ -37,10 +37,11 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         InputError: a line is no JSON object with an `epoch`.
     """
     records = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    # As bytes: text would also be split at the line separators that Unicode has beside \n.
+    for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise InputError(f"{path}, line {number}: not a JSON object: {error}") from error
         if not isinstance(record, dict) or "epoch" not in record:
             raise InputError(f"{path}, line {number}: not the record of an epoch: {line[:80]!r}")

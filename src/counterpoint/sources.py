@@ -26,6 +26,18 @@ Text shrinks about threefold; a bomb a thousandfold."""
 LARGE_ENTRY_BYTES = 10_000_000
 
 
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,  # an offset beyond the file
+    RuntimeError,  # an encrypted entry
+    NotImplementedError,  # an unknown version or compression
+    UnicodeDecodeError,  # names in the directory
+)
+"""What zipfile raises for a damaged or foreign zip."""
+
+
 class Source(Protocol):
     """A tree of files, each named by its path from the root with `/` between the parts."""
 
@@ -62,12 +74,16 @@ class FolderSource:
         """The bytes of one file.
 
         Raises:
-            InputError: it is larger than `MAX_TEXT_BYTES`.
+            InputError: it is larger than `MAX_TEXT_BYTES`, or cannot be read.
         """
         full = self._root / path
-        if full.stat().st_size > MAX_TEXT_BYTES:
-            raise InputError(_too_large(f"{self.name}/{path}", full.stat().st_size))
-        return full.read_bytes()
+        try:
+            size = full.stat().st_size
+            if size > MAX_TEXT_BYTES:
+                raise InputError(_too_large(f"{self.name}/{path}", size))
+            return full.read_bytes()
+        except OSError as error:
+            raise InputError(f"{full}: cannot be read: {error.strerror}") from error
 
     def _relative(self, parent: str, name: str) -> str:
         return (Path(parent) / name).relative_to(self._root).as_posix()
@@ -84,10 +100,10 @@ class ZipSource:
         self.name = str(path)
         try:
             self._zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except _UNREADABLE as error:
             raise InputError(
-                f"{path}: not a zip file ({error}); expected a folder or a zip in the layout of "
-                "ArguAna Counterargs"
+                f"{path}: not a zip file that can be read ({error}); expected a folder or a zip in "
+                "the layout of ArguAna Counterargs"
             ) from error
         entries = self._zip.infolist()
         if len(entries) > MAX_ENTRIES:
@@ -98,7 +114,7 @@ class ZipSource:
         for entry in entries:
             self._check(entry)
         self._entries = {
-            entry.filename: entry
+            entry.filename.removeprefix("./"): entry
             for entry in entries
             # Copies of file attributes that macOS adds to the zips it makes.
             if not entry.filename.startswith("__MACOSX/")
@@ -145,15 +161,7 @@ class ZipSource:
             raise InputError(_too_large(f"{self.name}: entry {path!r}", entry.file_size))
         try:
             return self._zip.read(entry)
-        # zipfile raises RuntimeError for an encrypted entry, NotImplementedError for an unknown
-        # compression.
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            RuntimeError,
-            NotImplementedError,
-        ) as error:
+        except _UNREADABLE as error:
             raise InputError(f"{self.name}: entry {path!r} cannot be read: {error}") from error
 
 
@@ -172,14 +180,24 @@ def open_source(path: str) -> Source:
     return _open_path(expand_variables(path))
 
 
-def check_path(path: str) -> None:
+def check_path(path: str, source: str) -> None:
     """See that there is something at `corpus.path`, before any job starts.
 
+    Args:
+        path: as `open_source` takes it.
+        source: where the configuration came from, for the message.
+
     Raises:
-        InputError: as `open_source`.
+        InputError: there is nothing, or a variable is not set.
     """
-    if path != "sample" and not expand_variables(path).exists():
-        raise InputError(_nothing_at(expand_variables(path)))
+    if path == "sample":
+        return
+    try:
+        found = expand_variables(path)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+    if not found.exists():
+        raise InputError(f"{source}: {_nothing_at(found)}")
 
 
 def _open_path(path: Path) -> Source:

@@ -1,8 +1,8 @@
 """Made-up corpora of any size whose right answers are known.
 
-Every pair of a point and its counter shares words that stand nowhere else, beside words of its
-debate, of its theme and of the language at large. So the text nearest to a point by rare words is
-its counter, and a system that finds less than that is at fault.
+Every pair of a point and its counter shares words that stand nowhere else in its split, beside
+words of its debate, of its theme and of the language at large. So the text nearest to a point by
+rare words is its counter, and a system that finds less than that is at fault.
 """
 
 import shutil
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from counterpoint.errors import InputError
+from counterpoint.files import naming
 from counterpoint.seeding import generator
 
 PAIRS_PER_DEBATE = 6
@@ -51,9 +52,10 @@ def texts(pairs: int, seed: int) -> Iterator[tuple[str, str]]:
     """(path, text) of every file of a corpus, in the layout of ArguAna Counterargs."""
     rng = generator(seed, -1, "synthesize")
     common = np.arange(400)
-    fresh = iter(range(1000, 1 << 40))
-    pair = 0
     for split, size in split_sizes(pairs).items():
+        # Words are drawn anew in each split, so that a system fitted on training knows those of
+        # the other splits.
+        fresh = iter(range(1000, 1 << 40))
         left = size
         debate = 0
         while left:
@@ -67,7 +69,6 @@ def texts(pairs: int, seed: int) -> Iterator[tuple[str, str]]:
                 stem = f"{split}/{theme}/debate-{debate:05d}/{side}/{side}{place // 2 + 1:02d}"
                 for ending in ("a-point", "b-counter"):
                     yield f"{stem}{ending}.txt", _text(rng, own, of_debate, of_theme, common)
-                pair += 1
             left -= min(PAIRS_PER_DEBATE, left)
             debate += 1
 
@@ -101,7 +102,8 @@ def write_corpus(folder: Path, *, pairs: int, seed: int) -> None:
         for path, text in texts(pairs, seed):
             target = root / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
+            with naming(target):
+                target.write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         if folder.exists():
             folder.rmdir()

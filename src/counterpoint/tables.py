@@ -28,6 +28,9 @@ STAGES = {"retrieval": "rank", "reranked": "reranked"}
 
 Status = Literal["done", "diverged", "failed", "missing"]
 
+MISSING_SHOWN = 5
+"""How many cells that are not trained yet the summary names."""
+
 
 @dataclass(frozen=True)
 class CellResult:
@@ -379,8 +382,9 @@ def summary(run: Run, systems: pd.DataFrame, best: str | None, decimals: int) ->
         found = run.with_status(status)
         if found:
             lines.append(f"{len(found)} cells {status}:")
-            lines += [f"  {cell.name}: {cell.reason}" for cell in found[:20]]
-            lines += [f"  … and {len(found) - 20} more"] if len(found) > 20 else []
+            shown = MISSING_SHOWN if status == "missing" else len(found)
+            lines += [f"  {cell.name}: {cell.reason}" for cell in found[:shown]]
+            lines += [f"  … and {len(found) - shown} more"] if len(found) > shown else []
     lines += _facts(trained)
     return "\n".join(lines) + "\n"
 

@@ -20,7 +20,7 @@ try:
     CONFIG = load(config, SOURCE)
     CELLS = {cell.name: cell for cell in expand(CONFIG, SOURCE)}
     if CONFIG.corpus.url is None:
-        check_path(CONFIG.corpus.path)
+        check_path(CONFIG.corpus.path, SOURCE)
 except InputError as error:
     # A plain exit, because what snakemake prints of an exception buries the message.
     print(f"counterpoint: {error}", file=sys.stderr)
@@ -28,23 +28,32 @@ except InputError as error:
 
 RUN = f"results/{CONFIG.run}"
 SPACE = Paramspace(
-    pd.DataFrame([dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)),
+    pd.DataFrame(
+        [dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)
+    ),
 )
 CELL = f"{RUN}/cells/{SPACE.wildcard_pattern}"
 ENVIRONMENT = "../envs/counterpoint.yaml"
 
+# Ends every shell line: all output goes to the log, and a job that fails shows its log.
+LOGGED = " > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"
+
 # Encoder settings that cells share: {key: options}.
-ENCODINGS = {encoding_key(cell.options.encoder): cell.options.encoder for cell in CELLS.values()}
+ENCODINGS = {
+    encoding_key(cell.options.encoder): cell.options.encoder for cell in CELLS.values()
+}
 
 
 wildcard_constraints:
+    **{
+        column: "|".join(
+            sorted({re.escape(cell.columns[column]) for cell in CELLS.values()})
+        )
+        for column in COLUMNS
+    },
     encoding="|".join(map(re.escape, ENCODINGS)),
     baseline="|".join(CONFIG.baselines) or "none",
     # Only cells of the matrix: a path that is made up trains nothing.
-    **{
-        column: "|".join(sorted({re.escape(cell.columns[column]) for cell in CELLS.values()}))
-        for column in COLUMNS
-    },
 
 
 def corpus_arguments(options):

@@ -9,16 +9,16 @@ rule corpus:
         problems=f"{RUN}/corpus/problems.txt",
     log:
         f"{RUN}/logs/corpus.log",
+    conda:
+        ENVIRONMENT
     params:
         source=corpus_arguments(CONFIG.corpus),
         splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
         bad_files=CONFIG.corpus.bad_files,
         out=f"{RUN}/corpus",
-    conda:
-        ENVIRONMENT
     shell:
         "counterpoint corpus {params.source:q} --splits {params.splits:q}"
-        " --bad-files {params.bad_files} --out {params.out:q} > {log:q} 2>&1"
+        " --bad-files {params.bad_files} --out {params.out:q}" + LOGGED
 
 
 rule tokens:
@@ -28,14 +28,14 @@ rule tokens:
         f"{RUN}/encoder/{{encoding}}/tokens.npz",
     log:
         f"{RUN}/logs/tokens/{{encoding}}.log",
+    conda:
+        ENVIRONMENT
     params:
         options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
         version=FEATURES_VERSION,
-    conda:
-        ENVIRONMENT
     shell:
         "counterpoint tokens --arguments {input:q} --options {params.options:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --out {output:q}" + LOGGED
 
 
 rule features:
@@ -46,19 +46,19 @@ rule features:
         f"{RUN}/encoder/{{encoding}}/features.npz",
     log:
         f"{RUN}/logs/features/{{encoding}}.log",
-    params:
-        options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
-        version=FEATURES_VERSION,
-        threads=CONFIG.resources.encoding_threads,
+    conda:
+        ENVIRONMENT
     threads: CONFIG.resources.encoding_threads
     resources:
         gpu=1,
         mem_mb=grown(CONFIG.resources.memory_mb),
         runtime=grown(CONFIG.resources.runtime_minutes),
         jobs_per_gpu=CONFIG.resources.jobs_per_gpu,
-    conda:
-        ENVIRONMENT
+    params:
+        options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
+        version=FEATURES_VERSION,
+        threads=CONFIG.resources.encoding_threads,
     shell:
         "counterpoint features --arguments {input.arguments:q} --tokens {input.tokens:q}"
         " --options {params.options:q} --threads {params.threads}"
-        " --jobs-per-gpu {resources.jobs_per_gpu} --out {output:q} > {log:q} 2>&1"
+        " --jobs-per-gpu {resources.jobs_per_gpu} --out {output:q}" + LOGGED

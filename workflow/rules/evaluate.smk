@@ -9,13 +9,15 @@ rule baseline:
         f"{RUN}/baselines/{{baseline}}/records.parquet",
     log:
         f"{RUN}/logs/baselines/{{baseline}}.log",
-    params:
-        features=lambda wildcards, input: ["--features", input.features] if input.features else [],
-        version=BASELINES_VERSION,
-        threads=CONFIG.resources.threads,
-    threads: CONFIG.resources.threads
     conda:
         ENVIRONMENT
+    threads: CONFIG.resources.threads
+    params:
+        features=lambda wildcards, input: (
+            ["--features", input.features] if input.features else []
+        ),
+        version=BASELINES_VERSION,
+        threads=CONFIG.resources.threads,
     shell:
         "counterpoint baseline {wildcards.baseline} --arguments {input.arguments:q}"
-        " {params.features:q} --threads {params.threads} --out {output:q} > {log:q} 2>&1"
+        " {params.features:q} --threads {params.threads} --out {output:q}" + LOGGED

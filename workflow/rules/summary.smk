@@ -5,7 +5,9 @@ RECORDS = [
     *(f"{RUN}/cells/{name}/records.parquet" for name in CELLS),
     *(f"{RUN}/baselines/{name}/records.parquet" for name in CONFIG.baselines),
 ]
-FIGURES = sorted({(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()})
+FIGURES = sorted(
+    {(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()}
+)
 
 
 rule matrix:
@@ -14,13 +16,13 @@ rule matrix:
         config=f"{RUN}/config.json",
     log:
         f"{RUN}/logs/matrix.log",
+    conda:
+        ENVIRONMENT
     params:
         config=dump(CONFIG),
         out=RUN,
-    conda:
-        ENVIRONMENT
     shell:
-        "counterpoint matrix --config {params.config:q} --out {params.out:q} > {log:q} 2>&1"
+        "counterpoint matrix --config {params.config:q} --out {params.out:q}" + LOGGED
 
 
 rule summary:
@@ -35,13 +37,13 @@ rule summary:
         summary=f"{RUN}/tables/summary.txt",
     log:
         f"{RUN}/logs/tables.log",
+    conda:
+        ENVIRONMENT
     params:
         run=RUN,
         decimals=CONFIG.tables.decimals,
-    conda:
-        ENVIRONMENT
     shell:
-        "counterpoint tables --run {params.run:q} --decimals {params.decimals} > {log:q} 2>&1"
+        "counterpoint tables --run {params.run:q} --decimals {params.decimals}" + LOGGED
 
 
 rule curves:
@@ -55,15 +57,15 @@ rule curves:
         ],
     log:
         f"{RUN}/logs/plots.log",
+    conda:
+        ENVIRONMENT
     params:
         run=RUN,
         format=CONFIG.plots.format,
         dpi=CONFIG.plots.dpi,
-    conda:
-        ENVIRONMENT
     shell:
         "counterpoint plots --run {params.run:q} --format {params.format} --dpi {params.dpi}"
-        " > {log:q} 2>&1"
+        + LOGGED
 
 
 use rule summary as tables with:

@@ -16,24 +16,26 @@ rule cell:
         seconds=f"{CELL}/seconds.json",
     log:
         f"{RUN}/logs/cells/{SPACE.wildcard_pattern}.log",
-    params:
-        options=lambda wildcards: dump(cell_of(wildcards).options),
-        version=TRAINING_VERSION,
-        # The option's value and not the rule's threads, which --cores would clip.
-        threads=CONFIG.resources.threads,
-        kind=lambda wildcards, input: input.texts.rsplit("/", 1)[-1].removesuffix(".npz"),
-        state=lambda wildcards: f"{RUN}/state/{cell_of(wildcards).name}",
-        out=lambda wildcards, output: output.epochs.rsplit("/", 1)[0],
+    conda:
+        ENVIRONMENT
     threads: CONFIG.resources.threads
     resources:
         gpu=1,
         mem_mb=grown(CONFIG.resources.memory_mb),
         runtime=grown(CONFIG.resources.runtime_minutes),
         jobs_per_gpu=CONFIG.resources.jobs_per_gpu,
-    conda:
-        ENVIRONMENT
+    params:
+        options=lambda wildcards: dump(cell_of(wildcards).options),
+        version=TRAINING_VERSION,
+        # The option's value and not the rule's threads, which --cores would clip.
+        threads=CONFIG.resources.threads,
+        kind=lambda wildcards, input: input.texts.rsplit("/", 1)[-1].removesuffix(
+            ".npz"
+        ),
+        state=lambda wildcards: f"{RUN}/state/{cell_of(wildcards).name}",
+        out=lambda wildcards, output: output.epochs.rsplit("/", 1)[0],
     shell:
         "counterpoint train --arguments {input.arguments:q} --{params.kind} {input.texts:q}"
         " --options {params.options:q} --threads {params.threads}"
         " --jobs-per-gpu {resources.jobs_per_gpu} --state {params.state:q} --out {params.out:q}"
-        " > {log:q} 2>&1"
+        + LOGGED

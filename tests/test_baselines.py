@@ -1,0 +1,182 @@
+"""TF-IDF and the untrained encoder, against formulas, scikit-learn and the figures of design §7."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from counterpoint.baselines import Split, evaluate_baseline, tfidf
+from counterpoint.corpus import Corpus
+from counterpoint.encoder import write_features
+from counterpoint.errors import InputError
+from counterpoint.tasks import PROTOCOLS, TASKS, make_pool
+from tests.test_tasks import argument, brute_candidates, folded
+
+ROLES = {"train": "training", "dev": "validation"}
+
+# Words with "the", "and", "is", which are stop words, and with words that training lacks. The third
+# text of training is an orphan's, the last one a copy: both count in fitting.
+TRAINING = {
+    "x/x/pro01a": "the court is slow",
+    "x/x/pro01b": "court and jury",
+    "x/x/pro02a": "jury jury vote",
+    "x/x/pro03a": "ban sport",
+    "x/x/pro03b": "sport is sport and vote",
+    "y/y/pro01a": "the court is slow",
+    "y/y/pro01b": "ban jury",
+}
+VALIDATION = {
+    "law/juries/pro01a": "the jury jury jury is slow",
+    "law/juries/pro01b": "slow court and slow jury",
+    "law/juries/pro02a": "ban sport zebra",
+    "law/juries/pro02b": "vote vote sport",
+    "law/juries/con01a": "zebra giraffe",
+    "law/juries/con01b": "court vote",
+    "law/juries/con02a": "court court court slow ban",
+    "law/juries/con02b": "ban the court and vote",
+}
+STOP = {"the", "is", "and"}
+
+
+@pytest.fixture
+def tiny():
+    arguments = [argument("training", *item) for item in TRAINING.items()]
+    arguments += [argument("validation", *item) for item in VALIDATION.items()]
+    return Corpus(arguments, ROLES, {})
+
+
+def tfidf_vectors():
+    """Each validation text as {word: weight}: (1 + ln tf) · (1 + ln((1 + n) / (1 + df))), length 1.
+
+    n = 7 texts of training, df = how many of them hold the word.
+    """
+    documents = [set(text.split()) - STOP for text in TRAINING.values()]
+    vectors = {}
+    for where, text in VALIDATION.items():
+        words = [word for word in text.split() if any(word in known for known in documents)]
+        weights = {}
+        for word in set(words):
+            df = sum(word in known for known in documents)
+            idf = 1 + math.log((1 + len(documents)) / (1 + df))
+            weights[word] = (1 + math.log(words.count(word))) * idf
+        length = math.sqrt(sum(weight**2 for weight in weights.values()))
+        vectors[where] = {word: weight / length for word, weight in weights.items()}
+    return vectors
+
+
+def by_brute_force(corpus, folder, task, protocol, similarity):
+    """{query id: rank of the gold}, whoever is at least as similar before it."""
+    arguments, training = corpus.split(folder), corpus.split(corpus.roles["train"])
+    ranks = {}
+    for query, candidates in brute_candidates(arguments, training, task, protocol).items():
+        gold = query[:-1] + "b"
+        own = similarity(query, gold)
+        others = [one for one in candidates if one != gold]
+        ranks[query] = 1 + sum(similarity(query, one) >= own for one in others)
+    return ranks
+
+
+def ranks_of(pool, records):
+    names = [pool.ids[pool.pairs + query] for query in records.queries]
+    return dict(zip(names, records.rank.tolist(), strict=True))
+
+
+def test_tfidf_costs_are_cosines_of_the_formula_fitted_on_all_of_training(tiny) -> None:
+    pool = make_pool(tiny, "validation")
+    costs = tfidf(Split(tiny, "validation", pool, None))
+    cost = costs.block(torch.arange(pool.pairs)).cost
+    vectors = tfidf_vectors()
+    names = [one.removeprefix("validation/") for one in pool.ids]
+    for query in range(pool.pairs):
+        for row, name in enumerate(names):
+            mine, other = vectors[names[pool.pairs + query]], vectors[name]
+            cosine = sum(weight * other.get(word, 0) for word, weight in mine.items())
+            assert float(cost[query, row]) == pytest.approx(-cosine, abs=1e-6)
+
+
+def test_tfidf_ranks_are_those_of_scikit_learn(tiny) -> None:
+    model = TfidfVectorizer(sublinear_tf=True, stop_words="english").fit(TRAINING.values())
+    rows = {
+        f"validation/{where}": model.transform([text]).toarray()[0].astype(np.float64)
+        for where, text in VALIDATION.items()
+    }
+
+    def similarity(query, candidate):
+        return np.float32(rows[query] @ rows[candidate])
+
+    pool, found = evaluate_baseline("tfidf", tiny, None, ("dev",))["dev"]
+    assert [(one.protocol, one.task) for one in found] == [
+        (protocol, task) for protocol in PROTOCOLS for task in TASKS
+    ]
+    for records in found:
+        expected = by_brute_force(tiny, "validation", records.task, records.protocol, similarity)
+        assert ranks_of(pool, records) == expected
+        assert records.reranked is None
+
+
+def test_a_query_without_any_known_word_ties_with_everyone_and_is_wrong(tiny) -> None:
+    # "zebra giraffe" stands at 0 to all: its gold is the last of the seven other arguments.
+    pool, found = evaluate_baseline("tfidf", tiny, None, ("dev",))["dev"]
+    (epa,) = [one for one in found if (one.task, one.protocol) == ("epa", "official")]
+    assert ranks_of(pool, epa)["validation/law/juries/con01a"] == 7
+
+
+# Design §7; accuracy@1 in %, in the order of TASKS.
+PUBLISHED = {
+    "official": (69.0, 51.4, 49.0, 37.7, 50.0, 36.1, 47.9, 27.9),
+    "clean": (69.7, 50.8, 49.7, 38.0, 49.2, 36.5, 47.3, 34.4),
+}
+
+
+def test_tfidf_on_the_real_validation_split_has_the_figures_of_another_program(real) -> None:
+    _, found = evaluate_baseline("tfidf", real, None, ("dev",))["dev"]
+    assert {(one.protocol, len(one.queries)) for one in found} == {
+        ("official", 1287),
+        ("clean", 713),
+    }
+    for records in found:
+        expected = PUBLISHED[records.protocol][TASKS.index(records.task)]
+        accuracy = 100 * (records.rank == 1).mean()
+        assert abs(accuracy - expected) <= 0.2, (records.protocol, records.task, accuracy)
+
+
+def test_untrained_ranks_by_cosine_whatever_the_lengths(sample, tmp_path) -> None:
+    rng = np.random.default_rng(7)
+    features = rng.standard_normal((len(sample.texts), 16)).astype(np.float32)
+    features *= rng.uniform(0.1, 10, (len(features), 1)).astype(np.float32)
+    write_features(features, sample, tmp_path / "features.npz")
+    x = features.astype(np.float64)
+    cosines = [[float(q @ c) / math.sqrt(float(q @ q) * float(c @ c)) for c in x] for q in x]
+    by_text = {text: number for number, text in enumerate(sample.texts)}
+    number = {one.id: by_text[folded(one.text)] for one in sample.arguments}
+
+    def cosine(query, candidate):
+        return cosines[number[query]][number[candidate]]
+
+    result = evaluate_baseline("untrained", sample, tmp_path / "features.npz")
+    assert list(result) == ["dev", "test"]
+    for role, (pool, found) in result.items():
+        for records in found:
+            folder = sample.roles[role]
+            expected = by_brute_force(sample, folder, records.task, records.protocol, cosine)
+            assert ranks_of(pool, records) == expected
+            assert len(expected) > 50
+            assert records.reranked is None
+
+
+def test_untrained_without_features_is_an_input_error(sample) -> None:
+    with pytest.raises(InputError, match="--features"):
+        evaluate_baseline("untrained", sample, None)
+
+
+def test_features_of_another_corpus_are_an_input_error(sample, tiny, tmp_path) -> None:
+    write_features(np.ones((len(tiny.texts), 4), dtype=np.float32), tiny, tmp_path / "other.npz")
+    with pytest.raises(InputError, match="another corpus"):
+        evaluate_baseline("untrained", sample, tmp_path / "other.npz")
+
+
+def test_an_unknown_baseline_is_refused(sample) -> None:
+    with pytest.raises(KeyError, match="bm26"):
+        evaluate_baseline("bm26", sample, None)
