@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pandas as pd
 from snakemake.utils import Paramspace
@@ -28,32 +29,29 @@ except InputError as error:
 
 RUN = f"results/{CONFIG.run}"
 SPACE = Paramspace(
-    pd.DataFrame(
-        [dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)
-    ),
+    pd.DataFrame([dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)),
 )
 CELL = f"{RUN}/cells/{SPACE.wildcard_pattern}"
 ENVIRONMENT = "../envs/counterpoint.yaml"
 
-# Ends every shell line: all output goes to the log, and a job that fails shows its log.
-LOGGED = " > {log:q} 2>&1 || {{ cat {log:q} >&2; exit 1; }}"
+# `logged LOG COMMAND …`: all output goes to the log, and a command that fails shows its log.
+shell.prefix(
+    'logged() {{ "${{@:2}}" > "$1" 2>&1 || {{ local status=$?; cat "$1" >&2; return $status; }}; }}; '
+)
 
 # Encoder settings that cells share: {key: options}.
-ENCODINGS = {
-    encoding_key(cell.options.encoder): cell.options.encoder for cell in CELLS.values()
-}
+ENCODINGS = {encoding_key(cell.options.encoder): cell.options.encoder for cell in CELLS.values()}
+
+# Only cells of the matrix: a path that is made up trains nothing.
 
 
 wildcard_constraints:
     **{
-        column: "|".join(
-            sorted({re.escape(cell.columns[column]) for cell in CELLS.values()})
-        )
+        column: "|".join(sorted({re.escape(cell.columns[column]) for cell in CELLS.values()}))
         for column in COLUMNS
     },
     encoding="|".join(map(re.escape, ENCODINGS)),
     baseline="|".join(CONFIG.baselines) or "none",
-    # Only cells of the matrix: a path that is made up trains nothing.
 
 
 def corpus_arguments(options):
@@ -80,6 +78,16 @@ def base_features(wildcards):
     if wildcards.baseline != "untrained":
         return []
     return f"{RUN}/encoder/{encoding_key(CONFIG.encoder)}/features.npz"
+
+
+def folder_of(path):
+    """The folder of an input or output."""
+    return str(Path(path).parent)
+
+
+def folder_of_matrix(wildcards, input):
+    """The folder of the run, for rules that look at all of it."""
+    return folder_of(input.matrix)
 
 
 def grown(base):

@@ -15,10 +15,10 @@ rule corpus:
         source=corpus_arguments(CONFIG.corpus),
         splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
         bad_files=CONFIG.corpus.bad_files,
-        out=f"{RUN}/corpus",
+        out=lambda wildcards, output: folder_of(output.arguments),
     shell:
-        "counterpoint corpus {params.source:q} --splits {params.splits:q}"
-        " --bad-files {params.bad_files} --out {params.out:q}" + LOGGED
+        "logged {log:q} counterpoint corpus {params.source:q} --splits {params.splits:q}"
+        " --bad-files {params.bad_files} --out {params.out:q}"
 
 
 rule tokens:
@@ -34,8 +34,8 @@ rule tokens:
         options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
         version=FEATURES_VERSION,
     shell:
-        "counterpoint tokens --arguments {input:q} --options {params.options:q}"
-        " --out {output:q}" + LOGGED
+        "logged {log:q} counterpoint tokens --arguments {input:q} --options {params.options:q}"
+        " --out {output:q}"
 
 
 rule features:
@@ -59,6 +59,6 @@ rule features:
         version=FEATURES_VERSION,
         threads=CONFIG.resources.encoding_threads,
     shell:
-        "counterpoint features --arguments {input.arguments:q} --tokens {input.tokens:q}"
+        "logged {log:q} counterpoint features --arguments {input.arguments:q} --tokens {input.tokens:q}"
         " --options {params.options:q} --threads {params.threads}"
-        " --jobs-per-gpu {resources.jobs_per_gpu} --out {output:q}" + LOGGED
+        " --jobs-per-gpu {resources.jobs_per_gpu} --out {output:q}"

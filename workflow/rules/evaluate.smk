@@ -13,11 +13,9 @@ rule baseline:
         ENVIRONMENT
     threads: CONFIG.resources.threads
     params:
-        features=lambda wildcards, input: (
-            ["--features", input.features] if input.features else []
-        ),
+        features=lambda wildcards, input: (["--features", input.features] if input.features else []),
         version=BASELINES_VERSION,
         threads=CONFIG.resources.threads,
     shell:
-        "counterpoint baseline {wildcards.baseline} --arguments {input.arguments:q}"
-        " {params.features:q} --threads {params.threads} --out {output:q}" + LOGGED
+        "logged {log:q} counterpoint baseline {wildcards.baseline} --arguments {input.arguments:q}"
+        " {params.features:q} --threads {params.threads} --out {output:q}"

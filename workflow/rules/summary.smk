@@ -5,9 +5,7 @@ RECORDS = [
     *(f"{RUN}/cells/{name}/records.parquet" for name in CELLS),
     *(f"{RUN}/baselines/{name}/records.parquet" for name in CONFIG.baselines),
 ]
-FIGURES = sorted(
-    {(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()}
-)
+FIGURES = sorted({(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()})
 
 
 rule matrix:
@@ -20,9 +18,9 @@ rule matrix:
         ENVIRONMENT
     params:
         config=dump(CONFIG),
-        out=RUN,
+        out=lambda wildcards, output: folder_of(output.matrix),
     shell:
-        "counterpoint matrix --config {params.config:q} --out {params.out:q}" + LOGGED
+        "logged {log:q} counterpoint matrix --config {params.config:q} --out {params.out:q}"
 
 
 rule summary:
@@ -40,10 +38,10 @@ rule summary:
     conda:
         ENVIRONMENT
     params:
-        run=RUN,
+        run=folder_of_matrix,
         decimals=CONFIG.tables.decimals,
     shell:
-        "counterpoint tables --run {params.run:q} --decimals {params.decimals}" + LOGGED
+        "logged {log:q} counterpoint tables --run {params.run:q} --decimals {params.decimals}"
 
 
 rule curves:
@@ -51,21 +49,17 @@ rule curves:
         matrix=rules.matrix.output.matrix,
         records=RECORDS,
     output:
-        [
-            f"{RUN}/plots/accuracy-{fusion}-{head}.{CONFIG.plots.format}"
-            for fusion, head in FIGURES
-        ],
+        [f"{RUN}/plots/accuracy-{fusion}-{head}.{CONFIG.plots.format}" for fusion, head in FIGURES],
     log:
         f"{RUN}/logs/plots.log",
     conda:
         ENVIRONMENT
     params:
-        run=RUN,
+        run=folder_of_matrix,
         format=CONFIG.plots.format,
         dpi=CONFIG.plots.dpi,
     shell:
-        "counterpoint plots --run {params.run:q} --format {params.format} --dpi {params.dpi}"
-        + LOGGED
+        "logged {log:q} counterpoint plots --run {params.run:q} --format {params.format} --dpi {params.dpi}"
 
 
 use rule summary as tables with:
@@ -83,8 +77,8 @@ use rule curves as plots with:
 
 
 onsuccess:
-    shell("cat {RUN}/tables/summary.txt 2>/dev/null || true")
+    shell("test ! -f {RUN}/tables/summary.txt || cat {RUN}/tables/summary.txt")
 
 
 onerror:
-    shell("test -f {RUN}/matrix.csv && counterpoint tables --run {RUN} || true")
+    shell("test ! -f {RUN}/matrix.csv || counterpoint tables --run {RUN}")

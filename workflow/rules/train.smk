@@ -29,13 +29,10 @@ rule cell:
         version=TRAINING_VERSION,
         # The option's value and not the rule's threads, which --cores would clip.
         threads=CONFIG.resources.threads,
-        kind=lambda wildcards, input: input.texts.rsplit("/", 1)[-1].removesuffix(
-            ".npz"
-        ),
+        kind=lambda wildcards, input: Path(input.texts).stem,
         state=lambda wildcards: f"{RUN}/state/{cell_of(wildcards).name}",
-        out=lambda wildcards, output: output.epochs.rsplit("/", 1)[0],
+        out=lambda wildcards, output: folder_of(output.epochs),
     shell:
-        "counterpoint train --arguments {input.arguments:q} --{params.kind} {input.texts:q}"
+        "logged {log:q} counterpoint train --arguments {input.arguments:q} --{params.kind} {input.texts:q}"
         " --options {params.options:q} --threads {params.threads}"
         " --jobs-per-gpu {resources.jobs_per_gpu} --state {params.state:q} --out {params.out:q}"
-        + LOGGED
