@@ -1,0 +1,78 @@
+"""Seconds by stage of a cell that trains its encoder on some pairs of a real corpus.
+
+    python benchmarks/live_cell.py --corpus /path/to/arguana-counterargs-corpus.zip --pairs 300
+
+Takes whole debates from the training split until there are enough pairs, and a fifth as many from
+the dev split, writes them as a corpus of their own, and trains one cell on it through the same
+commands that the workflow runs.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpoint import cli, corpus, runlog, sources
+from counterpoint.corpus import Argument
+
+
+def first_debates(arguments: Sequence[Argument], pairs: int) -> list[Argument]:
+    """Whole debates, in the corpus's order, until they hold so many pairs."""
+    chosen: list[Argument] = []
+    debates: dict[tuple[str, str], list[Argument]] = {}
+    for argument in arguments:
+        debates.setdefault((argument.theme, argument.debate), []).append(argument)
+    for debate in debates.values():
+        if len(corpus.pairs_of(chosen)) >= pairs:
+            break
+        chosen += debate
+    return chosen
+
+
+def write(arguments: Sequence[Argument], folder: Path) -> None:
+    for argument in arguments:
+        split, theme, debate, stem = argument.id.split("/")
+        kind = "-point" if argument.kind == "point" else "-counter"
+        path = folder / split / theme / debate / argument.side / f"{stem}{kind}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(argument.text, encoding="utf-8")
+
+
+def command(*arguments: str) -> None:
+    if status := cli.main(arguments):
+        raise SystemExit(status)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parsed = parser.parse_args()
+    read, _, _ = corpus.read_splits(sources.open_source(parsed.corpus), ["training", "validation"])
+    options = {
+        "encoder": {"trainable": "all"},
+        "training": {"epochs": parsed.epochs, "learning_rate": 2e-5},
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for split, pairs in (("training", parsed.pairs), ("validation", parsed.pairs // 5)):
+            own = [argument for argument in read if argument.split == split]
+            write(first_debates(own, pairs), folder / "corpus")
+        splits = ("train=training", "dev=validation", "test=validation")
+        command("corpus", "--corpus", f"{name}/corpus", "--splits", *splits, "--out", name)
+        inputs = ("--arguments", f"{name}/arguments.parquet")
+        command("tokens", *inputs, "--out", f"{name}/tokens.npz")
+        command(
+            "train", *inputs, "--tokens", f"{name}/tokens.npz", "--options", json.dumps(options),
+            "--threads", str(parsed.threads), "--state", f"{name}/state", "--out", f"{name}/cell",
+        )  # fmt: skip
+        losses = [record["losses"]["total"] for record in runlog.read(folder / "cell/epochs.jsonl")]
+        print(json.dumps({"loss": losses}))
+        print((folder / "cell/seconds.json").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
