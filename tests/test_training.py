@@ -303,3 +303,27 @@ def test_frozen_needs_features_and_live_needs_tokens(
     live = {**inputs, "features": None, "tokens": tmp_path / "tokens.npz"}
     run_cell(options, **live)
     assert (inputs["out"] / "model.safetensors").stat().st_size > 1_000_000
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("live", [False, True])
+def test_a_gpu_trains_the_same_cell_to_rounding(
+    corpus: Corpus, tiny_bert: Path, live: bool
+) -> None:
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all" if live else "none"}
+    options = cell(encoder=encoder, stopping=NO_STOP)
+    logs: list[list[dict[str, Any]]] = [[], []]
+    for device, log in zip(("cpu", "cuda"), logs, strict=True):
+        module: FrozenFeatures | LiveEncoder = FrozenFeatures(features(corpus))
+        if live:
+            module = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
+            for part in module.modules():
+                if isinstance(part, torch.nn.Dropout):
+                    part.p = 0.0
+        trainer = Trainer(options, corpus, module, torch.device(device))
+        trainer.run(log.append)
+        assert trainer.records()["dev"][1]
+    for here, there in zip(*logs, strict=True):
+        assert here["losses"]["total"] == pytest.approx(there["losses"]["total"], rel=1e-3)
+        assert here["negatives"]["random"] == there["negatives"]["random"]

@@ -249,14 +249,21 @@ def _add_synthesize(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--seed", type=_not_negative, default=1, help="of its random numbers (default: 1)"
     )
-    _add_out(parser, "folder to write; must not exist, or be empty")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="folder to write; must not exist, or be empty (default: synthetic-PAIRS-SEED)",
+    )
     parser.set_defaults(command=_synthesize)
 
 
 def _synthesize(arguments: argparse.Namespace) -> None:
     from counterpoint import synthesize
 
-    synthesize.write_corpus(arguments.out, pairs=arguments.pairs, seed=arguments.seed)
+    out = arguments.out or Path(f"synthetic-{arguments.pairs}-{arguments.seed}")
+    synthesize.write_corpus(out, pairs=arguments.pairs, seed=arguments.seed)
+    print(out)
 
 
 def _add_tokens(commands: "Commands[argparse.ArgumentParser]") -> None:
