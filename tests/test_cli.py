@@ -477,7 +477,6 @@ def test_a_link_to_nothing_is_one_of_the_bad_files(
     [
         ["synthesize", "--pairs", "0", "--out", "x"],
         ["synthesize", "--pairs", "many", "--out", "x"],
-        ["baseline", "tdidf", "--arguments", "x", "--out", "x"],
         ["corpus"],
         ["corps", "--out", "x"],
         [],

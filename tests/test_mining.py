@@ -52,7 +52,7 @@ def tables(pairs, pool, vectors):
 
 def mined(pairs, vectors, options=HARD, epoch=0, seed=0):
     """The negatives of all pairs, by one table of a vector a text."""
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     rng = np.random.default_rng(seed)
     return mine(*tables(pairs, pool, vectors), pool, options, epoch, rng)
 
@@ -135,7 +135,7 @@ def test_negatives_are_random_at_the_rate_of_the_epoch(epoch, rate) -> None:
     pairs = plain(*((2 * row, 2 * row + 1) for row in range(2000)))
     options = MiningOptions(initial_random_rate=0.8, decrease_rate=0.02)
     vectors = np.random.default_rng(5).standard_normal((4000, 4))
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     queries, candidates = tables(pairs, pool, vectors)
     found = mine(queries, candidates, pool, options, epoch, np.random.default_rng(3))
     assert within_five_sigma(int(found.random.sum()), 2000, rate)
@@ -185,7 +185,7 @@ def test_a_text_that_is_point_and_counter_is_no_negative_in_either_part() -> Non
     assert found.text[0] == 2
     # Point 1 at 0, its counter 2 at 2: text 0 at 0, as the counter that comes before the point.
     assert found.text[1] == 0
-    pool = negative_pool(plain((0, 1), (1, 2), (3, 0), (4, 5)))
+    pool = negative_pool(plain((0, 1), (1, 2), (3, 0), (4, 5)), "training")
     assert pool.texts[: pool.counters].tolist() == [1, 2, 0, 5]
     assert found.place[1] == 2
 
@@ -200,7 +200,7 @@ def test_the_distance_is_from_the_query_vector_to_the_candidate_vector() -> None
     # 1, 3, 5 at 290, 110, 190. From 100 the nearest is counter 3, from 200 counter 5, from 300
     # counter 1; the candidates' vectors alone would make points of them.
     pairs = plain((0, 1), (2, 3), (4, 5))
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     place_of = {1: 290, 3: 110, 5: 190, 0: 0, 2: 1, 4: 2}
     candidates = torch.tensor([[float(place_of[int(text)])] for text in pool.texts])
     queries = torch.tensor([[100.0], [200.0], [300.0]])
@@ -263,7 +263,7 @@ KINDS = [random, tied, duplicated, near_equal, all_one]
 def problem(kind, seed, texts=40, count=70):
     rng = np.random.default_rng(seed)
     pairs = random_pairs(rng, texts, count)
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     return pairs, pool, *tables(pairs, pool, kind(rng, texts))
 
 
@@ -292,7 +292,7 @@ def test_fewer_allowed_than_k_leave_minus_one(backend) -> None:
     # Two pairs of four texts: two places are left to each. Counters 1 and 3 are places 0 and 1,
     # points 0 and 2 are places 2 and 3.
     pairs = plain((0, 1), (2, 3))
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     found = BACKENDS[backend](*tables(pairs, pool, line(0, 1, 2, 4)), pool, 3)
     assert found.tolist() == [[3, 1, -1], [0, 2, -1]]
 
@@ -304,7 +304,7 @@ def test_backends_and_blocks_agree_where_only_float64_rounding_decides(width) ->
     rng = np.random.default_rng(1)
     base = rng.standard_normal(width)
     pairs = plain(*((2 * row, 2 * row + 1) for row in range(20)))
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     candidates = torch.from_numpy(np.stack([rng.permutation(base) for _ in pool.texts])).float()
     queries = torch.zeros((20, width))
     exact = hard_exact(queries, candidates, pool, 5)
@@ -337,7 +337,7 @@ def test_backends_draw_the_same_negatives(kind, m) -> None:
 @pytest.mark.parametrize("copies", [False, True])
 def test_backends_and_blocks_agree_on_the_real_training_texts(real, copies) -> None:
     pairs = training_pairs(make_pool(real, "training"))
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     rng = np.random.default_rng(13)
     vectors = rng.standard_normal((len(real.texts), 128)).astype(np.float32)
     if copies:
@@ -355,7 +355,7 @@ def test_backends_and_blocks_agree_on_the_real_training_texts(real, copies) -> N
 
 def shares(pairs, row, draws=6000):
     """How often each (part, text) was drawn for one pair."""
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     rng = np.random.default_rng(21)
     counts = {}
     for _ in range(draws):
@@ -443,7 +443,7 @@ def test_no_negative_is_the_point_its_counter_or_a_copy(seed, texts, rate, m, ba
     rng = np.random.default_rng(seed)
     # Five different pairs need more than two texts, so that each has a negative.
     pairs = random_pairs(rng, texts, min(texts * texts, int(rng.integers(5, 20))))
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     options = MiningOptions(initial_random_rate=rate, decrease_rate=0.0, pool=m, backend=backend)
     found = mined(pairs, tied(rng, texts), options, seed=seed)
     assert (found.text != pairs.point).all()
@@ -458,14 +458,14 @@ def test_no_negative_is_the_point_its_counter_or_a_copy(seed, texts, rate, m, ba
 
 
 def test_the_pool_holds_each_text_once_as_counter_and_once_as_point() -> None:
-    pool = negative_pool(plain((5, 1), (5, 2), (1, 2), (7, 9)))
+    pool = negative_pool(plain((5, 1), (5, 2), (1, 2), (7, 9)), "training")
     assert pool.texts.tolist() == [1, 2, 9, 5, 1, 7]
     assert pool.counters == 3
 
 
 def test_no_orphan_is_in_the_pool(sample) -> None:
     split = make_pool(sample, "training")
-    pool = negative_pool(training_pairs(split))
+    pool = negative_pool(training_pairs(split), "training")
     points = [one for one in sample.split("training") if one.kind == "point"]
     orphans = [one for one in points if one.id not in split.ids]
     assert orphans
@@ -478,7 +478,7 @@ def test_no_orphan_is_in_the_pool(sample) -> None:
 @pytest.mark.parametrize("pairs", [(), ((0, 1),), ((0, 1), (1, 0)), ((0, 1), (0, 0), (1, 1))])
 def test_a_pair_without_any_negative_is_an_input_error(pairs) -> None:
     with pytest.raises(InputError, match="pairs"):
-        negative_pool(plain(*pairs))
+        negative_pool(plain(*pairs), "training")
 
 
 def test_one_allowed_text_is_enough() -> None:
@@ -500,7 +500,7 @@ def test_composition_is_that_worked_by_hand() -> None:
         (4, 5, frozenset({1})),
         (6, 7, frozenset({2})),
     )
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     found = mined(pairs, line(0, 90, 20, 1, 40, 21, 41, 99))
     assert found.text.tolist() == [3, 5, 6, 4]
     assert composition(found, pairs, pool) == {
@@ -513,7 +513,7 @@ def test_composition_is_that_worked_by_hand() -> None:
 
 def test_random_negatives_count_as_random_whatever_their_kind() -> None:
     pairs = pairs_of(*((2 * row, 2 * row + 1, frozenset({row // 10})) for row in range(200)))
-    pool = negative_pool(pairs)
+    pool = negative_pool(pairs, "training")
     vectors = np.random.default_rng(0).standard_normal((400, 3))
     options = MiningOptions(initial_random_rate=0.5, decrease_rate=0.0)
     found = mined(pairs, vectors, options)

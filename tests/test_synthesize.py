@@ -108,9 +108,9 @@ def test_each_pair_shares_words_that_stand_nowhere_else_in_its_split(
         assert shared[frozenset((point.id, counter.id))] >= 1
 
 
-@pytest.mark.parametrize("role", ["train", "dev", "test"])
+@pytest.mark.parametrize("role", ["dev", "test"])
 def test_tfidf_finds_nearly_every_planted_counter(role: str, made: Corpus) -> None:
-    pool, records = evaluate_baseline("tfidf", made, None, roles=(role,))[role]
+    pool, records = evaluate_baseline("tfidf", made, None)[role]
     found = next(r for r in records if (r.protocol, r.task) == ("official", "epa"))
     assert len(found.rank) == pool.pairs
     assert (found.rank == 1).mean() >= 0.95

@@ -78,6 +78,7 @@ def run(tmp_path: Path, pool: Pool) -> Path:
     cells = matrix.expand(config.load(CONFIG, "test"), "test")
     rows = matrix.rows(cells)
     files.write_text(folder / "matrix.csv", formats.csv_text(rows))
+    files.write_json(folder / "config.json", {"baselines": ["random", "tfidf"]})
     names = [cell.name for cell in cells]
     for name, ranks in zip(names, ([1, 2, 3, 4], [1, 1, 2, 2], [3], []), strict=False):
         if ranks:
@@ -95,7 +96,8 @@ def test_cells_csv_has_its_columns_and_the_figures_of_the_records(run: Path) -> 
     table = pd.read_csv(run / "tables" / "cells.csv")
     assert list(table.columns) == [
         "kind", "cell", "fusion", "head", "decrease_rate", "initial_random_rate", "seed",
-        "retrieval_loss.margin", "split", "protocol", "task", "stage", "metric", "value", "n",
+        "retrieval_loss.margin", "split", "protocol", "task", "stage", "metric", "value", "low",
+        "high", "n",
     ]  # fmt: skip
     chosen = table[(table.metric == "accuracy@1") & (table.split == "dev")]
     chosen = chosen[chosen.protocol == "clean"]
@@ -155,6 +157,7 @@ def test_seeds_are_averaged_and_a_missing_seed_is_no_silent_mean(
     cells = matrix.expand(config.parse(RunConfig, values, "test"), "test")
     run = tmp_path / "s"
     files.write_text(run / "matrix.csv", formats.csv_text(matrix.rows(cells)))
+    files.write_json(run / "config.json", {"baselines": []})
     for cell, ranks in zip(cells, ([1], [1], [2]), strict=False):
         finish(run / "cells" / cell.name, pool, ranks)
     tables.write_tables(tables.read_run(run), run / "tables", 2)
@@ -167,7 +170,8 @@ def test_seeds_are_averaged_and_a_missing_seed_is_no_silent_mean(
 
 def test_a_run_without_any_record_still_has_tables(run: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
-    files.write_text(empty / "matrix.csv", (run / "matrix.csv").read_text())
+    for name in ("matrix.csv", "config.json"):
+        files.write_text(empty / name, (run / name).read_text())
     text = tables.write_tables(tables.read_run(empty), empty / "tables", 1)
     assert "0 of 5 cells trained" in text
     assert "5 cells missing" in text

@@ -82,7 +82,7 @@ def test_both_backends_and_no_backend_choice_change_the_log(corpus: Corpus) -> N
 def test_the_loss_falls_and_the_planted_answers_are_found(corpus: Corpus) -> None:
     settings = {"epochs": 12, "batch": 4, "learning_rate": 1e-3}
     _, log, outcome = train(cell(training=settings, stopping=NO_STOP), corpus)
-    totals = [record["losses"]["total"] for record in log]
+    totals = [record["losses"]["train"]["total"] for record in log]
     assert outcome.status == "finished"
     assert totals[-1] < 0.5 * totals[0]
     assert log[-1]["accuracy"]["dev"]["clean"]["retrieval"] > 0.5
@@ -100,7 +100,8 @@ def test_an_epochs_record_says_what_it_should(corpus: Corpus) -> None:
         assert set(record["accuracy"]) == {"train", "dev", "test"}
         assert set(record["accuracy"]["dev"]) == {"official", "clean"}
         assert set(record["accuracy"]["train"]) == {"official"}
-        terms = record["losses"]
+        assert set(record["losses"]) == set(record["distances"]) == {"train", "dev", "test"}
+        terms = record["losses"]["train"]
         total = terms["retrieval"] + terms["counter"] + terms["negative"]
         assert terms["total"] == pytest.approx(total, rel=1e-6)
     assert log[2]["negatives"]["random"] == 0
@@ -119,7 +120,8 @@ def test_without_test_figures_the_rest_of_the_log_is_the_same(corpus: Corpus) ->
     with_test = train(cell(), corpus)[1]
     without = train(cell(evaluation={"test_every_epoch": False}), corpus)[1]
     for record in with_test:
-        del record["accuracy"]["test"]
+        for part in ("accuracy", "losses", "distances"):
+            del record[part]["test"]
     assert with_test == without
 
 
@@ -147,9 +149,39 @@ def test_a_loss_that_is_no_number_ends_the_cell_as_diverged(corpus: Corpus) -> N
     trainer, log, outcome = train(options, corpus)
     assert outcome.status == "diverged"
     assert "epoch 0" in outcome.reason
-    assert log[-1]["events"] == ["the loss is not a number"]
+    assert log[-1]["events"] == ["stop: the loss is not a number"]
+    assert log[-1]["accuracy"] == {}
+    assert "loss nan" in epoch_line(log[-1])
     weights = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
     assert torch.isfinite(weights).all()
+
+
+def test_weights_lost_in_the_last_step_are_never_the_best(corpus: Corpus) -> None:
+    """One step an epoch: its loss is still finite, what it leaves is not."""
+    settings = {"epochs": 5, "batch": 36, "learning_rate": 1e30}
+    trainer, log, outcome = train(cell(training=settings, stopping=NO_STOP), corpus)
+    assert np.isfinite(log[0]["losses"]["train"]["total"])
+    assert outcome.status == "diverged"
+    assert (outcome.epochs, outcome.best_epoch) == (1, -1)
+    weights = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    assert torch.isfinite(weights).all()
+
+
+def test_held_out_losses_are_those_of_their_triples(corpus: Corpus) -> None:
+    """Against the formula of the method, one triple after the other."""
+    trainer, log, _ = train(cell(stopping=NO_STOP), corpus)
+    vectors = trainer.embed(("train", "dev", "test"))["query"]
+    hinge, positive = [], []
+    for point, counter, negative in trainer.data.held_out["dev"].T:
+        near, far = (
+            float((vectors.e[point] - vectors.e[other]).norm()) for other in (counter, negative)
+        )
+        hinge.append(max(0.0, near - far + 1.0))
+        positive.append(near)
+    last = trainer._held_out_losses("dev", trainer.embed(("train", "dev", "test")))
+    assert float(last[0][0]) == pytest.approx(np.mean(hinge), rel=1e-5)
+    assert float(last[1][0].double().mean()) == pytest.approx(np.mean(positive), rel=1e-5)
+    assert log[-1]["distances"]["dev"]["positive"]["std"] > 0
 
 
 @pytest.mark.parametrize(
@@ -171,7 +203,7 @@ def test_a_loss_that_is_no_number_ends_the_cell_as_diverged(corpus: Corpus) -> N
 )
 def test_every_option_trains(corpus: Corpus, values: dict[str, Any]) -> None:
     trainer, log, _ = train(cell(**values), corpus)
-    assert all(np.isfinite(record["losses"]["total"]) for record in log)
+    assert all(np.isfinite(record["losses"]["train"]["total"]) for record in log)
     length = trainer.embed(("dev",))["query"].e.norm(dim=1)
     used = torch.from_numpy(trainer.data.texts(("dev",)))
     if values.get("retrieval_loss") == "infonce":
@@ -211,7 +243,7 @@ def test_a_live_encoder_learns(
     trainer = Trainer(options, corpus, live, CPU)
     log: list[dict[str, Any]] = []
     trainer.run(log.append)
-    assert log[-1]["losses"]["total"] < log[0]["losses"]["total"]
+    assert log[-1]["losses"]["train"]["total"] < log[0]["losses"]["train"]["total"]
     changed = {name for name, p in live.named_parameters() if not torch.equal(p, before[name])}
     learning = {name for name, p in live.named_parameters() if p.requires_grad}
     assert changed <= learning
@@ -238,7 +270,9 @@ def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
                 part.p = 0.0
         trainer.run(log.append)
     for fast, slow in zip(*logs, strict=True):
-        assert fast["losses"]["total"] == pytest.approx(slow["losses"]["total"], rel=1e-4)
+        assert fast["losses"]["train"]["total"] == pytest.approx(
+            slow["losses"]["train"]["total"], rel=1e-4
+        )
         assert fast["negatives"] == slow["negatives"]
 
 
@@ -325,5 +359,7 @@ def test_a_gpu_trains_the_same_cell_to_rounding(
         trainer.run(log.append)
         assert trainer.records()["dev"][1]
     for here, there in zip(*logs, strict=True):
-        assert here["losses"]["total"] == pytest.approx(there["losses"]["total"], rel=1e-3)
+        assert here["losses"]["train"]["total"] == pytest.approx(
+            there["losses"]["train"]["total"], rel=1e-3
+        )
         assert here["negatives"]["random"] == there["negatives"]["random"]

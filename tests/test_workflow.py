@@ -1,5 +1,6 @@
 """The workflow end to end on a miniature: trained, re-run, broken, and planned for a cluster."""
 
+import json
 import os
 import re
 import shutil
@@ -82,8 +83,10 @@ def test_one_command_gives_cells_tables_plots_and_a_summary(trained: tuple[Path,
     table = pd.read_csv(run / "tables" / "cells.csv")
     assert set(table.kind) == {"cell", "baseline"}
     assert set(table.task) == {"sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"}
-    assert set(table.protocol) == {"official", "clean"}
-    assert set(table[table.kind == "baseline"].cell) == {"baseline/untrained", "baseline/tfidf"}
+    assert set(table.protocol) == {"official", "clean", "legacy"}
+    assert set(table[table.kind == "baseline"].cell) == {
+        f"baseline/{name}" for name in ("random", "tfidf", "bm25", "untrained")
+    }
     assert table["value"].between(0, 1).all()
     for name in ("comparison.md", "comparison.csv", "strategies.md", "summary.txt"):
         assert (run / "tables" / name).stat().st_size > 0
@@ -205,6 +208,44 @@ def test_a_bad_corpus_stops_with_its_report(checkout: Path) -> None:
     assert "pro01c-reply.txt: the name does not parse" in output
     assert "there is no such split" in output
     assert not (checkout / "results" / "broken" / "corpus" / "arguments.parquet").exists()
+
+
+def test_an_encoder_axis_need_not_hold_the_base_value(checkout: Path, tiny_bert: Path) -> None:
+    values = {**miniature(tiny_bert), "run": "poolings"}
+    values["matrix"] = {"axes": {"pooling": ["cls", "pooler"]}}
+    arguments = configure(checkout, values, "poolings.yaml")
+    plan = planned(snakemake(checkout, "-n", *arguments))
+    # The third features are the base options', for the untrained baseline; tokens are shared.
+    assert (plan["tokens"], plan["features"]) == (1, 3)
+
+
+def test_numbers_and_nulls_on_the_command_line_are_read(checkout: Path) -> None:
+    overrides = [
+        "training={epochs: 2, learning_rate: 3e-6}",
+        "stopping={patience: null}",
+        "matrix={axes: {head: null, decrease_rate: [0]}, include: []}",
+        "run=typed",
+    ]
+    target = "results/typed/config.json"
+    snakemake(checkout, target, "--cores", "1", "--config", *overrides)
+    config = json.loads((checkout / target).read_text())
+    assert config["training"]["epochs"] == 2
+    assert config["training"]["learning_rate"] == 3e-6
+    assert config["stopping"]["patience"] is None
+    cells = pd.read_csv(checkout / "results" / "typed" / "matrix.csv")
+    assert cells["fusion"].tolist() == ["embedding", "cls", "concat"]
+
+
+def test_a_changed_corpus_is_read_again(checkout: Path, small_tree: dict[str, str]) -> None:
+    for path, text in small_tree.items():
+        (checkout / "debates" / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / "debates" / path).write_text(text)
+    target = "results/debates/corpus/arguments.parquet"
+    arguments = configure(checkout, {"run": "debates", "corpus": {"path": "debates"}}, "d.yaml")
+    snakemake(checkout, target, "--cores", "1", *arguments)
+    assert "Nothing to be done" in snakemake(checkout, target, "-n", *arguments)
+    (checkout / "debates" / next(iter(small_tree))).write_text("Another text altogether.")
+    assert planned(snakemake(checkout, target, "-n", *arguments))["corpus"] == 1
 
 
 def test_the_default_matrix_plans_105_cells(checkout: Path) -> None:

@@ -11,6 +11,9 @@ try:
 except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0+unknown"
 
+CORPUS_VERSION = 1
+"""Raised by hand when a change of the code changes the table of arguments."""
+
 TRAINING_VERSION = 1
 """Raised by hand when a change of the code changes what a cell computes: Snakemake holds it in the
 training rule's parameters, so raising it re-trains every cell."""

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_train,
         _add_baseline,
         _add_tables,
+        _add_compare,
         _add_plots,
         _add_schema,
     ):
@@ -95,8 +96,9 @@ def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         description="Read a corpus in the layout of ArguAna Counterargs. Writes arguments.parquet, "
         "audit.csv, audit.md and problems.txt into a folder.",
     )
-    _add_source(parser)
-    parser.add_argument("--url", help="download the zip from here instead of --corpus")
+    source = parser.add_mutually_exclusive_group()
+    _add_source(source)
+    source.add_argument("--url", help="download the zip from here instead")
     parser.add_argument("--sha256", help="checksum of the file at --url")
     parser.add_argument(
         "--splits",
@@ -115,7 +117,7 @@ def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.set_defaults(command=_corpus)
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def _add_source(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--corpus",
         metavar="PATH",
@@ -181,6 +183,8 @@ def _corpus(arguments: argparse.Namespace) -> None:
         },
         "arguments of `counterpoint corpus`",
     )
+    if options.sha256 is not None and options.url is None:
+        raise InputError("--sha256: goes with --url alone; a local corpus is not checked")
     if options.url is not None and options.sha256 is not None:
         path = str(sources.download(options.url, options.sha256))
     else:
@@ -263,7 +267,6 @@ def _synthesize(arguments: argparse.Namespace) -> None:
 
     out = arguments.out or Path(f"synthetic-{arguments.pairs}-{arguments.seed}")
     synthesize.write_corpus(out, pairs=arguments.pairs, seed=arguments.seed)
-    print(out)
 
 
 def _add_tokens(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -375,7 +378,7 @@ def _add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="evaluate a system that nothing is trained for",
         description="Evaluate a baseline on the dev and test splits (records.parquet).",
     )
-    parser.add_argument("name", choices=("untrained", "tfidf"), help="which")
+    parser.add_argument("name", help="random, tfidf, bm25 or untrained")
     _add_arguments(parser)
     parser.add_argument("--features", type=Path, metavar="FILE", help="for untrained")
     _add_threads(parser)
@@ -419,6 +422,31 @@ def _tables(arguments: argparse.Namespace) -> None:
 
     run = tables.read_run(arguments.run)
     print(tables.write_tables(run, arguments.run / "tables", arguments.decimals), end="")
+
+
+def _add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two systems of a run, paired over debates",
+        description="Print a table of two systems of a run on the same queries: accuracy@1 of each "
+        "in %, the difference with its 95 % interval (bootstrap over debates, 10,000 resamples) "
+        "and p-value, Holm-corrected over the table.",
+    )
+    names = "a cell's name as in tables/cells.csv, `best` (on dev), or baseline/NAME"
+    parser.add_argument("first", metavar="A", help=names)
+    parser.add_argument("second", metavar="B", help="likewise")
+    _add_run(parser)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table here too")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from counterpoint import compare, files, formats, tables
+
+    rows = compare.compare(tables.read_run(arguments.run), arguments.first, arguments.second)
+    if arguments.csv is not None:
+        files.write_text(arguments.csv, formats.csv_text(rows))
+    print(formats.markdown_table(compare.readable(rows)), end="")
 
 
 def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -6,6 +6,7 @@ JSON schema in `workflow/schemas/` is generated from these classes (`counterpoin
 docstring under each field is its description there.
 """
 
+import copy
 import difflib
 import json
 import math
@@ -16,7 +17,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -26,21 +26,9 @@ from pydantic_core import ErrorDetails
 
 from counterpoint.errors import InputError
 
-
-def _number(value: Any) -> Any:
-    # YAML 1.1 reads 3e-6, without a point, as text.
-    if isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Real = Annotated[float, BeforeValidator(_number)]
-Probability = Annotated[Real, Field(ge=0, le=1)]
-Positive = Annotated[Real, Field(gt=0)]
-NonNegative = Annotated[Real, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -122,7 +110,7 @@ class EncoderOptions(Section):
     trainable: Literal["all", "none"] | Annotated[int, Field(ge=1)] = "none"
     """`none` (frozen; outputs computed once for the whole matrix), `all`, or the last n layers."""
     roles: Literal["shared", "separate"] = "shared"
-    """One encoder, or one for queries and one for candidates."""
+    """One encoder, or one for queries and one for candidates; alike as long as both are frozen."""
     batch_tokens: Annotated[int, Field(ge=64)] = 4096
     """Padded tokens in one batch of an embedding pass."""
 
@@ -305,8 +293,8 @@ class MatrixOptions(Section):
     is unambiguous (`margin`).
     """
 
-    axes: dict[str, Annotated[list[Scalar], Field(min_length=1)]] = {}
-    """Option to values; the grid is their product."""
+    axes: dict[str, Annotated[list[Scalar], Field(min_length=1)] | None] = {}
+    """Option to values; the grid is their product. `null` takes an axis out of a file below."""
     include: list[Entry] = []
     """Further cells: options to a value, or to a list that is multiplied out."""
     exclude: list[Entry] = []
@@ -314,7 +302,7 @@ class MatrixOptions(Section):
 
 
 class ResourceOptions(Section):
-    """What a job asks for. None of it but `threads` can change a result."""
+    """What a job asks for. Only the numbers of threads can change a result, by rounding."""
 
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one cell, whatever --cores says."""
@@ -344,6 +332,9 @@ class PlotOptions(Section):
     """Dots an inch of PNG files."""
 
 
+BaselineName = Literal["random", "tfidf", "bm25", "untrained"]
+
+
 class RunConfig(CellOptions):
     """A whole configuration: the base options of every cell, and the run around them."""
 
@@ -353,7 +344,12 @@ class RunConfig(CellOptions):
     """Where the debates come from."""
     matrix: MatrixOptions = MatrixOptions()
     """The cells."""
-    baselines: list[Literal["untrained", "tfidf"]] = ["untrained", "tfidf"]
+    baselines: list[BaselineName] = [
+        "random",
+        "tfidf",
+        "bm25",
+        "untrained",
+    ]
     """Systems that nothing is trained for."""
     resources: ResourceOptions = ResourceOptions()
     """What jobs ask for."""
@@ -404,11 +400,42 @@ def parse(kind: type[SomeSection], values: Any, source: str) -> SomeSection:
     if not isinstance(values, Mapping):
         raise InputError(f"{source}: expected a mapping of options, found {values!r}")
     try:
-        # Through JSON, because strict validation then still takes lists and whole floats.
-        return kind.model_validate_json(json.dumps(values, default=_refuse))
+        return _validate(kind, values)
     except ValidationError as error:
+        # YAML 1.1 reads 3e-6 as text, and snakemake's --config all that is nested.
+        read = copy.deepcopy(dict(values))
+        changed = [_read_scalar(read, details["loc"]) for details in error.errors()]
+        if any(changed):
+            try:
+                return _validate(kind, read)
+            except ValidationError as again:
+                error = again
         lines = [f"  {_explain(kind, details)}" for details in error.errors()]
-        raise InputError(f"{source}: the configuration is not valid\n" + "\n".join(lines)) from None
+    raise InputError(
+        f"{source}: the configuration is not valid\n" + "\n".join(dict.fromkeys(lines))
+    )
+
+
+def _validate(kind: type[SomeSection], values: Mapping[str, Any]) -> SomeSection:
+    # Through JSON, because strict validation then still takes lists and whole floats.
+    return kind.model_validate_json(json.dumps(values, default=_refuse))
+
+
+def _read_scalar(values: Any, location: tuple[int | str, ...]) -> bool:
+    """Replace text at a place by the number, truth value or null that it spells; say if it did."""
+    path = [part for part in location if not _is_branch(part)]
+    for part in path[:-1]:
+        if not isinstance(values, dict | list) or (isinstance(values, dict) and part not in values):
+            return False
+        values = values[part]  # type: ignore[index]
+    text = values.get(path[-1]) if path and isinstance(values, dict) else None
+    if not isinstance(text, str):
+        return False
+    try:
+        values[path[-1]] = json.loads(text, parse_constant=str)
+    except json.JSONDecodeError:
+        return False
+    return not isinstance(values[path[-1]], str | dict | list)
 
 
 def _refuse(value: Any) -> str:

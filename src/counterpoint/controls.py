@@ -22,6 +22,15 @@ class Decision:
     """Why to stop, or None."""
     warning: str | None
 
+    def events(self) -> list[str]:
+        """In words, for the epoch's record."""
+        return [
+            *(["best"] if self.best else []),
+            *(["learning rate halved"] if self.halve else []),
+            *([f"warning: {self.warning}"] if self.warning else []),
+            *([f"stop: {self.stop}"] if self.stop else []),
+        ]
+
 
 class _Rises:
     """How many times in a row a value has risen, by more than rounding."""

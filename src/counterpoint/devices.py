@@ -33,9 +33,14 @@ def visible_devices() -> list[str]:
 
 
 def lock_folder() -> Path:
-    """Where the locks of this user's leases lie, the same for every run on the machine."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(base) / f"counterpoint-gpus-{os.getuid()}"
+    """Where the locks of this user's leases lie, the same for every run on the machine.
+
+    Within a Slurm job they are the job's own: Slurm has given it its devices, and may number those
+    of every job from 0.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    own = f"-slurm-{job}" if job else ""
+    return Path(tempfile.gettempdir()) / f"counterpoint-gpus-{os.getuid()}{own}"
 
 
 @contextlib.contextmanager

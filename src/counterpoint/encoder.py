@@ -35,8 +35,6 @@ BUNDLED = {
 }
 """Encoder name to the installed package that carries it and its weights' SHA-256 (the hub's)."""
 
-ROLES = ("query", "candidate")
-
 
 @dataclass(frozen=True)
 class Tokens:
@@ -236,10 +234,26 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
     """Load the transformer in float32; freeze what `trainable` does not name. See LiveEncoder."""
     from transformers import AutoModel
 
-    model: PreTrainedModel = _load(
-        AutoModel, options.name, "model", use_safetensors=True, dtype=torch.float32
+    model: PreTrainedModel
+    model, loading = _load(
+        AutoModel,
+        options.name,
+        "model",
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
     )
-    limit = getattr(model.config, "max_position_embeddings", None)
+    missing = [
+        key
+        for key in sorted(loading["missing_keys"])
+        if options.pooling == "pooler" or not key.startswith("pooler.")
+    ]
+    if missing:
+        raise InputError(
+            f"encoder.name: {options.name} has no weights for {', '.join(missing)}; they would be "
+            "random" + ("; use pooling cls or mean" if options.pooling == "pooler" else "")
+        )
+    limit = _positions(model)
     if limit is not None and options.max_tokens > limit:
         raise InputError(
             f"encoder.max_tokens: {options.max_tokens} is more than the {limit} positions of "
@@ -260,6 +274,16 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
         if options.pooling == "pooler":
             model.pooler.requires_grad_(True)
     return model
+
+
+def _positions(model: nn.Module) -> int | None:
+    """How many tokens a model takes, or None where it has no table of positions."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # RoBERTa and its kin count positions from behind the padding's.
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - first
+    return None
 
 
 def _layers(model: nn.Module, name: str) -> nn.ModuleList:

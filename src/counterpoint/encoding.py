@@ -1,4 +1,4 @@
-"""Which encoder options tokens and frozen features depend on, and the folder they share."""
+"""Which encoder options tokens and frozen features depend on, and the folders that share them."""
 
 import hashlib
 import re
@@ -7,13 +7,26 @@ from counterpoint.config import EncoderOptions, dump
 
 
 def shared_options(options: EncoderOptions) -> EncoderOptions:
-    """The options with those that frozen outputs do not depend on put back to their defaults."""
-    return EncoderOptions(name=options.name, pooling=options.pooling, max_tokens=options.max_tokens)
+    """The options that frozen outputs are computed with; the others have their defaults."""
+    return EncoderOptions(
+        name=options.name,
+        pooling=options.pooling,
+        max_tokens=options.max_tokens,
+        batch_tokens=options.batch_tokens,
+    )
 
 
-def encoding_key(options: EncoderOptions) -> str:
-    """A folder name, the same for every cell that shares tokens and features."""
-    shared = shared_options(options)
-    digest = hashlib.sha256(dump(shared).encode("utf-8")).hexdigest()[:8]
+def tokens_key(options: EncoderOptions) -> str:
+    """A folder name, the same for every cell that shares tokens."""
+    only = EncoderOptions(name=options.name, max_tokens=options.max_tokens)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", options.name).strip("-")[-40:]
-    return f"{name}-{shared.pooling}-{shared.max_tokens}-{digest}"
+    return f"{name}-{options.max_tokens}-{_digest(only)}"
+
+
+def features_key(options: EncoderOptions) -> str:
+    """A folder name, the same for every cell that shares frozen features."""
+    return f"{tokens_key(options)}-{options.pooling}"
+
+
+def _digest(options: EncoderOptions) -> str:
+    return hashlib.sha256(dump(options).encode("utf-8")).hexdigest()[:8]

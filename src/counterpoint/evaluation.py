@@ -16,7 +16,7 @@ from torch import Tensor
 
 from counterpoint.files import replacing
 from counterpoint.ranking import Block, Costs, nearest, precedes
-from counterpoint.tasks import PROTOCOLS, TASKS, Pool, blocks
+from counterpoint.tasks import LEGACY, PROTOCOLS, TASKS, Pool, blocks
 
 Ints = npt.NDArray[np.int64]
 
@@ -94,6 +94,53 @@ def evaluate(
     return [_join(*key, pieces, k, scorer is not None) for key, pieces in parts.items()]
 
 
+def evaluate_legacy(
+    pool: Pool,
+    costs: Costs,
+    *,
+    queries: Ints | None = None,
+    k: int = 10,
+    scorer: Scorer | None = None,
+    device: torch.device | None = None,
+) -> Records:
+    """The seeds' way to evaluate, which shows the classifier the answer (docs/method.md).
+
+    The pool is the N counters and the N points, nothing excluded. Of the k members nearest to the
+    point, ties to the lower row, the classifier scores each as the counter of the *gold counter*;
+    the first with the highest score is the answer. So the figure lies close to recall@k of the
+    first stage, and nothing is ever ranked by it.
+
+    Args:
+        pool: the pairs of a split.
+        costs: of all its 2N rows to its N queries.
+        queries: (n,) only these; all by default.
+        k: how many of the nearest are re-ranked.
+        scorer: takes the gold's text in the place of the query's, in the candidate's role.
+        device: where the costs lie.
+    """
+    device = device or torch.device("cpu")
+    pieces = []
+    for numbers in blocks(pool.queries("official") if queries is None else np.sort(queries)):
+        gold = torch.from_numpy(numbers).to(device)
+        block = costs.block(gold)
+        found = nearest(block, k).cpu().numpy()
+        place = found == numbers[:, None]
+        beyond = 1 + precedes(block, gold).sum(dim=1).cpu().numpy()
+        records = Records(
+            task="epa",
+            protocol=LEGACY,
+            queries=numbers,
+            candidates=np.full(len(numbers), len(pool.ids)),
+            rank=np.where(place.any(axis=1), 1 + place.argmax(axis=1), beyond),
+            nearest=found,
+        )
+        if scorer is not None:
+            scores = _score_pairs([pool.text[numbers]], [records], pool, scorer, device)[0]
+            records = _reorder(records, scores, gold_last=False)
+        pieces.append(records)
+    return _join(LEGACY, "epa", pieces, k, scorer is not None)
+
+
 def _first_stage(
     task: str,
     protocol: str,
@@ -118,38 +165,56 @@ def _first_stage(
 def _second_stage(
     found: list[Records], pool: Pool, scorer: Scorer, device: torch.device
 ) -> list[Records]:
-    """Score each pair of texts of a block once, whatever tasks it occurs in, and re-order.
+    texts = [pool.text[pool.pairs + records.queries] for records in found]
+    scores = _score_pairs(texts, found, pool, scorer, device)
+    return [
+        _reorder(records, own, gold_last=True) for records, own in zip(found, scores, strict=True)
+    ]
+
+
+def _score_pairs(
+    texts: Sequence[Ints],
+    found: Sequence[Records],
+    pool: Pool,
+    scorer: Scorer,
+    device: torch.device,
+) -> list[npt.NDArray[np.float32]]:
+    """Scores (n, k) of the nearest of each record, each pair of texts scored once.
 
     Equal pairs thus get equal scores, which a matrix product over several copies would not
     promise.
+
+    Args:
+        texts: for each of `found`, (n,) the text that stands for each query.
+        found: records with their nearest.
+        pool: of the queries.
+        scorer: the second stage.
+        device: where it computes.
     """
     if not found:
         return []
-    texts = int(pool.text.max()) + 1
+    count = int(pool.text.max()) + 1
     codes = [
-        pool.text[pool.pairs + records.queries][:, None] * texts + pool.text[records.nearest]
-        for records in found
+        own[:, None] * count + pool.text[records.nearest]
+        for own, records in zip(texts, found, strict=True)
     ]
-    unique, inverse = np.unique(
-        np.concatenate([code.ravel() for code in codes]), return_inverse=True
-    )
+    flat = np.concatenate([code.ravel() for code in codes])
+    unique, inverse = np.unique(flat, return_inverse=True)
     pairs = torch.from_numpy(unique).to(device)
-    scores = scorer(pairs // texts, pairs % texts).float().cpu().numpy()[inverse]
-    result, start = [], 0
-    for records, code in zip(found, codes, strict=True):
-        own = scores[start : start + code.size].reshape(code.shape)
-        result.append(_reorder(records, own))
-        start += code.size
-    return result
+    scores = scorer(pairs // count, pairs % count).float().cpu().numpy()[inverse]
+    ends = np.cumsum([code.size for code in codes])[:-1]
+    parts = np.split(scores, ends)
+    return [part.reshape(code.shape) for part, code in zip(parts, codes, strict=True)]
 
 
-def _reorder(records: Records, scores: npt.NDArray[np.float32]) -> Records:
+def _reorder(records: Records, scores: npt.NDArray[np.float32], *, gold_last: bool) -> Records:
+    """Re-order the nearest by score; ties keep their order, but for the gold where it goes last."""
     there = records.nearest >= 0
     gold = records.nearest == records.queries[:, None]
     scores = np.where(there, scores, -np.inf)
     # lexsort's last key weighs most: score, then the gold behind its ties, then the first stage.
     position = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    order = np.lexsort((position, gold, -scores), axis=1)
+    order = np.lexsort((position, gold & gold_last, -scores), axis=1)
     found = gold.any(axis=1)
     after = 1 + np.take_along_axis(gold, order, axis=1).argmax(axis=1)
     return Records(

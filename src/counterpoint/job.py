@@ -4,6 +4,7 @@ What must survive a job that is killed (the epoch log, the reason of a failure) 
 folder that Snakemake does not know; results are moved to the output folder when all are there.
 """
 
+import errno
 import os
 import shutil
 import sys
@@ -26,11 +27,11 @@ RESULTS = (
     "records.parquet",
     "model.safetensors",
     "options.json",
-    "outcome.json",
     "provenance.json",
     "seconds.json",
+    "outcome.json",
 )
-"""The files that a cell leaves."""
+"""The files that a cell leaves, in the order they are moved in: with the last it is whole."""
 
 
 def run_cell(
@@ -87,6 +88,11 @@ def _train(
     read = corpus.read_arguments(arguments)
     with devices.device_for_job(jobs_per_gpu) as name:
         device = torch.device(name)
+        if name == "cuda":
+            # The same cell on the same machine gives the same log; kernels that cannot promise it
+            # warn.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True, warn_only=True)
         texts = _encoder(options, read, features, tokens)
         trainer = Trainer(options, read, texts, device)
         log = state / "epochs.jsonl"
@@ -101,7 +107,8 @@ def _train(
         print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
         with trainer.watch("final evaluation"):
             evaluation.write_records(trainer.records(), state / "records.parquet")
-    save_weights(trainer.model, state / "model.safetensors")
+        save_weights(trainer.model, state / "model.safetensors")
+        facts = provenance(read, device=device_name(device), threads=threads, seed=options.seed)
     files.write_json(state / "options.json", options.model_dump(mode="json"))
     files.write_json(
         state / "outcome.json",
@@ -113,7 +120,6 @@ def _train(
             "parameters": dict(outcome.parameters),
         },
     )
-    facts = provenance(read, device=name, threads=threads, seed=options.seed)
     files.write_json(state / "provenance.json", facts)
     ended = time.time()
     stages = {"load": ready - started, **trainer.watch.seconds, "total": ended - started}
@@ -143,24 +149,26 @@ def _move(state: Path, out: Path) -> None:
     for name in RESULTS:
         try:
             os.replace(state / name, out / name)
-        except OSError:
-            # The state may lie on another disk; then copy beside the target first.
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # The state lies on another disk: copy beside the target first.
             with files.replacing(out / name) as temporary:
                 shutil.copyfile(state / name, temporary)
             (state / name).unlink()
 
 
+def device_name(device: torch.device) -> str:
+    """What a result's provenance calls the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def epoch_line(record: dict[str, Any]) -> str:
     """One epoch in one line, for a person who watches."""
-    accuracy = record["accuracy"]
-    dev = accuracy["dev"].get("clean", {})
-    parts = [
-        f"epoch {record['epoch']:3d}",
-        f"loss {record['losses']['total']:.4f}",
-        f"dev loss {record['dev_loss']:.4f}",
-        f"random {record['random_rate']:.3f}",
-        f"train {accuracy['train']['official']['reranked']:.1%}",
-        f"dev {dev.get('retrieval', float('nan')):.1%} → {dev.get('reranked', float('nan')):.1%}",
-        *record["events"],
-    ]
-    return "  ".join(parts)
+    parts = [f"epoch {record['epoch']:3d}", f"random {record['random_rate']:.3f}"]
+    parts += [f"{role} loss {loss['total']:.4f}" for role, loss in record["losses"].items()]
+    for role, protocol in (("train", "official"), ("dev", "clean"), ("test", "clean")):
+        figures = record["accuracy"].get(role, {}).get(protocol)
+        if figures:
+            parts.append(f"{role} {figures['retrieval']:.1%} → {figures['reranked']:.1%}")
+    return "  ".join([*parts, *record["events"]])

@@ -63,7 +63,8 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
             cell), or a matrix without any cell.
     """
     base = base_options(config)
-    settings = list(_product(_entry(config.matrix.axes, source)))
+    axes = {name: values for name, values in config.matrix.axes.items() if values is not None}
+    settings = list(_product(_entry(axes, source)))
     for entry in config.matrix.exclude:
         excluded = {
             path: [_validated(base, path, value, source) for value in values]

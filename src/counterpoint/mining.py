@@ -42,8 +42,12 @@ class NegativePool:
     forbidden: Ints
 
 
-def negative_pool(pairs: TrainingPairs) -> NegativePool:
-    """The pool of some training pairs.
+def negative_pool(pairs: TrainingPairs, split: str) -> NegativePool:
+    """The pool of some pairs.
+
+    Args:
+        pairs: de-duplicated.
+        split: what the message calls them.
 
     Raises:
         InputError: a pair is left without any negative.
@@ -63,7 +67,7 @@ def negative_pool(pairs: TrainingPairs) -> NegativePool:
     size = len(counters) + len(points)
     if len(pairs) == 0 or int(taken.max()) >= size:
         raise InputError(
-            f"the training split has {len(pairs)} different pairs; at least two are needed so that "
+            f"the {split} split has {len(pairs)} different pairs; at least two are needed so that "
             "every point has a negative"
         )
     return NegativePool(np.array(counters + points, dtype=np.int64), len(counters), forbidden)

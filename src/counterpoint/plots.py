@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from counterpoint.files import replacing
+from counterpoint.tables import AXES
 
 PANELS = {"train": "train (official)", "dev": "dev (clean)", "test": "test (clean)"}
 
@@ -71,9 +72,12 @@ _METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 def _draw_panel(axis: Axes, group: pd.DataFrame) -> None:
     styles = ["-", "--", "-.", ":"]
-    lines = group.groupby(["initial_random_rate", "decrease_rate"], sort=True)
-    for number, ((initial, decrease), line) in enumerate(lines):
-        mean = line.groupby("epoch")["value"].mean() * 100
+    extra = [column for column in group.columns if column not in _KNOWN]
+    lines = group.groupby(["initial_random_rate", "decrease_rate", *extra], sort=True, dropna=False)
+    for number, (setting, line) in enumerate(lines):
+        by_epoch = line.groupby("epoch")["value"]
+        # A mean over the seeds that are still running would jump where one stops.
+        mean = 100 * by_epoch.mean()[by_epoch.count() == by_epoch.count().max()]
         axis.plot(
             mean.index,
             mean.to_numpy(),
@@ -81,6 +85,9 @@ def _draw_panel(axis: Axes, group: pd.DataFrame) -> None:
             color=plt.get_cmap("viridis")(number / max(len(lines), 2)),
             marker="." if len(mean) < 3 else None,
             linewidth=1.3,
-            label=f"{initial:g}, {decrease:g}",
+            label=", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in setting),
         )
     axis.grid(alpha=0.3)
+
+
+_KNOWN = {"cell", *AXES, "epoch", "split", "value"}

@@ -10,11 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 SPARE = 8
 """How many more than the k nearest are shortlisted at first."""
+
+PIECE = 1 << 16
+"""Pairs whose exact distances are computed at a time."""
 
 UNIT = 2.0**-24
 """Relative rounding error of one float32 operation."""
@@ -87,22 +92,31 @@ class Euclidean:
         return Block(cost, tolerance, lambda rows, columns: self._exact(vectors, rows, columns))
 
     def _exact(self, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        return squared_distance(vectors[rows].double(), self._candidates[columns].double())
+        # In pieces, because a shortlist grows to all candidates where their vectors collapse.
+        pieces = zip(
+            torch.split(rows.flatten(), PIECE), torch.split(columns.flatten(), PIECE), strict=True
+        )
+        found = [
+            squared_distance(vectors[i].double(), self._candidates[j].double()) for i, j in pieces
+        ]
+        return torch.cat(found).reshape(rows.shape) if found else vectors.new_zeros(rows.shape)
 
 
 class Similarities:
     """Costs from similarities that are known exactly, such as TF-IDF cosines.
 
     Args:
-        similarity: (q, m) float32, higher is nearer.
+        similarity: (n,) int64 queries to their similarities, (n, m) float32, higher is nearer.
     """
 
-    def __init__(self, similarity: Tensor) -> None:
+    def __init__(
+        self, similarity: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+    ) -> None:
         self._similarity = similarity
 
     def block(self, queries: Tensor) -> Block:
         """See `Costs`."""
-        cost = -self._similarity[queries]
+        cost = -torch.from_numpy(self._similarity(queries.cpu().numpy()))
         tolerance = torch.zeros((len(cost), 1))
         return Block(cost, tolerance, lambda rows, columns: cost[rows, columns].double())
 
@@ -166,9 +180,16 @@ def precedes(block: Block, gold: Tensor) -> Tensor:
     each = torch.arange(n, device=gold.device)
     limit = block.exact(each, gold)
     bound = limit[:, None].float()
-    result = block.cost < bound - block.tolerance
+    # Negated, so that a cost that is not a number counts against the system.
+    result = ~(block.cost >= bound - block.tolerance)
     near = (block.cost <= bound + block.tolerance) & ~result
+    near[each, gold] = True
     rows, columns = near.nonzero(as_tuple=True)
-    result[rows, columns] = block.exact(rows, columns) <= limit[rows]
+    exact = block.exact(rows, columns)
+    # The gold's own cost again, from the same call: on some devices the order of a sum depends on
+    # the shape of what is summed.
+    own = columns == gold[rows]
+    limit[rows[own]] = exact[own]
+    result[rows, columns] = exact <= limit[rows]
     result[each, gold] = False
     return result

@@ -3,6 +3,8 @@
 A zip is read in place and never unpacked to disk.
 """
 
+import hashlib
+import lzma
 import os
 import stat
 import zipfile
@@ -29,6 +31,7 @@ LARGE_ENTRY_BYTES = 10_000_000
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
     OSError,  # an offset beyond the file
     RuntimeError,  # an encrypted entry
@@ -52,6 +55,9 @@ class Source(Protocol):
     def read(self, path: str) -> bytes:
         """The bytes of one file."""
 
+    def stamp(self, path: str, *, contents: bool) -> str:
+        """What changes when a file does: by its contents where asked, or by what is cheap."""
+
 
 class FolderSource:
     """A folder on disk."""
@@ -62,12 +68,12 @@ class FolderSource:
 
     def folders(self) -> Iterator[str]:
         """Every folder below the root; links to folders are not followed."""
-        for parent, names, _ in os.walk(self._root):
+        for parent, names, _ in self._walk():
             yield from (self._relative(parent, name) for name in names)
 
     def files(self) -> Iterator[str]:
         """Every file below the root."""
-        for parent, _, names in os.walk(self._root):
+        for parent, _, names in self._walk():
             yield from (self._relative(parent, name) for name in names)
 
     def read(self, path: str) -> bytes:
@@ -84,6 +90,19 @@ class FolderSource:
             return full.read_bytes()
         except OSError as error:
             raise InputError(f"{full}: cannot be read: {error.strerror}") from error
+
+    def stamp(self, path: str, *, contents: bool) -> str:
+        """See `Source`."""
+        if contents:
+            return hashlib.sha256(self.read(path)).hexdigest()
+        facts = (self._root / path).lstat()
+        return f"{facts.st_size} {facts.st_mtime_ns}"
+
+    def _walk(self) -> Iterator[tuple[str, list[str], list[str]]]:
+        def stop(error: OSError) -> None:
+            raise error  # walk would pass over a folder that cannot be read
+
+        return os.walk(self._root, onerror=stop)
 
     def _relative(self, parent: str, name: str) -> str:
         return (Path(parent) / name).relative_to(self._root).as_posix()
@@ -164,6 +183,11 @@ class ZipSource:
         except _UNREADABLE as error:
             raise InputError(f"{self.name}: entry {path!r} cannot be read: {error}") from error
 
+    def stamp(self, path: str, *, contents: bool) -> str:  # noqa: ARG002  a checksum is both
+        """See `Source`."""
+        entry = self._entries[path]
+        return f"{entry.file_size} {entry.CRC}"
+
 
 def _too_large(name: str, size: int) -> str:
     return f"{name}: {size} bytes; a text of more than {MAX_TEXT_BYTES} bytes is refused"
@@ -206,6 +230,22 @@ def _open_path(path: Path) -> Source:
     if path.is_file():
         return ZipSource(path)
     raise InputError(_nothing_at(path))
+
+
+def fingerprint(path: str) -> str:
+    """Changes when the files at a path do; 16 hexadecimal digits.
+
+    Over the contents of the sample; over the checksums that a zip holds; over the names, sizes and
+    times of the files in a folder, which may be too many to read each time.
+
+    Raises:
+        InputError: as `open_source`.
+    """
+    source = open_source(path)
+    digest = hashlib.sha256()
+    for name in sorted(source.files()):
+        digest.update(os.fsencode(f"{name}\n{source.stamp(name, contents=path == 'sample')}\n"))
+    return digest.hexdigest()[:16]
 
 
 def _nothing_at(path: Path) -> str:

@@ -4,6 +4,7 @@ A run's folder holds `matrix.csv` (the planned cells), `cells/CELL/` and `state/
 cell, and `baselines/NAME/`. What is missing is named and never averaged over.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from counterpoint import runlog
 from counterpoint.errors import InputError
 from counterpoint.files import replacing, write_text
 from counterpoint.formats import markdown_table
-from counterpoint.metrics import METRICS
+from counterpoint.metrics import METRICS, Bootstrap, accuracy_at_1
 
 AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
 """The axes that every table has, whatever others a matrix adds."""
@@ -77,9 +78,9 @@ def read_run(folder: Path) -> Run:
         _cell(folder, str(row["cell"]), {axis: row[axis] for axis in axes})
         for _, row in matrix.iterrows()
     ]
-    baselines = {
-        path.parent.name: path for path in sorted(folder.glob("baselines/*/records.parquet"))
-    }
+    planned = json.loads((folder / "config.json").read_text(encoding="utf-8"))["baselines"]
+    paths = {name: folder / "baselines" / name / "records.parquet" for name in planned}
+    baselines = {name: path for name, path in paths.items() if path.is_file()}
     return Run(folder=folder, cells=cells, baselines=baselines)
 
 
@@ -96,39 +97,68 @@ def _cell(folder: Path, name: str, axes: dict[str, Any]) -> CellResult:
     return CellResult(name, axes, own, "missing", "not trained yet, or killed")
 
 
-def figures(records: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Every figure of one system: a row a split, protocol, task, stage and metric."""
-    keys = ["split", "protocol", "task"]
-    for (split, protocol, task), group in records.groupby(keys, sort=False, observed=True):
-        for stage, column in STAGES.items():
-            ranks = group[column]
-            if ranks.isna().any():
-                continue
-            values = ranks.to_numpy(dtype=np.int64)
-            for metric, compute in METRICS.items():
+class Figures:
+    """Figures with intervals, from the per-query records of one system after another."""
+
+    def __init__(self) -> None:
+        self._bootstraps: dict[bytes, Bootstrap] = {}
+
+    def of(self, records: pd.DataFrame) -> Iterator[dict[str, Any]]:
+        """Every figure of one system: a row a split, protocol, task, stage and metric."""
+        keys = ["split", "protocol", "task"]
+        for (split, protocol, task), group in records.groupby(keys, sort=False, observed=True):
+            stages = {
+                stage: group[column].to_numpy(dtype=np.int64)
+                for stage, column in STAGES.items()
+                if not group[column].isna().any()
+            }
+            columns = [(stage, metric) for stage in stages for metric in METRICS]
+            values = np.stack([METRICS[metric](stages[stage]) for stage, metric in columns], axis=1)
+            low, high = self._bootstrap(group["query"].tolist()).interval(values)
+            for place, (stage, metric) in enumerate(columns):
                 yield {
                     "split": split,
                     "protocol": protocol,
                     "task": task,
                     "stage": stage,
                     "metric": metric,
-                    "value": compute(values),
+                    "value": values[:, place].mean(),
+                    "low": low[place],
+                    "high": high[place],
                     "n": len(values),
                 }
+
+    def _bootstrap(self, queries: list[str]) -> Bootstrap:
+        """The resamples of the debates of some queries, drawn once for all systems."""
+        key = hashlib.sha256("\n".join(queries).encode("utf-8")).digest()
+        if key not in self._bootstraps:
+            self._bootstraps[key] = Bootstrap([debate_of(query) for query in queries])
+        return self._bootstraps[key]
+
+
+def debate_of(query: str) -> str:
+    """The debate in a query's id: `SPLIT/THEME/DEBATE`."""
+    return query.rsplit("/", 1)[0]
+
+
+def read_records(path: Path) -> pd.DataFrame:
+    """The ranks of a system's records."""
+    columns = ["split", "protocol", "task", "query", "rank", "reranked"]
+    return pd.read_parquet(path, columns=columns)
 
 
 def all_figures(run: Run) -> pd.DataFrame:
     """The tidy table behind `cells.csv`: one row a figure, cells first, then baselines."""
-    columns = ["split", "protocol", "task", "rank", "reranked"]
     extra = [axis for axis in (run.cells[0].axes if run.cells else {}) if axis not in AXES]
+    figures = Figures()
     rows = []
     for cell in run.with_status("done", "diverged"):
-        records = pd.read_parquet(cell.folder / "records.parquet", columns=columns)
         head = {"kind": "cell", "cell": cell.name, **cell.axes}
-        rows += [{**head, **figure} for figure in figures(records)]
+        records = read_records(cell.folder / "records.parquet")
+        rows += [{**head, **figure} for figure in figures.of(records)]
     for name, path in run.baselines.items():
         head = {"kind": "baseline", "cell": f"baseline/{name}"}
-        rows += [{**head, **figure} for figure in figures(pd.read_parquet(path, columns=columns))]
+        rows += [{**head, **figure} for figure in figures.of(read_records(path))]
     order = [
         "kind",
         "cell",
@@ -140,6 +170,8 @@ def all_figures(run: Run) -> pd.DataFrame:
         "stage",
         "metric",
         "value",
+        "low",
+        "high",
         "n",
     ]
     table = pd.DataFrame(rows, columns=order)
@@ -173,6 +205,18 @@ def best_cell(systems: pd.DataFrame) -> str | None:
     """The cell with the highest dev figure (`clean`, `epa`, re-ranked); the first of equals."""
     cells = systems[systems["kind"] == "cell"]["dev_reranked"].dropna()
     return None if cells.empty else str(cells.idxmax())
+
+
+def best_of_run(run: Run) -> str | None:
+    """The same from the records, without the rest of the tables."""
+    figures = {}
+    for cell in run.with_status("done", "diverged"):
+        records = read_records(cell.folder / "records.parquet")
+        chosen = records[(records["split"] == "dev") & (records["task"] == "epa")]
+        ranks = chosen[chosen["protocol"] == "clean"]["reranked"].to_numpy(dtype=np.int64)
+        if len(ranks):
+            figures[cell.name] = float(accuracy_at_1(ranks).mean())
+    return max(figures, key=lambda name: figures[name]) if figures else None
 
 
 def write_tables(run: Run, folder: Path, decimals: int) -> str:
@@ -361,23 +405,25 @@ def summary(run: Run, systems: pd.DataFrame, best: str | None, decimals: int) ->
     """The text printed at the end: what won, against what, what failed, and how long it took."""
     trained = run.with_status("done", "diverged")
     lines = [f"Run {run.folder.name}: {len(trained)} of {len(run.cells)} cells trained.", ""]
+    rows = [
+        (f"{name.removeprefix('baseline/')} (baseline)", name, "retrieval")
+        for name in systems.index[systems["kind"] == "baseline"]
+    ]
     if best is not None:
         lines += [f"Best cell on dev: {best}", ""]
-        lines += ["accuracy@1 in %, epa, clean        dev           test"]
         rows = [
             ("best cell, re-ranked", best, "reranked"),
             ("best cell, first stage", best, "retrieval"),
+            *rows,
         ]
-        rows += [
-            (f"{name.removeprefix('baseline/')} (baseline)", name, "retrieval")
-            for name in systems.index[systems["kind"] == "baseline"]
-        ]
-        for label, name, stage in rows:
-            dev, test = (
-                percent(systems[f"{split}_{stage}"][name], decimals) for split in ("dev", "test")
-            )
-            lines.append(f"  {label:30} {dev:>7}        {test:>7}")
-        lines.append("")
+    if rows:
+        lines += ["accuracy@1 in %, epa, clean        dev           test"]
+    for label, name, stage in rows:
+        dev, test = (
+            percent(systems[f"{split}_{stage}"][name], decimals) for split in ("dev", "test")
+        )
+        lines.append(f"  {label:30} {dev:>7}        {test:>7}")
+    lines.append("")
     for status in ("failed", "diverged", "missing"):
         found = run.with_status(status)
         if found:

@@ -15,6 +15,9 @@ from counterpoint.corpus import Argument, Corpus, pairs_of
 TASKS = ("sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa")
 PROTOCOLS = ("official", "clean")
 
+LEGACY = "legacy"
+"""The seeds' protocol, whose evaluation leaks the answer; it has no tasks and ranks nothing."""
+
 BLOCK = 256
 """Queries whose candidate masks are built at a time; (256, 2N) bool is a few megabytes."""
 

@@ -20,7 +20,7 @@ from counterpoint.controls import Controls
 from counterpoint.corpus import Corpus
 from counterpoint.encoder import FrozenFeatures, LiveEncoder
 from counterpoint.errors import InputError
-from counterpoint.evaluation import Records, Scorer, evaluate
+from counterpoint.evaluation import Records, Scorer, evaluate, evaluate_legacy
 from counterpoint.mining import (
     Negatives,
     composition,
@@ -80,20 +80,25 @@ class Data:
                 "training, so no epoch can be called best; choose another folder"
             )
         self.pairs = training_pairs(self.pool("train"))
-        self.negatives = negative_pool(self.pairs)
+        self.negatives = negative_pool(self.pairs, "training")
         if len(self.pairs) < options.training.batch:
             raise InputError(
                 f"training.batch: {options.training.batch} is more than the {len(self.pairs)} "
                 "different training pairs; give a smaller batch"
             )
-        self.dev_pairs = training_pairs(self.pool("dev"))
-        dev_pool = negative_pool(self.dev_pairs)
-        # One random negative a dev point, drawn once a seed: mined ones get harder as the random
-        # rate falls, and the dev loss would rise for that alone.
-        self.dev_negatives = dev_pool.texts[
-            draw_random(dev_pool, generator(options.seed, -1, "dev negatives"))
-        ]
+        self.held_out = {role: self._triples(role, options) for role in ("dev", "test")}
         self.train_queries = self._train_sample(options)
+
+    def _triples(self, role: str, options: CellOptions) -> Ints:
+        """(3, n) texts: the points and counters of a split, and a random negative of each.
+
+        Drawn once a seed: mined ones get harder as the random rate falls, and the loss on them
+        would rise for that alone.
+        """
+        pairs = training_pairs(self.pool(role))
+        pool = negative_pool(pairs, role)
+        drawn = draw_random(pool, generator(options.seed, -1, f"{role} negatives"))
+        return np.stack([pairs.point, pairs.counter, pool.texts[drawn]])
 
     def pool(self, role: str) -> Pool:
         """The pool of a role's folder."""
@@ -146,22 +151,23 @@ class Trainer:
             on_epoch: gets each epoch's record as the epoch ends.
         """
         best = self._weights()
-        status, reason = "finished", f"all {self.options.training.epochs} epochs"
+        status: Status = "finished"
+        reason = f"all {self.options.training.epochs} epochs"
         epochs = 0
         with self.watch("embed"):
             vectors = self.embed(("train",))
         for epoch in range(self.options.training.epochs):
             record, vectors = self._epoch(epoch, vectors)
             epochs += 1
-            if not math.isfinite(record["losses"]["total"]):
-                record["events"] = ["the loss is not a number"]
+            if record["diverged"]:
+                status, reason = "diverged", f"{record['diverged']} in epoch {epoch}"
+                record["events"] = [f"stop: {record['diverged']}"]
                 on_epoch(record)
-                status, reason = "diverged", f"the loss is not a number in epoch {epoch}"
                 break
             decision = self.controls.update(
                 epoch,
                 dev_accuracy=record["accuracy"]["dev"]["clean"]["reranked"],
-                dev_loss=record["dev_loss"],
+                dev_loss=record["losses"]["dev"]["total"],
                 train_accuracy=record["accuracy"]["train"]["official"]["reranked"],
             )
             if decision.best:
@@ -169,19 +175,14 @@ class Trainer:
             if decision.halve:
                 for group in self.optimizer.param_groups:
                     group["lr"] /= 2
-            record["events"] = [
-                *(["best"] if decision.best else []),
-                *(["learning rate halved"] if decision.halve else []),
-                *([f"warning: {decision.warning}"] if decision.warning else []),
-                *([f"stop: {decision.stop}"] if decision.stop else []),
-            ]
+            record["events"] = decision.events()
             on_epoch(record)
             if decision.stop is not None:
                 status, reason = "stopped", decision.stop
                 break
         self.model.load_state_dict(best)
         return Outcome(
-            status=status,  # type: ignore[arg-type]
+            status=status,
             reason=reason,
             epochs=epochs,
             best_epoch=self.controls.best_epoch,
@@ -189,13 +190,16 @@ class Trainer:
         )
 
     def records(self) -> dict[str, tuple[Pool, list[Records]]]:
-        """Per-query records of the current weights by role: all tasks and protocols.
+        """Per-query records of the current weights by role: all tasks and protocols, and `legacy`.
 
         The train split, every query of which is seen, has the sample and `official` alone.
         """
         vectors = self.embed(("train", "dev", "test"))
         return {
-            role: (self.data.pool(role), self._evaluate(role, vectors, TASKS))
+            role: (
+                self.data.pool(role),
+                [*self._evaluate(role, vectors, TASKS), self._evaluate_legacy(role, vectors)],
+            )
             for role in ("train", "dev", "test")
         }
 
@@ -205,33 +209,57 @@ class Trainer:
     def _epoch(
         self, epoch: int, vectors: dict[str, Vectors]
     ) -> tuple[dict[str, Any], dict[str, Vectors]]:
-        rate = self.optimizer.param_groups[0]["lr"]
+        """Mine, train, embed, evaluate: the epoch's record, and the vectors at its end.
+
+        Where weights, vectors or losses are no numbers any more there is nothing to evaluate: the
+        record says so under `diverged`.
+        """
+        record: dict[str, Any] = {
+            "epoch": epoch,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "random_rate": random_rate(epoch, self.options.mining),
+            "losses": {},
+            "distances": {},
+            "accuracy": {},
+            "gap": None,
+            "diverged": None,
+        }
         with self.watch("mine"):
             negatives = self.mine(epoch, vectors)
-            facts = composition(negatives, self.data.pairs, self.data.negatives)
+            record["negatives"] = composition(negatives, self.data.pairs, self.data.negatives)
         with self.watch("train"):
-            figures = self._train(epoch, negatives)
-        roles = (
-            ("train", "dev", "test")
-            if self.options.evaluation.test_every_epoch
-            else ("train", "dev")
-        )
+            self._note(record, "train", *self._train(epoch, negatives))
+        if not math.isfinite(record["losses"]["train"]["total"]):
+            record["diverged"] = "the loss is not a number"
+            return record, vectors
+        held_out = ("dev", "test") if self.options.evaluation.test_every_epoch else ("dev",)
         with self.watch("embed"):
-            vectors = self.embed(roles)
+            vectors = self.embed(("train", *held_out))
         with self.watch("evaluate"):
-            accuracy = self._accuracy(roles, vectors)
-            dev_loss = self._dev_loss(vectors)
-        record = {
-            "epoch": epoch,
-            "learning_rate": rate,
-            "random_rate": random_rate(epoch, self.options.mining),
-            **figures,
-            "negatives": facts,
-            "dev_loss": dev_loss,
-            "accuracy": accuracy,
-            "gap": accuracy["train"]["official"]["reranked"] - accuracy["dev"]["clean"]["reranked"],
-        }
+            for role in held_out:
+                self._note(record, role, *self._held_out_losses(role, vectors))
+            if not all(math.isfinite(loss["total"]) for loss in record["losses"].values()):
+                record["diverged"] = "the vectors or weights are not numbers"
+                return record, vectors
+            accuracy = self._accuracy(("train", *held_out), vectors)
+        record["accuracy"] = accuracy
+        record["gap"] = (
+            accuracy["train"]["official"]["reranked"] - accuracy["dev"]["clean"]["reranked"]
+        )
         return record, vectors
+
+    def _note(self, record: dict[str, Any], role: str, terms: Tensor, spread: Tensor) -> None:
+        """Put the mean losses (3,) and the distances (2, n) of a split into an epoch's record."""
+        names = ("retrieval", "counter", "negative")
+        record["losses"][role] = {
+            **dict(zip(names, terms.tolist(), strict=True)),
+            "total": float(self._total(terms)),
+        }
+        std, mean = torch.std_mean(spread.double(), dim=1, correction=0)
+        record["distances"][role] = {
+            name: {"mean": float(mean[row]), "std": float(std[row])}
+            for row, name in enumerate(("positive", "negative"))
+        }
 
     def embed(self, roles: tuple[str, ...]) -> dict[str, Vectors]:
         """Vectors of all texts of some splits in each role: x (texts, H), e (texts, d).
@@ -267,8 +295,12 @@ class Trainer:
             generator(self.options.seed, epoch, "mining"),
         )
 
-    def _train(self, epoch: int, negatives: Negatives) -> dict[str, Any]:
-        """One pass over the shuffled triples; losses stay on the device until its end."""
+    def _train(self, epoch: int, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """One pass over the shuffled triples; losses stay on the device until its end.
+
+        Returns:
+            (3,) the mean of each loss; (2, n) positive and negative distances.
+        """
         options = self.options
         torch.manual_seed(torch_seed(options.seed, epoch, "dropout"))
         order = generator(options.seed, epoch, "order").permutation(len(self.data.pairs))
@@ -286,19 +318,7 @@ class Trainer:
             self.optimizer.step()
             parts.append(terms.detach())
             distances.append(spread)
-        mean = torch.stack(parts).mean(dim=0)
-        spread = torch.cat(distances, dim=1).double()
-        std, centre = torch.std_mean(spread, dim=1, correction=0)
-        return {
-            "losses": {
-                **dict(zip(("retrieval", "counter", "negative"), mean.tolist(), strict=True)),
-                "total": float(self._total(mean)),
-            },
-            "distances": {
-                name: {"mean": float(centre[i]), "std": float(std[i])}
-                for i, name in enumerate(("positive", "negative"))
-            },
-        }
+        return torch.stack(parts).mean(dim=0), torch.cat(distances, dim=1)
 
     def _total(self, terms: Tensor) -> Tensor:
         w_t, w_c = self.options.retrieval_loss.weight, self.options.classifier_loss.weight
@@ -349,49 +369,66 @@ class Trainer:
         return terms, spread
 
     @torch.no_grad()
-    def _dev_loss(self, vectors: dict[str, Vectors]) -> float:
-        """The loss of the dev triples, in batches as large as training's, in the corpus's order."""
-        pairs = self.data.dev_pairs
-        triples = torch.from_numpy(
-            np.stack([pairs.point, pairs.counter, self.data.dev_negatives])
-        ).to(self.device)
+    def _held_out_losses(self, role: str, vectors: dict[str, Vectors]) -> tuple[Tensor, Tensor]:
+        """The losses (3,) and distances (2, n) of a split's triples, in the corpus's order."""
+        self.model.eval()
+        triples = torch.from_numpy(self.data.held_out[role]).to(self.device)
         # infonce depends on who shares a batch; the others do not, and may go in one.
         in_batches = self.options.retrieval_loss.kind == "infonce"
-        size = self.options.training.batch if in_batches else len(pairs)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for start in range(0, len(pairs), size):
-            part = triples[:, start : start + size]
+        size = self.options.training.batch if in_batches else triples.shape[1]
+        parts, distances = [], []
+        for part in torch.split(triples, size, dim=1):
             point = vectors["query"].rows(part[0])
             others = vectors["candidate"].rows(part[1:].reshape(-1))
             as_candidate = vectors["candidate"].e[part[0]]
-            terms, _ = self._terms(part, point, others, as_candidate)
-            total += self._total(terms).double() * part.shape[1]
-        return float(total / len(pairs))
+            terms, spread = self._terms(part, point, others, as_candidate)
+            parts.append(terms.double() * part.shape[1])
+            distances.append(spread)
+        return torch.stack(parts).sum(dim=0) / triples.shape[1], torch.cat(distances, dim=1)
 
     @torch.no_grad()
     def _evaluate(
         self, role: str, vectors: dict[str, Vectors], tasks: tuple[str, ...]
     ) -> list[Records]:
-        pool = self.data.pool(role)
-        texts = torch.from_numpy(pool.text).to(self.device)
-        costs = Euclidean(vectors["query"].e[texts[pool.pairs :]], vectors["candidate"].e[texts])
-        train = role == "train"
         self.model.eval()
         return evaluate(
-            pool,
-            costs,
+            self.data.pool(role),
+            self._costs(role, vectors),
             tasks=tasks,
-            protocols=("official",) if train else PROTOCOLS,
-            queries=self.data.train_queries if train else None,
+            protocols=("official",) if role == "train" else PROTOCOLS,
+            queries=self._queries(role),
             k=self.options.evaluation.rerank,
-            scorer=self._scorer(vectors),
+            scorer=self._scorer(vectors, "query"),
             device=self.device,
         )
 
-    def _scorer(self, vectors: dict[str, Vectors]) -> Scorer:
-        def score(queries: Tensor, candidates: Tensor) -> Tensor:
+    @torch.no_grad()
+    def _evaluate_legacy(self, role: str, vectors: dict[str, Vectors]) -> Records:
+        self.model.eval()
+        return evaluate_legacy(
+            self.data.pool(role),
+            self._costs(role, vectors),
+            queries=self._queries(role),
+            k=self.options.evaluation.rerank,
+            # The gold stands in the query's place, and keeps its candidate's vectors.
+            scorer=self._scorer(vectors, "candidate"),
+            device=self.device,
+        )
+
+    def _queries(self, role: str) -> Ints | None:
+        return self.data.train_queries if role == "train" else None
+
+    def _costs(self, role: str, vectors: dict[str, Vectors]) -> Euclidean:
+        pool = self.data.pool(role)
+        texts = torch.from_numpy(pool.text).to(self.device)
+        return Euclidean(vectors["query"].e[texts[pool.pairs :]], vectors["candidate"].e[texts])
+
+    def _scorer(self, vectors: dict[str, Vectors], role: str) -> Scorer:
+        """The classifier on pairs of texts, the first of each in a role of its own."""
+
+        def score(first: Tensor, candidates: Tensor) -> Tensor:
             return self.model.score(
-                vectors["query"].rows(queries), vectors["candidate"].rows(candidates)
+                vectors[role].rows(first), vectors["candidate"].rows(candidates)
             )
 
         return score
@@ -419,7 +456,7 @@ def epoch_figures(records: Records) -> dict[str, float]:
     if records.reranked is None:
         raise ValueError("an epoch's figures need both stages")
     return {
-        "retrieval": metrics.accuracy_at_1(records.rank),
-        "reranked": metrics.accuracy_at_1(records.reranked),
-        "recall@10": metrics.recall_at_10(records.rank),
+        "retrieval": float(metrics.accuracy_at_1(records.rank).mean()),
+        "reranked": float(metrics.accuracy_at_1(records.reranked).mean()),
+        "recall@10": float(metrics.recall_at_10(records.rank).mean()),
     }

@@ -7,12 +7,17 @@ from pathlib import Path
 import pandas as pd
 from snakemake.utils import Paramspace
 
-from counterpoint import BASELINES_VERSION, FEATURES_VERSION, TRAINING_VERSION
+from counterpoint import (
+    BASELINES_VERSION,
+    CORPUS_VERSION,
+    FEATURES_VERSION,
+    TRAINING_VERSION,
+)
 from counterpoint.config import dump, load
-from counterpoint.encoding import encoding_key, shared_options
+from counterpoint.encoding import features_key, shared_options, tokens_key
 from counterpoint.errors import InputError
 from counterpoint.matrix import COLUMNS, expand
-from counterpoint.sources import check_path
+from counterpoint.sources import check_path, expand_variables, fingerprint
 
 # The files that the configuration came from, for messages.
 SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfiles]))
@@ -39,8 +44,10 @@ shell.prefix(
     'logged() {{ "${{@:2}}" > "$1" 2>&1 || {{ local status=$?; cat "$1" >&2; return $status; }}; }}; '
 )
 
-# Encoder settings that cells share: {key: options}.
-ENCODINGS = {encoding_key(cell.options.encoder): cell.options.encoder for cell in CELLS.values()}
+# Encoder options by what they share. The base options' are there for the untrained baseline.
+ENCODERS = [*(cell.options.encoder for cell in CELLS.values()), CONFIG.encoder]
+FEATURES = {features_key(encoder): encoder for encoder in ENCODERS}
+TOKENS = {tokens_key(encoder): encoder for encoder in ENCODERS}
 
 # Only cells of the matrix: a path that is made up trains nothing.
 
@@ -50,15 +57,28 @@ wildcard_constraints:
         column: "|".join(sorted({re.escape(cell.columns[column]) for cell in CELLS.values()}))
         for column in COLUMNS
     },
-    encoding="|".join(map(re.escape, ENCODINGS)),
+    features="|".join(map(re.escape, FEATURES)),
+    tokens="|".join(map(re.escape, TOKENS)),
     baseline="|".join(CONFIG.baselines) or "none",
 
 
 def corpus_arguments(options):
-    """Where `counterpoint corpus` reads from."""
-    if options.url is None:
-        return ["--corpus", options.path]
-    return ["--url", options.url, "--sha256", options.sha256]
+    """Where `counterpoint corpus` reads from; with the variables' values, so that they count."""
+    if options.url is not None:
+        return ["--url", options.url, "--sha256", options.sha256]
+    if options.path == "sample":
+        return ["--corpus", "sample"]
+    return ["--corpus", str(expand_variables(options.path))]
+
+
+def corpus_fingerprint(options):
+    """Changes when the corpus does; a download is known by its checksum."""
+    return options.sha256 if options.url is not None else fingerprint(options.path)
+
+
+def encoder_fingerprint(options):
+    """Changes when the files of a local encoder do."""
+    return fingerprint(options.name) if Path(options.name).is_dir() else None
 
 
 def cell_of(wildcards):
@@ -66,18 +86,25 @@ def cell_of(wildcards):
     return CELLS[SPACE.wildcard_pattern.format(**wildcards)]
 
 
+def tokens_of(encoder):
+    """The tokens of an encoder's corpus."""
+    return f"{RUN}/encoder/{tokens_key(encoder)}/tokens.npz"
+
+
+def features_of(encoder):
+    """The frozen outputs of an encoder."""
+    return f"{RUN}/encoder/{features_key(encoder)}/features.npz"
+
+
 def cell_texts(wildcards):
     """What stands for the texts: frozen features, or tokens for a live encoder."""
     encoder = cell_of(wildcards).options.encoder
-    kind = "features" if encoder.trainable == "none" else "tokens"
-    return f"{RUN}/encoder/{encoding_key(encoder)}/{kind}.npz"
+    return features_of(encoder) if encoder.trainable == "none" else tokens_of(encoder)
 
 
 def base_features(wildcards):
     """The frozen features of the base options' encoder, which the untrained baseline needs."""
-    if wildcards.baseline != "untrained":
-        return []
-    return f"{RUN}/encoder/{encoding_key(CONFIG.encoder)}/features.npz"
+    return features_of(CONFIG.encoder) if wildcards.baseline == "untrained" else []
 
 
 def folder_of(path):

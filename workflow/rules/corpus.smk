@@ -15,6 +15,8 @@ rule corpus:
         source=corpus_arguments(CONFIG.corpus),
         splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
         bad_files=CONFIG.corpus.bad_files,
+        fingerprint=corpus_fingerprint(CONFIG.corpus),
+        version=CORPUS_VERSION,
         out=lambda wildcards, output: folder_of(output.arguments),
     shell:
         "logged {log:q} counterpoint corpus {params.source:q} --splits {params.splits:q}"
@@ -25,13 +27,14 @@ rule tokens:
     input:
         rules.corpus.output.arguments,
     output:
-        f"{RUN}/encoder/{{encoding}}/tokens.npz",
+        f"{RUN}/encoder/{{tokens}}/tokens.npz",
     log:
-        f"{RUN}/logs/tokens/{{encoding}}.log",
+        f"{RUN}/logs/tokens/{{tokens}}.log",
     conda:
         ENVIRONMENT
     params:
-        options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
+        options=lambda wildcards: dump(shared_options(TOKENS[wildcards.tokens])),
+        weights=lambda wildcards: encoder_fingerprint(TOKENS[wildcards.tokens]),
         version=FEATURES_VERSION,
     shell:
         "logged {log:q} counterpoint tokens --arguments {input:q} --options {params.options:q}"
@@ -41,11 +44,11 @@ rule tokens:
 rule features:
     input:
         arguments=rules.corpus.output.arguments,
-        tokens=rules.tokens.output,
+        tokens=lambda wildcards: tokens_of(FEATURES[wildcards.features]),
     output:
-        f"{RUN}/encoder/{{encoding}}/features.npz",
+        f"{RUN}/encoder/{{features}}/features.npz",
     log:
-        f"{RUN}/logs/features/{{encoding}}.log",
+        f"{RUN}/logs/features/{{features}}.log",
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.encoding_threads
@@ -55,7 +58,8 @@ rule features:
         runtime=grown(CONFIG.resources.runtime_minutes),
         jobs_per_gpu=CONFIG.resources.jobs_per_gpu,
     params:
-        options=lambda wildcards: dump(shared_options(ENCODINGS[wildcards.encoding])),
+        options=lambda wildcards: dump(shared_options(FEATURES[wildcards.features])),
+        weights=lambda wildcards: encoder_fingerprint(FEATURES[wildcards.features]),
         version=FEATURES_VERSION,
         threads=CONFIG.resources.encoding_threads,
     shell:

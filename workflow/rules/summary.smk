@@ -81,4 +81,7 @@ onsuccess:
 
 
 onerror:
-    shell("test ! -f {RUN}/matrix.csv || counterpoint tables --run {RUN}")
+    shell(
+        "test ! -f {RUN}/matrix.csv || counterpoint tables --run {RUN}"
+        " --decimals {CONFIG.tables.decimals}"
+    )

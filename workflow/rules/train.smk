@@ -26,6 +26,7 @@ rule cell:
         jobs_per_gpu=CONFIG.resources.jobs_per_gpu,
     params:
         options=lambda wildcards: dump(cell_of(wildcards).options),
+        weights=lambda wildcards: encoder_fingerprint(cell_of(wildcards).options.encoder),
         version=TRAINING_VERSION,
         # The option's value and not the rule's threads, which --cores would clip.
         threads=CONFIG.resources.threads,
