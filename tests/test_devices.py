@@ -72,3 +72,19 @@ def test_without_a_gpu_the_job_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with device_for_job(1) as name:
         assert name == "cpu"
+
+
+def test_jobs_of_slurm_have_locks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm may call the device of each of its jobs 0; that is no reason for them to wait."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    folders = {devices.lock_folder()}
+    for job in ("17", "18"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        folders.add(devices.lock_folder())
+    assert len(folders) == 3
+
+
+def test_locks_do_not_depend_on_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = devices.lock_folder()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/nobody")
+    assert devices.lock_folder() == before

@@ -1,5 +1,6 @@
 """Encoders: where they come from, tokens, pooling, batches, and what may learn."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -174,3 +175,32 @@ def test_frozen_features_are_no_part_of_the_saved_weights() -> None:
     frozen = FrozenFeatures(np.ones((3, 2), dtype=np.float32))
     assert frozen.state_dict() == {}
     assert frozen(torch.tensor([2]), "query").tolist() == [[1.0, 1.0]]
+
+
+def test_weights_that_are_missing_are_refused_and_not_drawn_at_random(
+    small: Corpus, tiny_bert: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "without-pooler"
+    shutil.copytree(tiny_bert, folder)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("pooler.")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    tokens = tokenise(small, options(folder))
+    LiveEncoder(options(folder, pooling="cls"), tokens)
+    with pytest.raises(InputError, match=r"no weights for pooler\.dense.*use pooling cls or mean"):
+        LiveEncoder(options(folder, pooling="pooler"), tokens)
+
+
+def test_positions_that_are_the_paddings_do_not_count(tmp_path: Path, small: Corpus) -> None:
+    """RoBERTa's table of 20 positions takes 18 tokens."""
+    from transformers import RobertaConfig, RobertaModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = RobertaConfig(**sizes, intermediate_size=16, max_position_embeddings=20)
+    RobertaModel(config).save_pretrained(tmp_path)
+    tokens = tokenise(small, EncoderOptions())
+    LiveEncoder(EncoderOptions(name=str(tmp_path), max_tokens=18), tokens)
+    with pytest.raises(InputError, match="19 is more than the 18 positions"):
+        LiveEncoder(EncoderOptions(name=str(tmp_path), max_tokens=19), tokens)

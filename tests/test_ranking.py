@@ -285,3 +285,25 @@ def test_a_mask_leaves_the_block_it_was_taken_from() -> None:
     block: Block = whole(Similarities(np.array([[0.1, 0.2]], dtype=np.float32).__getitem__), 1)
     block.only(torch.tensor([[True, False]]))
     assert nearest(block, 2).tolist() == [[1, 0]]
+
+
+def test_costs_that_are_no_numbers_count_against_the_system() -> None:
+    rows = torch.tensor([[0.0], [1.0], [torch.nan], [3.0]])
+    block = Euclidean(torch.tensor([[0.5], [torch.nan]]), rows).block(torch.arange(2))
+    # One vector that is no number leaves no bound of the error: nobody is known to be behind.
+    assert precedes(block, torch.tensor([1, 3])).tolist() == [
+        [True, False, True, True],
+        [True, True, True, False],
+    ]
+
+
+def test_no_decision_depends_on_the_pieces_of_exact_distances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = torch.from_numpy(np.random.default_rng(3).integers(0, 2, (300, 3))).float()
+    found = []
+    for piece in (1 << 16, 7):
+        monkeypatch.setattr("counterpoint.ranking.PIECE", piece)
+        block = Euclidean(rows[:50], rows).block(torch.arange(50))
+        found.append((nearest(block, 4), precedes(block, torch.arange(50) + 100)))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))

@@ -20,6 +20,7 @@ from counterpoint.sources import (
     MAX_TEXT_BYTES,
     check_path,
     download,
+    fingerprint,
     open_source,
 )
 
@@ -405,3 +406,32 @@ def test_an_unreachable_server_is_named(server: Server, checksum: str, tmp_path:
 def test_an_address_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gopher://x/corpus\.zip"):
         download("gopher://x/corpus.zip", "0" * 64, tmp_path / "cache")
+
+
+# Fingerprints
+
+
+def test_a_fingerprint_changes_with_the_files_of_a_folder_or_zip(
+    write_tree: Callable, tmp_path: Path
+) -> None:
+    root = write_tree(TREE)
+    before = fingerprint(str(root))
+    assert fingerprint(str(root)) == before
+    (root / next(iter(TREE))).write_text("other words, of another length")
+    assert fingerprint(str(root)) != before
+    found = []
+    for name, text in (("a.zip", "one"), ("b.zip", "one"), ("c.zip", "two")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("training/x/y/pro/pro01a-point.txt", text)
+        found.append(fingerprint(str(tmp_path / name)))
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_samples_fingerprint_is_of_its_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that an installation anew, with new times, trains nothing again."""
+    before = fingerprint("sample")
+    shutil.copytree(Path(sources.__file__).parent / "samples", tmp_path / "samples")
+    monkeypatch.setattr(sources, "files", lambda package: tmp_path)
+    assert fingerprint("sample") == before

@@ -13,7 +13,7 @@ from counterpoint.config import CellOptions, parse
 from counterpoint.corpus import Corpus, read_corpus, write_arguments
 from counterpoint.encoder import FrozenFeatures, LiveEncoder, tokenise, write_features, write_tokens
 from counterpoint.errors import InputError
-from counterpoint.job import RESULTS, epoch_line, run_cell
+from counterpoint.job import RESULTS, Job, epoch_line
 from counterpoint.sources import open_source
 from counterpoint.synthesize import write_corpus
 from counterpoint.training import Data, Trainer
@@ -293,8 +293,8 @@ def inputs(corpus: Corpus, tmp_path: Path) -> dict[str, Any]:
 
 def test_a_job_leaves_all_its_files_and_is_the_same_byte_for_byte(inputs: dict[str, Any]) -> None:
     again = {**inputs, "out": inputs["out"].with_name("again")}
-    run_cell(cell(), **inputs)
-    run_cell(cell(), **again)
+    Job(options=cell(), **inputs).run()
+    Job(options=cell(), **again).run()
     assert sorted(path.name for path in inputs["out"].iterdir()) == sorted(RESULTS)
     for name in RESULTS:
         if name != "seconds.json":
@@ -307,11 +307,11 @@ def test_a_job_leaves_all_its_files_and_is_the_same_byte_for_byte(inputs: dict[s
 
 def test_a_failed_job_leaves_its_reason_and_no_result(inputs: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"training\.batch"):
-        run_cell(cell(training={"batch": 99}), **inputs)
+        Job(options=cell(training={"batch": 99}), **inputs).run()
     failure = json.loads((inputs["state"] / "failure.json").read_text())
     assert "training.batch: 99" in failure["reason"]
     assert not inputs["out"].exists()
-    run_cell(cell(), **inputs)
+    Job(options=cell(), **inputs).run()
     assert not (inputs["state"] / "failure.json").exists()
 
 
@@ -323,7 +323,7 @@ def test_a_second_trainer_of_the_same_cell_is_refused(inputs: dict[str, Any]) ->
         FileLock(inputs["state"] / "lock"),
         pytest.raises(InputError, match="another process is training this cell"),
     ):
-        run_cell(cell(), **inputs)
+        Job(options=cell(), **inputs).run()
 
 
 def test_frozen_needs_features_and_live_needs_tokens(
@@ -332,10 +332,10 @@ def test_frozen_needs_features_and_live_needs_tokens(
     encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"}
     options = cell(encoder=encoder, training={"epochs": 1, "batch": 4})
     with pytest.raises(InputError, match="needs --tokens"):
-        run_cell(options, **inputs)
+        Job(options=options, **inputs).run()
     write_tokens(tokenise(corpus, options.encoder), tmp_path / "tokens.npz")
     live = {**inputs, "features": None, "tokens": tmp_path / "tokens.npz"}
-    run_cell(options, **live)
+    Job(options=options, **live).run()
     assert (inputs["out"] / "model.safetensors").stat().st_size > 1_000_000
 
 

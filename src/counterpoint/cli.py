@@ -360,8 +360,8 @@ def _train(arguments: argparse.Namespace) -> None:
     from counterpoint import config, job
 
     options = config.load_options(config.CellOptions, arguments.options)
-    job.run_cell(
-        options,
+    job.Job(
+        options=options,
         arguments=arguments.arguments,
         features=arguments.features,
         tokens=arguments.tokens,
@@ -369,7 +369,7 @@ def _train(arguments: argparse.Namespace) -> None:
         jobs_per_gpu=arguments.jobs_per_gpu,
         state=arguments.state,
         out=arguments.out,
-    )
+    ).run()
 
 
 def _add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:

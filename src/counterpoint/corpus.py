@@ -367,9 +367,10 @@ def read_arguments(path: str | Path) -> Corpus:
     import pyarrow.parquet as pq
 
     try:
-        # Opened here, because pyarrow's own error for a missing file does not name it.
+        # Opened here, because pyarrow's own error for a missing file does not name it; not by
+        # read_table, which would load pandas, and a cell's start counts.
         with open(path, "rb") as stream:
-            table = pq.read_table(stream)
+            table = pq.ParquetFile(stream).read()
         facts = json.loads((table.schema.metadata or {})[b"counterpoint"])
         rows = zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True)
         return Corpus([Argument(*row) for row in rows], facts["roles"], facts["bare_debates"])

@@ -4,11 +4,13 @@ What must survive a job that is killed (the epoch log, the reason of a failure) 
 folder that Snakemake does not know; results are moved to the output folder when all are there.
 """
 
+import dataclasses
 import errno
 import os
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,114 +36,104 @@ RESULTS = (
 """The files that a cell leaves, in the order they are moved in: with the last it is whole."""
 
 
-def run_cell(
-    options: config.CellOptions,
-    *,
-    arguments: Path,
-    features: Path | None,
-    tokens: Path | None,
-    threads: int,
-    jobs_per_gpu: int,
-    state: Path,
-    out: Path,
-) -> None:
-    """Train one cell and write its results; see `counterpoint train --help`.
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A cell to train, what it reads, and where it writes; see `counterpoint train --help`."""
 
-    Raises:
-        InputError: the inputs do not fit together, or another process trains this cell.
-    """
-    frozen = options.encoder.trainable == "none"
-    if frozen != (features is not None):
-        wanted = "--features" if frozen else "--tokens"
-        raise InputError(f"encoder.trainable: {options.encoder.trainable!r} needs {wanted}")
-    state.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(state / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{state}: another process is training this cell; wait for it") from None
-    try:
-        failure = state / "failure.json"
-        failure.unlink(missing_ok=True)
+    options: config.CellOptions
+    arguments: Path
+    features: Path | None
+    """Outputs of a frozen encoder."""
+    tokens: Path | None
+    """Tokens for a live one."""
+    threads: int
+    jobs_per_gpu: int
+    state: Path
+    """Folder for what a running job leaves; of this cell alone."""
+    out: Path
+
+    def run(self) -> None:
+        """Train the cell and write its results.
+
+        Raises:
+            InputError: the inputs do not fit together, or another process trains this cell.
+        """
+        frozen = self.options.encoder.trainable == "none"
+        if frozen != (self.features is not None):
+            wanted = "--features" if frozen else "--tokens"
+            raise InputError(
+                f"encoder.trainable: {self.options.encoder.trainable!r} needs {wanted}"
+            )
+        self.state.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.state / "lock")
         try:
-            _train(options, arguments, features, tokens, threads, jobs_per_gpu, state, out)
-        except Exception as error:
-            # The summary tells of failed cells; the error itself goes on to whoever called.
-            files.write_json(failure, {"reason": f"{type(error).__name__}: {error}"})
-            raise
-    finally:
-        lock.release()
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(
+                f"{self.state}: another process is training this cell; wait for it"
+            ) from None
+        try:
+            failure = self.state / "failure.json"
+            failure.unlink(missing_ok=True)
+            try:
+                self._train()
+            except Exception as error:
+                # The summary tells of failed cells; the error itself goes on to whoever called.
+                files.write_json(failure, {"reason": f"{type(error).__name__}: {error}"})
+                raise
+        finally:
+            lock.release()
 
+    def _train(self) -> None:
+        started = time.time()
+        torch.set_num_threads(self.threads)
+        read = corpus.read_arguments(self.arguments)
+        with devices.device_for_job(self.jobs_per_gpu) as name:
+            if name == "cuda":
+                # The same cell on the same machine gives the same log; kernels that cannot promise
+                # it warn.
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+                torch.use_deterministic_algorithms(True, warn_only=True)
+            device = torch.device(name)
+            trainer = Trainer(self.options, read, self._encoder(read), device)
+            log = self.state / "epochs.jsonl"
+            log.unlink(missing_ok=True)
+            ready = time.time()
 
-def _train(
-    options: config.CellOptions,
-    arguments: Path,
-    features: Path | None,
-    tokens: Path | None,
-    threads: int,
-    jobs_per_gpu: int,
-    state: Path,
-    out: Path,
-) -> None:
-    started = time.time()
-    torch.set_num_threads(threads)
-    read = corpus.read_arguments(arguments)
-    with devices.device_for_job(jobs_per_gpu) as name:
-        device = torch.device(name)
-        if name == "cuda":
-            # The same cell on the same machine gives the same log; kernels that cannot promise it
-            # warn.
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
-        texts = _encoder(options, read, features, tokens)
-        trainer = Trainer(options, read, texts, device)
-        log = state / "epochs.jsonl"
-        log.unlink(missing_ok=True)
-        ready = time.time()
+            def on_epoch(record: dict[str, Any]) -> None:
+                runlog.append(log, record)
+                print(epoch_line(record), file=sys.stderr, flush=True)
 
-        def on_epoch(record: dict[str, Any]) -> None:
-            runlog.append(log, record)
-            print(epoch_line(record), file=sys.stderr, flush=True)
+            outcome = trainer.run(on_epoch)
+            print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
+            with trainer.watch("final evaluation"):
+                evaluation.write_records(trainer.records(), self.state / "records.parquet")
+            save_weights(trainer.model, self.state / "model.safetensors")
+            facts = provenance(
+                read, device=device_name(device), threads=self.threads, seed=self.options.seed
+            )
+        ended = time.time()
+        stages = {"load": ready - started, **trainer.watch.seconds, "total": ended - started}
+        files.write_json(self.state / "options.json", self.options.model_dump(mode="json"))
+        files.write_json(self.state / "outcome.json", dataclasses.asdict(outcome))
+        files.write_json(self.state / "provenance.json", facts)
+        files.write_json(
+            self.state / "seconds.json",
+            {
+                "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+                "ended": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
+                **{stage: round(seconds, 3) for stage, seconds in stages.items()},
+            },
+        )
+        _move(self.state, self.out)
 
-        outcome = trainer.run(on_epoch)
-        print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
-        with trainer.watch("final evaluation"):
-            evaluation.write_records(trainer.records(), state / "records.parquet")
-        save_weights(trainer.model, state / "model.safetensors")
-        facts = provenance(read, device=device_name(device), threads=threads, seed=options.seed)
-    files.write_json(state / "options.json", options.model_dump(mode="json"))
-    files.write_json(
-        state / "outcome.json",
-        {
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "epochs": outcome.epochs,
-            "best_epoch": outcome.best_epoch,
-            "parameters": dict(outcome.parameters),
-        },
-    )
-    files.write_json(state / "provenance.json", facts)
-    ended = time.time()
-    stages = {"load": ready - started, **trainer.watch.seconds, "total": ended - started}
-    files.write_json(
-        state / "seconds.json",
-        {
-            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-            "ended": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
-            **{stage: round(seconds, 3) for stage, seconds in stages.items()},
-        },
-    )
-    _move(state, out)
-
-
-def _encoder(
-    options: config.CellOptions, read: corpus.Corpus, features: Path | None, tokens: Path | None
-) -> encoder.FrozenFeatures | encoder.LiveEncoder:
-    if features is not None:
-        return encoder.FrozenFeatures(encoder.read_features(features, read))
-    if tokens is None:
-        raise InputError("a live encoder needs --tokens")
-    return encoder.LiveEncoder(options.encoder, encoder.read_tokens(tokens, read))
+    def _encoder(self, read: corpus.Corpus) -> encoder.FrozenFeatures | encoder.LiveEncoder:
+        if self.features is not None:
+            return encoder.FrozenFeatures(encoder.read_features(self.features, read))
+        if self.tokens is None:
+            raise InputError("a live encoder needs --tokens")
+        tokens = encoder.read_tokens(self.tokens, read)
+        return encoder.LiveEncoder(self.options.encoder, tokens)
 
 
 def _move(state: Path, out: Path) -> None:
