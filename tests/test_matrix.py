@@ -454,3 +454,11 @@ def test_base_options_are_the_cells_part_of_a_run() -> None:
     base = base_options(config)
     assert type(base) is CellOptions
     assert (base.head.kind, base.seed) == ("relu", 9)
+
+
+def test_without_axes_there_is_the_base_cell_or_what_include_names() -> None:
+    alone = expand(load({"run": "x"}, "test"), "test")
+    assert [cell.options for cell in alone] == [CellOptions()]
+    values = {"run": "x", "matrix": {"axes": {"head": None}, "include": [{"fusion": "cls"}]}}
+    named = expand(load(values, "test"), "test")
+    assert [cell.options.fusion for cell in named] == ["cls"]

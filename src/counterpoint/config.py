@@ -294,7 +294,9 @@ class MatrixOptions(Section):
     """
 
     axes: dict[str, Annotated[list[Scalar], Field(min_length=1)] | None] = {}
-    """Option to values; the grid is their product. `null` takes an axis out of a file below."""
+    """Option to values; the grid is their product. `null` takes an axis out of a file below.
+
+    Without any axis the base options are the only cell, unless `include` names others."""
     include: list[Entry] = []
     """Further cells: options to a value, or to a list that is multiplied out."""
     exclude: list[Entry] = []

@@ -64,7 +64,8 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
     """
     base = base_options(config)
     axes = {name: values for name, values in config.matrix.axes.items() if values is not None}
-    settings = list(_product(_entry(axes, source)))
+    # No axis makes the base options the only cell, unless `include` names others.
+    settings = list(_product(_entry(axes, source))) if axes or not config.matrix.include else []
     for entry in config.matrix.exclude:
         excluded = {
             path: [_validated(base, path, value, source) for value in values]
