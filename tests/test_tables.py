@@ -142,6 +142,22 @@ def test_comparison_marks_the_best_and_leaves_gaps_for_what_is_missing(run: Path
     assert set(rows.kind) == {"cell", "baseline"}
 
 
+def test_protocols_stand_side_by_side_and_the_leaking_one_is_named(run: Path, pool: Pool) -> None:
+    name = pd.read_csv(run / "matrix.csv").cell[1]
+    leaking = records(pool, [1, 2], [1])[0]
+    object.__setattr__(leaking, "protocol", "legacy")
+    both = [*records(pool, [1, 2], [1, 1, 2, 2]), leaking]
+    write_records({"dev": (pool, both)}, run / "cells" / name / "records.parquet")
+    tables.write_tables(tables.read_run(run), run / "tables", 0)
+    text = (run / "tables" / "protocols.md").read_text()
+    header = next(line for line in text.splitlines() if line.startswith("| system"))
+    assert header == "| system | figure | dev official | dev clean | dev legacy (leaks) |"
+    row = next(line for line in text.splitlines() if "accuracy@1, reranked" in line)
+    assert row.startswith(f"| {name} |")
+    assert [part.split()[0] for part in row.strip("| ").split("|")[2:]] == ["50", "50", "100"]
+    assert "| baseline/tfidf | accuracy@1, retrieval | 75 (" in text
+
+
 def test_diverged_cells_and_differing_code_are_told(run: Path, pool: Pool) -> None:
     names = pd.read_csv(run / "matrix.csv").cell.tolist()
     finish(run / "cells" / names[4], pool, [2], status="diverged", code="b")

@@ -20,6 +20,7 @@ from counterpoint.errors import InputError
 from counterpoint.files import replacing, write_text
 from counterpoint.formats import markdown_table
 from counterpoint.metrics import METRICS, Bootstrap, accuracy_at_1
+from counterpoint.tasks import LEGACY
 
 AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
 """The axes that every table has, whatever others a matrix adds."""
@@ -231,6 +232,7 @@ def write_tables(run: Run, folder: Path, decimals: int) -> str:
         _comparison_csv(groups, systems, best).to_csv(temporary, index=False)
     write_text(folder / "comparison.md", comparison(groups, systems, best, decimals))
     write_text(folder / "strategies.md", strategies(groups, decimals))
+    write_text(folder / "protocols.md", protocols(table, best, decimals))
     text = summary(run, systems, best, decimals)
     write_text(folder / "summary.txt", text)
     return text
@@ -399,6 +401,36 @@ def strategies(groups: pd.DataFrame, decimals: int) -> str:
             rows.append(row)
         parts.append(markdown_table(rows))
     return "".join(parts)
+
+
+def protocols(table: pd.DataFrame, best: str | None, decimals: int) -> str:
+    """`protocols.md`: the best cell and the baselines under every protocol, with intervals."""
+    chosen = table[(table["task"] == "epa") & (table["split"] != "train")]
+    shown = [best, *dict.fromkeys(table[table["kind"] == "baseline"]["cell"])]
+    rows = []
+    for name, metric in (
+        (name, metric) for name in shown for metric in ("accuracy@1", "recall@10")
+    ):
+        system = chosen[(chosen["cell"] == name) & (chosen["metric"] == metric)]
+        for stage, figures in system.groupby("stage", sort=False):
+            # Re-ranking the first ten moves nobody in or out of them.
+            if metric == "recall@10" and stage == "reranked":
+                continue
+            row = {"system": name, "figure": f"{metric}, {stage}"}
+            for _, figure in figures.iterrows():
+                label = f"{figure['split']} {figure['protocol']}"
+                label += " (leaks)" if figure["protocol"] == LEGACY else ""
+                ends = (percent(figure[end], decimals) for end in ("low", "high"))
+                row[label] = f"{percent(figure['value'], decimals)} ({'–'.join(ends)})"
+            rows.append(row)
+    head = (
+        "# Protocols\n\nIn %, all points and counters of the split as candidates, with the 95 % "
+        "interval of a bootstrap over debates. `official`: all queries. `clean`: queries unseen in "
+        "training, copies of the query removed; what to believe. `legacy`: the seeds' evaluation, "
+        "which shows the classifier the answer; its figure lies close to the recall@10 of the "
+        "first stage, and nothing is ranked by it. recall@10 is the ceiling of re-ranking ten.\n\n"
+    )
+    return head + (markdown_table(rows) if rows else "")
 
 
 def summary(run: Run, systems: pd.DataFrame, best: str | None, decimals: int) -> str:

@@ -32,6 +32,7 @@ rule summary:
         comparison=f"{RUN}/tables/comparison.md",
         comparison_csv=f"{RUN}/tables/comparison.csv",
         strategies=f"{RUN}/tables/strategies.md",
+        protocols=f"{RUN}/tables/protocols.md",
         summary=f"{RUN}/tables/summary.txt",
     log:
         f"{RUN}/logs/tables.log",
