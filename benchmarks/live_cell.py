@@ -69,7 +69,8 @@ def main() -> None:
             "train", *inputs, "--tokens", f"{name}/tokens.npz", "--options", json.dumps(options),
             "--threads", str(parsed.threads), "--state", f"{name}/state", "--out", f"{name}/cell",
         )  # fmt: skip
-        losses = [record["losses"]["total"] for record in runlog.read(folder / "cell/epochs.jsonl")]
+        records = runlog.read(folder / "cell/epochs.jsonl")
+        losses = [record["losses"]["train"]["total"] for record in records]
         print(json.dumps({"loss": losses}))
         print((folder / "cell/seconds.json").read_text(encoding="utf-8"))
 
