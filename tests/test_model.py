@@ -254,10 +254,9 @@ def project_by_hand(model: Retriever, role: str, x: Floats, projection: str) -> 
 
 
 def fuse_by_hand(fusion: str, xp: Floats, ep: Floats, xc: Floats, ec: Floats) -> Floats:
-    embedding = [ep, ec, np.abs(ep - ec)]
-    cls = [xp, xc, np.abs(xp - xc)]
-    parts = {"embedding": embedding, "cls": cls, "concat": embedding + cls}[fusion]
-    return np.concatenate(parts, axis=1)
+    p = {"embedding": [ep], "cls": [xp], "concat": [ep, xp]}[fusion]
+    c = {"embedding": [ec], "cls": [xc], "concat": [ec, xc]}[fusion]
+    return np.concatenate([*p, *c, *(np.abs(a - b) for a, b in zip(p, c, strict=True))], axis=1)
 
 
 def classify_by_hand(model: Retriever, kind: str, hidden: int, features: Floats) -> Floats:
@@ -306,7 +305,7 @@ def test_the_logits_are_those_of_the_formula(
         # e_p = (1, 5), e_c = (4, 3); x_p = (2, 0, −1), x_c = (0, 0, 1)
         ("embedding", [1, 5, 4, 3, 3, 2]),
         ("cls", [2, 0, -1, 0, 0, 1, 2, 0, 2]),
-        ("concat", [1, 5, 4, 3, 3, 2, 2, 0, -1, 0, 0, 1, 2, 0, 2]),
+        ("concat", [1, 5, 2, 0, -1, 4, 3, 0, 0, 1, 3, 2, 2, 0, 2]),
     ],
 )
 def test_features_by_hand(fusion: str, expected: list[float]) -> None:
@@ -367,12 +366,37 @@ def test_scores_are_ordered_as_the_probability_of_class_1(kind: str, hidden: int
     c = model.embed(torch.arange(60), "candidate")
     with torch.no_grad():
         logits = model.logits(p, c).double().numpy()
-        scores = model.score(p, c)
+        scores = model.score(p, c, torch.arange(60), torch.arange(60))
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability = odds[:, 1] / odds.sum(axis=1)
     assert scores.dtype == torch.float32
     ordered = probability[np.argsort(scores.numpy(), kind="stable")]
     assert (np.diff(ordered) >= -1e-7).all()
+
+
+@every_model
+def test_scores_are_the_logits_difference_whatever_pairs_share_a_text(
+    fusion: str, kind: str, hidden: int, projection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shake(build(options_of(fusion, kind, min(hidden, 5), projection, width=4), 6))
+    p, c = (model.embed(torch.arange(9), role) for role in ("query", "candidate"))
+    points = torch.tensor([5, 0, 5, 5, 8, 0, 2])
+    candidates = torch.tensor([1, 1, 7, 5, 8, 0, 1])
+    with torch.no_grad():
+        logits = model.logits(p.rows(points), c.rows(candidates))
+    expected = (logits[:, 1] - logits[:, 0]).numpy()
+    for size in (2, 2048):
+        monkeypatch.setattr("counterpoint.model.PAIRS", size)
+        scores = model.score(p, c, points, candidates).numpy()
+        np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_point_goes_with_several_candidates_in_turn() -> None:
+    model = shake(build(options_of(hidden=5, width=4), 6))
+    vectors = model.embed(torch.arange(9), "query")
+    p, c = vectors.rows(slice(0, 3)), vectors.rows(slice(3, 9))
+    both = [model.logits(p, c.rows(half)) for half in (slice(0, 3), slice(3, 6))]
+    torch.testing.assert_close(model.logits(p, c), torch.cat(both))
 
 
 def test_scores_still_differ_where_the_probability_is_one_in_float32() -> None:
@@ -384,7 +408,7 @@ def test_scores_still_differ_where_the_probability_is_one_in_float32() -> None:
     p = Vectors(torch.zeros(2, 2), torch.zeros(2, 2))
     c = Vectors(torch.tensor([[40.0, 0.0], [30.0, 0.0]]), torch.zeros(2, 2))
     assert torch.softmax(model.logits(p, c), dim=1)[:, 1].tolist() == [1.0, 1.0]
-    assert model.score(p, c).tolist() == [40.0, 30.0]
+    assert model.score(p, c, *2 * [torch.arange(2)]).tolist() == [40.0, 30.0]
 
 
 # ---- gradients ----
@@ -487,7 +511,9 @@ def test_weights_read_again_are_the_same_model(projection: str, tmp_path: Path) 
     for role in ("query", "candidate"):
         expected, found = (each.embed(torch.arange(9), role) for each in (model, other))
         assert torch.equal(found.e, expected.e)
-        assert torch.equal(other.score(found, found), model.score(expected, expected))
+        pairs = torch.arange(9), torch.arange(9).flip(0)
+        scores = other.score(found, found, *pairs), model.score(expected, expected, *pairs)
+        assert torch.equal(*scores)
     assert other.roles_differ == model.roles_differ
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,6 +27,16 @@ class Batch:
     counter_text: Tensor
     negative_text: Tensor
 
+    @cached_property
+    def positive_distance(self) -> Tensor:
+        """‖e_p − e_c‖, (B,)."""
+        return distance(self.point, self.counter)
+
+    @cached_property
+    def negative_distance(self) -> Tensor:
+        """‖e_p − e_n‖, (B,)."""
+        return distance(self.point, self.negative)
+
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
     """Euclidean distance of rows: (B, d), (B, d) to (B,)."""
@@ -39,9 +50,8 @@ def triplet(batch: Batch, options: RetrievalLossOptions) -> Tensor:
     Schroff, Kalenichenko, Philbin, *FaceNet* (CVPR 2015), equation 1, with distances that are not
     squared.
     """
-    positive = distance(batch.point, batch.counter)
-    negative = distance(batch.point, batch.negative)
-    return functional.relu(positive - negative + options.margin).mean()
+    apart = batch.positive_distance - batch.negative_distance
+    return functional.relu(apart + options.margin).mean()
 
 
 def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
@@ -70,6 +80,8 @@ NORMALISED = frozenset({"infonce"})
 
 
 def classifier(logits: Tensor, label: int) -> Tensor:
-    """Mean cross-entropy of (B, 2) logits, every row of the same class; scalar."""
-    target = torch.full((len(logits),), label, device=logits.device)
-    return functional.cross_entropy(logits, target)
+    """Mean cross-entropy of (B, 2) logits, every row of the same class; scalar.
+
+    With two classes it is softplus of how far the other one's logit lies above.
+    """
+    return functional.softplus(logits[:, 1 - label] - logits[:, label]).mean()

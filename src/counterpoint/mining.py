@@ -149,23 +149,32 @@ def draw_random(pool: NegativePool, rng: np.random.Generator) -> Ints:
     allowed place the other is taken.
     """
     n = len(pool.forbidden)
-    bounds = np.array([0, pool.counters, len(pool.texts)])
     part = rng.integers(0, 2, size=n)
     share = rng.random(n)
-    result = np.empty(n, dtype=np.int64)
-    for row in range(n):
-        for choice in (part[row], 1 - part[row]):
-            low, high = bounds[choice], bounds[choice + 1]
-            own = pool.forbidden[row]
-            skip = np.unique(own[(own >= low) & (own < high)])
-            free = high - low - len(skip)
-            if free > 0:
-                break
-        place = low + int(share[row] * free)
-        for taken in skip:
-            place += place >= taken
-        result[row] = place
-    return result
+    low, skip, free = _free_places(pool, part)
+    shut = free == 0
+    if shut.any():
+        low, skip, free = _free_places(pool, np.where(shut, 1 - part, part))
+    place = low + (share * free).astype(np.int64)
+    for taken in skip.T:
+        place += place >= taken
+    return place
+
+
+def _free_places(pool: NegativePool, part: Ints) -> tuple[Ints, Ints, Ints]:
+    """For each pair, of the part (n,) chosen for it (0 counters, 1 points): where it begins (n,).
+
+    And the places forbidden there (n, 4), ascending, each once, filled up with ones beyond the
+    pool; and how many others there are (n,).
+    """
+    end = len(pool.texts)
+    bounds = np.array([0, pool.counters, end])
+    low, high = bounds[part], bounds[part + 1]
+    inside = (pool.forbidden >= low[:, None]) & (pool.forbidden < high[:, None])
+    skip = np.sort(np.where(inside, pool.forbidden, end), axis=1)
+    skip[:, 1:][skip[:, 1:] == skip[:, :-1]] = end
+    skip.sort(axis=1)
+    return low, skip, high - low - (skip < end).sum(axis=1)
 
 
 def mine(
@@ -190,11 +199,13 @@ def mine(
     random = rng.random(n) < random_rate(epoch, options)
     place = draw_random(pool, rng)
     pick = rng.random(n)
-    if not random.all():
-        hard = BACKENDS[options.backend](queries, candidates, pool, options.pool)
+    rows = np.flatnonzero(~random)
+    if len(rows):
+        asked = torch.from_numpy(rows).to(queries.device)
+        part = NegativePool(pool.texts, pool.counters, pool.forbidden[rows])
+        hard = BACKENDS[options.backend](queries[asked], candidates, part, options.pool)
         there = (hard >= 0).sum(axis=1)
-        chosen = hard[np.arange(n), (pick * there).astype(np.int64)]
-        place = np.where(random, place, chosen)
+        place[rows] = hard[np.arange(len(rows)), (pick[rows] * there).astype(np.int64)]
     return Negatives(place=place, text=pool.texts[place], random=random)
 
 

@@ -1,6 +1,7 @@
 """Projection, fusion and head over a text encoder, one tree of modules; see docs/method.md."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,29 +28,35 @@ class Vectors(NamedTuple):
         return Vectors(self.x[rows], self.e[rows])
 
 
-def _contrast(p: Tensor, c: Tensor) -> list[Tensor]:
-    return [p, c, (p - c).abs()]
+@dataclass(frozen=True)
+class Fusion:
+    """What the classifier sees of a pair: of each text alone, and of both together.
+
+    `alone` takes the vectors of n texts to (n, w), `together` two of these to (n, v); the features
+    of a pair are (n, 2w + v), those of the point alone first, then those of the candidate alone.
+    """
+
+    alone: Callable[[Vectors], Tensor]
+    together: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, p: Vectors, c: Vectors) -> Tensor:
+        """Features of n pairs, (n, 2w + v)."""
+        return self.join(self.alone(p), self.alone(c))
+
+    def join(self, p: Tensor, c: Tensor) -> Tensor:
+        """The same from what is seen of each text alone."""
+        return torch.cat([p, c, self.together(p, c)], dim=-1)
 
 
-def fuse_embedding(p: Vectors, c: Vectors) -> Tensor:
-    """e_p, e_c, |e_p − e_c|: (n, 3d)."""
-    return torch.cat(_contrast(p.e, c.e), dim=-1)
+def difference(p: Tensor, c: Tensor) -> Tensor:
+    """|p − c|: (n, w)."""
+    return (p - c).abs()
 
 
-def fuse_cls(p: Vectors, c: Vectors) -> Tensor:
-    """x_p, x_c, |x_p − x_c|: (n, 3H)."""
-    return torch.cat(_contrast(p.x, c.x), dim=-1)
-
-
-def fuse_concat(p: Vectors, c: Vectors) -> Tensor:
-    """The six above: (n, 3(H + d))."""
-    return torch.cat(_contrast(p.e, c.e) + _contrast(p.x, c.x), dim=-1)
-
-
-FUSIONS: dict[str, Callable[[Vectors, Vectors], Tensor]] = {
-    "embedding": fuse_embedding,
-    "cls": fuse_cls,
-    "concat": fuse_concat,
+FUSIONS: dict[str, Fusion] = {
+    "embedding": Fusion(lambda vectors: vectors.e, difference),
+    "cls": Fusion(lambda vectors: vectors.x, difference),
+    "concat": Fusion(lambda vectors: torch.cat([vectors.e, vectors.x], dim=-1), difference),
 }
 
 HEADS: dict[str, tuple[Callable[[int], nn.Module], ...]] = {
@@ -85,6 +92,10 @@ def make_projection(options: ProjectionOptions, hidden_size: int) -> nn.Module:
         nn.init.eye_(layer.weight)
         nn.init.zeros_(layer.bias)
     return layer
+
+
+PAIRS = 2048
+"""Pairs that the classifier scores at a time: their features fit a core's cache."""
 
 
 class Retriever(nn.Module):
@@ -127,17 +138,55 @@ class Retriever(nn.Module):
         return Vectors(x, functional.normalize(e, dim=-1) if self.normalised else e)
 
     def logits(self, p: Vectors, c: Vectors) -> Tensor:
-        """(n, 2): the classifier's view of n pairs of a point and a candidate."""
-        result: Tensor = self.head(self.fuse(p, c))
+        """(n, 2): the classifier's view of n pairs of a point and a candidate.
+
+        Several candidates a point: `c` may be `k` times as long as `p`, whose rows then repeat.
+        """
+        alone = self.fuse.alone(p).repeat(len(c.x) // len(p.x), 1)
+        result: Tensor = self.head(self.fuse.join(alone, self.fuse.alone(c)))
         return result
 
-    def score(self, p: Vectors, c: Vectors) -> Tensor:
+    @torch.no_grad()
+    def score(self, p: Vectors, c: Vectors, points: Tensor, candidates: Tensor) -> Tensor:
         """(n,) float32, ordered as the probability of class 1.
 
         The difference of the logits, because probabilities near 1 are all the same in float32.
+        What the first layer makes of a text alone is computed once a text and not once a pair.
+
+        Args:
+            p: vectors of texts in the points' place.
+            c: vectors of texts in the candidates' place.
+            points: (n,) int64 rows of `p`.
+            candidates: (n,) int64 rows of `c`.
         """
-        logits = self.logits(p, c)
-        return logits[:, 1] - logits[:, 0]
+        first, points = torch.unique(points, return_inverse=True)
+        second, candidates = torch.unique(candidates, return_inverse=True)
+        p_alone, c_alone = self.fuse.alone(p.rows(first)), self.fuse.alone(c.rows(second))
+        hidden = self._first_layer(p_alone, c_alone)
+        rest = self.head[1:]
+        scores = []
+        pieces = zip(torch.split(points, PAIRS), torch.split(candidates, PAIRS), strict=True)
+        for i, j in pieces:
+            logits = rest(hidden(i, j))
+            scores.append(logits[:, 1] - logits[:, 0])
+        return torch.cat(scores)
+
+    def _first_layer(self, p: Tensor, c: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """The head's first layer over pairs of rows of what is seen of each text alone."""
+        layer = self.head[0]
+        if not isinstance(layer, nn.Linear):
+            # A LayerNorm looks at all features of a pair at once.
+            return lambda i, j: layer(self.fuse.join(p[i], c[j]))
+        width = p.shape[1]
+        of_p = functional.linear(p, layer.weight[:, :width], layer.bias)
+        of_c = functional.linear(c, layer.weight[:, width : 2 * width])
+        both = layer.weight[:, 2 * width :].T
+
+        def hidden(i: Tensor, j: Tensor) -> Tensor:
+            alone = of_p[i] + of_c[j]
+            return torch.addmm(alone, self.fuse.together(p[i], c[j]), both)
+
+        return hidden
 
     @property
     def roles_differ(self) -> bool:

@@ -21,6 +21,9 @@ SPARE = 8
 PIECE = 1 << 16
 """Pairs whose exact distances are computed at a time."""
 
+CHUNK = 64
+"""Columns whose smallest cost is looked for at a time; among 16 to 128 the fastest on a CPU."""
+
 UNIT = 2.0**-24
 """Relative rounding error of one float32 operation."""
 
@@ -146,9 +149,28 @@ def nearest(block: Block, k: int, last: Tensor | None = None) -> Tensor:
     return found
 
 
+def _smallest(cost: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """`torch.topk(cost, width, dim=1, largest=False)`, faster over long rows.
+
+    The `width` smallest of a row lie in the `width` chunks whose own smallest are smallest.
+    """
+    n, m = cost.shape
+    chunks = m // CHUNK
+    if cost.device.type != "cpu" or chunks <= 2 * width:
+        return torch.topk(cost, width, dim=1, largest=False)
+    whole = cost[:, : chunks * CHUNK].reshape(n, chunks, CHUNK)
+    chosen = torch.topk(whole.amin(dim=2), width, dim=1, largest=False, sorted=False).indices
+    within = torch.arange(CHUNK)
+    columns = (chosen[:, :, None] * CHUNK + within).flatten(1)
+    rest = torch.arange(chunks * CHUNK, m).expand(n, -1)
+    columns = torch.cat([columns, rest], dim=1)
+    values, places = torch.topk(cost.gather(1, columns), width, dim=1, largest=False)
+    return values, columns.gather(1, places)
+
+
 def _shortlist(block: Block, width: int, k: int, last: Tensor | None) -> tuple[Tensor, Tensor]:
     """The first k of the `width` nearest; for each query, whether nobody else can be among them."""
-    cost, columns = torch.topk(block.cost, width, dim=1, largest=False)
+    cost, columns = _smallest(block.cost, width)
     rows = torch.arange(len(cost), device=cost.device)[:, None].expand_as(columns)
     exact = block.exact(rows, columns).masked_fill(torch.isinf(cost), torch.inf)
     # Stable sorts from the least significant key to the most: column, the last one, distance.

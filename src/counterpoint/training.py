@@ -142,6 +142,8 @@ class Trainer:
         learning = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(learning, lr=options.training.learning_rate, fused=True)
         self.texts = len(corpus.texts)
+        w_t, w_c = options.retrieval_loss.weight, options.classifier_loss.weight
+        self.weights = torch.tensor([w_t, w_c, w_c], device=device)
         self.controls = Controls(options.stopping)
 
     def run(self, on_epoch: Callable[[dict[str, Any]], None]) -> Outcome:
@@ -321,8 +323,7 @@ class Trainer:
         return torch.stack(parts).mean(dim=0), torch.cat(distances, dim=1)
 
     def _total(self, terms: Tensor) -> Tensor:
-        w_t, w_c = self.options.retrieval_loss.weight, self.options.classifier_loss.weight
-        return w_t * terms[0] + w_c * (terms[1] + terms[2])
+        return terms @ self.weights.to(terms)
 
     def _losses(self, triples: Tensor) -> tuple[Tensor, Tensor]:
         """The three losses of a batch of triples, and its distances without gradients.
@@ -333,11 +334,14 @@ class Trainer:
         Returns:
             (3,) retrieval, counter and negative; (2, B) positive and negative distances.
         """
+        size = triples.shape[1]
+        if not self.model.roles_differ:
+            every = self.model(triples.reshape(-1), "query")
+            point, others = every.rows(slice(size)), every.rows(slice(size, None))
+            return self._terms(triples, point, others, point.e)
         texts = triples[1:].reshape(-1)
         point = self.model(triples[0], "query")
-        if not self.model.roles_differ:
-            others, as_candidate = self.model(texts, "candidate"), point.e
-        elif self.options.retrieval_loss.kind == "infonce":
+        if self.options.retrieval_loss.kind == "infonce":
             others = self.model(torch.cat([texts, triples[0]]), "candidate")
             as_candidate = others.e[len(texts) :]
             others = others.rows(slice(len(texts)))
@@ -353,8 +357,7 @@ class Trainer:
         counter, negative = others.e[:size], others.e[size:]
         batch = losses.Batch(point.e, as_candidate, counter, negative, *triples)
         loss = losses.RETRIEVAL_LOSSES[self.options.retrieval_loss.kind]
-        twice = Vectors(torch.cat([point.x, point.x]), torch.cat([point.e, point.e]))
-        logits = self.model.logits(twice, others)
+        logits = self.model.logits(point, others)
         terms = torch.stack(
             [
                 loss(batch, self.options.retrieval_loss),
@@ -362,10 +365,7 @@ class Trainer:
                 losses.classifier(logits[size:], 0),
             ]
         )
-        with torch.no_grad():
-            spread = torch.stack(
-                [losses.distance(point.e, counter), losses.distance(point.e, negative)]
-            )
+        spread = torch.stack([batch.positive_distance, batch.negative_distance]).detach()
         return terms, spread
 
     @torch.no_grad()
@@ -388,7 +388,12 @@ class Trainer:
 
     @torch.no_grad()
     def _evaluate(
-        self, role: str, vectors: dict[str, Vectors], tasks: tuple[str, ...]
+        self,
+        role: str,
+        vectors: dict[str, Vectors],
+        tasks: tuple[str, ...],
+        *,
+        beyond: bool = True,
     ) -> list[Records]:
         self.model.eval()
         return evaluate(
@@ -399,6 +404,7 @@ class Trainer:
             queries=self._queries(role),
             k=self.options.evaluation.rerank,
             scorer=self._scorer(vectors, "query"),
+            beyond=beyond,
             device=self.device,
         )
 
@@ -427,9 +433,7 @@ class Trainer:
         """The classifier on pairs of texts, the first of each in a role of its own."""
 
         def score(first: Tensor, candidates: Tensor) -> Tensor:
-            return self.model.score(
-                vectors[role].rows(first), vectors["candidate"].rows(candidates)
-            )
+            return self.model.score(vectors[role], vectors["candidate"], first, candidates)
 
         return score
 
@@ -444,7 +448,9 @@ class Trainer:
             if key not in by_folder:
                 by_folder[key] = {
                     records.protocol: epoch_figures(records)
-                    for records in self._evaluate(role, vectors, ("epa",))
+                    for records in self._evaluate(
+                        role, vectors, ("epa",), beyond=self.options.evaluation.rerank < 10
+                    )
                     if len(records.queries)
                 }
             result[role] = by_folder[key]
@@ -452,7 +458,10 @@ class Trainer:
 
 
 def epoch_figures(records: Records) -> dict[str, float]:
-    """An epoch's figures of one task and protocol: accuracy@1 of both stages, recall@10."""
+    """An epoch's figures of one task and protocol: accuracy@1 of both stages, recall@10.
+
+    Needs no rank beyond the first k, which is at least 10.
+    """
     if records.reranked is None:
         raise ValueError("an epoch's figures need both stages")
     return {
