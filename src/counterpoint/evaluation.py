@@ -29,8 +29,8 @@ class Records:
     """What became of each query of one task under one protocol.
 
     `queries` (n,) numbers them within the pool. `rank` and `reranked` (n,) count from 1; `nearest`
-    and `reordered` (n, k) are rows of the pool before and after the second stage, -1 where there
-    are fewer candidates. Without a second stage both of its arrays are None.
+    and `reordered` (n, depth) are rows of the pool before and after the second stage, -1 where
+    there are fewer candidates. Without a second stage both of its arrays are None.
     """
 
     task: str
@@ -51,6 +51,7 @@ def evaluate(
     protocols: Sequence[str] = PROTOCOLS,
     queries: Ints | None = None,
     k: int = 10,
+    depth: int | None = None,
     scorer: Scorer | None = None,
     beyond: bool = True,
     device: torch.device | None = None,
@@ -63,10 +64,11 @@ def evaluate(
         tasks: which of the eight.
         protocols: `official`, `clean`.
         queries: (n,) only these, where a protocol asks them; all by default.
-        k: how many of the nearest are recorded, and re-ranked.
+        k: how many of the nearest are re-ranked.
+        depth: how many are recorded; k by default, and never fewer.
         scorer: the second stage; None for a system without one.
-        beyond: whether to count the rank of a gold that is not among the first k; it is k + 1
-            otherwise, in less than half the time.
+        beyond: whether to count the rank of a gold that is not among those recorded; it is one
+            more than they are otherwise, in less than half the time.
         device: where the costs lie.
 
     Returns:
@@ -74,6 +76,7 @@ def evaluate(
         are blocked.
     """
     device = device or torch.device("cpu")
+    depth = max(k, depth or k)
     asked = pool.queries("official") if queries is None else np.sort(queries)
     parts: dict[tuple[str, str], list[Records]] = {
         (protocol, task): [] for protocol in protocols for task in tasks
@@ -89,12 +92,14 @@ def evaluate(
                 part, ahead = block.rows(rows), None if before is None else before[rows]
                 for task in tasks:
                     mask = pool.candidates(task, protocol, numbers[inner])
-                    found.append(_first_stage(task, protocol, numbers[inner], mask, part, ahead, k))
+                    found.append(
+                        _first_stage(task, protocol, numbers[inner], mask, part, ahead, depth)
+                    )
         if scorer is not None:
-            found = _second_stage(found, pool, scorer, device)
+            found = _second_stage(found, pool, k, scorer, device)
         for records in found:
             parts[records.protocol, records.task].append(records)
-    return [_join(*key, pieces, k, scorer is not None) for key, pieces in parts.items()]
+    return [_join(*key, pieces, depth, scorer is not None) for key, pieces in parts.items()]
 
 
 def evaluate_legacy(
@@ -103,6 +108,7 @@ def evaluate_legacy(
     *,
     queries: Ints | None = None,
     k: int = 10,
+    depth: int | None = None,
     scorer: Scorer | None = None,
     device: torch.device | None = None,
 ) -> Records:
@@ -118,15 +124,17 @@ def evaluate_legacy(
         costs: of all its 2N rows to its N queries.
         queries: (n,) only these; all by default.
         k: how many of the nearest are re-ranked.
+        depth: how many are recorded; k by default, and never fewer.
         scorer: takes the gold's text in the place of the query's, in the candidate's role.
         device: where the costs lie.
     """
     device = device or torch.device("cpu")
+    depth = max(k, depth or k)
     pieces = []
     for numbers in blocks(pool.queries("official") if queries is None else np.sort(queries)):
         gold = torch.from_numpy(numbers).to(device)
         block = costs.block(gold)
-        found = nearest(block, k).cpu().numpy()
+        found = nearest(block, depth).cpu().numpy()
         place = found == numbers[:, None]
         beyond = 1 + precedes(block, gold).sum(dim=1).cpu().numpy()
         records = Records(
@@ -138,10 +146,10 @@ def evaluate_legacy(
             nearest=found,
         )
         if scorer is not None:
-            scores = _score_pairs([pool.text[numbers]], [records], pool, scorer, device)[0]
+            scores = _score_pairs([pool.text[numbers]], [records], pool, k, scorer, device)[0]
             records = _reorder(records, scores, gold_last=False)
         pieces.append(records)
-    return _join(LEGACY, "epa", pieces, k, scorer is not None)
+    return _join(LEGACY, "epa", pieces, depth, scorer is not None)
 
 
 def _first_stage(
@@ -151,14 +159,14 @@ def _first_stage(
     mask: npt.NDArray[np.bool_],
     block: Block,
     before: Tensor | None,
-    k: int,
+    depth: int,
 ) -> Records:
     candidates = torch.from_numpy(mask).to(block.cost.device)
     gold = torch.from_numpy(queries).to(block.cost.device)
-    found = nearest(block.only(candidates), k, last=gold).cpu().numpy()
+    found = nearest(block.only(candidates), depth, last=gold).cpu().numpy()
     place = found == queries[:, None]
     if before is None:
-        rank = np.where(place.any(axis=1), 1 + place.argmax(axis=1), k + 1)
+        rank = np.where(place.any(axis=1), 1 + place.argmax(axis=1), depth + 1)
     else:
         rank = (1 + (before & candidates).sum(dim=1)).cpu().numpy()
     return Records(
@@ -172,10 +180,10 @@ def _first_stage(
 
 
 def _second_stage(
-    found: list[Records], pool: Pool, scorer: Scorer, device: torch.device
+    found: list[Records], pool: Pool, k: int, scorer: Scorer, device: torch.device
 ) -> list[Records]:
     texts = [pool.text[pool.pairs + records.queries] for records in found]
-    scores = _score_pairs(texts, found, pool, scorer, device)
+    scores = _score_pairs(texts, found, pool, k, scorer, device)
     return [
         _reorder(records, own, gold_last=True) for records, own in zip(found, scores, strict=True)
     ]
@@ -185,10 +193,11 @@ def _score_pairs(
     texts: Sequence[Ints],
     found: Sequence[Records],
     pool: Pool,
+    k: int,
     scorer: Scorer,
     device: torch.device,
 ) -> list[npt.NDArray[np.float32]]:
-    """Scores (n, k) of the nearest of each record, each pair of texts scored once.
+    """Scores (n, k) of the k nearest of each record, each pair of texts scored once.
 
     Equal pairs thus get equal scores, which a matrix product over several copies would not
     promise.
@@ -197,6 +206,7 @@ def _score_pairs(
         texts: for each of `found`, (n,) the text that stands for each query.
         found: records with their nearest.
         pool: of the queries.
+        k: how many of the nearest are scored.
         scorer: the second stage.
         device: where it computes.
     """
@@ -204,7 +214,7 @@ def _score_pairs(
         return []
     count = int(pool.text.max()) + 1
     codes = [
-        own[:, None] * count + pool.text[records.nearest]
+        own[:, None] * count + pool.text[records.nearest[:, :k]]
         for own, records in zip(texts, found, strict=True)
     ]
     flat = np.concatenate([code.ravel() for code in codes])
@@ -217,10 +227,13 @@ def _score_pairs(
 
 
 def _reorder(records: Records, scores: npt.NDArray[np.float32], *, gold_last: bool) -> Records:
-    """Re-order the nearest by score; ties keep their order, but for the gold where it goes last."""
-    there = records.nearest >= 0
-    gold = records.nearest == records.queries[:, None]
-    scores = np.where(there, scores, -np.inf)
+    """Re-order the first k by their scores (n, k), and leave the rest.
+
+    Ties keep their order, but for the gold where it goes last.
+    """
+    first, rest = np.split(records.nearest, [scores.shape[1]], axis=1)
+    gold = first == records.queries[:, None]
+    scores = np.where(first >= 0, scores, -np.inf)
     # lexsort's last key weighs most: score, then the gold behind its ties, then the first stage.
     position = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
     order = np.lexsort((position, gold & gold_last, -scores), axis=1)
@@ -234,11 +247,11 @@ def _reorder(records: Records, scores: npt.NDArray[np.float32], *, gold_last: bo
         rank=records.rank,
         nearest=records.nearest,
         reranked=np.where(found, after, records.rank),
-        reordered=np.take_along_axis(records.nearest, order, axis=1),
+        reordered=np.hstack([np.take_along_axis(first, order, axis=1), rest]),
     )
 
 
-def _join(protocol: str, task: str, pieces: Sequence[Records], k: int, second: bool) -> Records:
+def _join(protocol: str, task: str, pieces: Sequence[Records], depth: int, second: bool) -> Records:
     def joined(name: str, width: int | None = None) -> Ints:
         empty = np.empty((0,) if width is None else (0, width), dtype=np.int64)
         return np.concatenate([empty, *(getattr(piece, name) for piece in pieces)])
@@ -249,9 +262,9 @@ def _join(protocol: str, task: str, pieces: Sequence[Records], k: int, second: b
         queries=joined("queries"),
         candidates=joined("candidates"),
         rank=joined("rank"),
-        nearest=joined("nearest", k),
+        nearest=joined("nearest", depth),
         reranked=joined("reranked") if second else None,
-        reordered=joined("reordered", k) if second else None,
+        reordered=joined("reordered", depth) if second else None,
     )
 
 
