@@ -9,7 +9,7 @@ import torch
 from bm25s.stopwords import STOPWORDS_EN
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from counterpoint.baselines import Split, bm25, evaluate_baseline, tfidf
+from counterpoint.baselines import Search, bm25, evaluate_baseline, search_of, tfidf
 from counterpoint.corpus import Corpus
 from counterpoint.encoder import write_features
 from counterpoint.errors import InputError
@@ -85,9 +85,18 @@ def ranks_of(pool, records):
     return dict(zip(names, records.rank.tolist(), strict=True))
 
 
+def search(corpus: Corpus, folder: str) -> Search:
+    def no_vectors():
+        raise AssertionError("not asked for")
+
+    training = [argument.text for argument in corpus.split("training")]
+    pool = make_pool(corpus, folder)
+    return search_of(corpus.split(folder), pool, folder, training, no_vectors)
+
+
 def test_tfidf_costs_are_cosines_of_the_formula_fitted_on_all_of_training(tiny) -> None:
     pool = make_pool(tiny, "validation")
-    costs = tfidf(Split(tiny, "validation", pool, None))
+    costs = tfidf(search(tiny, "validation"))
     cost = costs.block(torch.arange(pool.pairs)).cost
     vectors = tfidf_vectors()
     names = [one.removeprefix("validation/") for one in pool.ids]
@@ -158,7 +167,7 @@ def test_bm25_scores_are_those_of_the_formula(tiny) -> None:
     words = {one.id: re.findall(r"\b\w\w+\b", one.text.lower()) for one in split}
     words = {name: [w for w in found if w not in STOPWORDS_EN] for name, found in words.items()}
     mean = sum(map(len, words.values())) / len(words)
-    cost = bm25(Split(tiny, "validation", pool, None)).block(torch.arange(pool.pairs)).cost
+    cost = bm25(search(tiny, "validation")).block(torch.arange(pool.pairs)).cost
     for query in range(pool.pairs):
         for row, name in enumerate(pool.ids):
             score = 0.0

@@ -1,6 +1,6 @@
 """Systems that nothing is trained for, evaluated by the same rules (docs/method.md)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from counterpoint.corpus import Corpus, pairs_of
+from counterpoint.corpus import Argument, Corpus
 from counterpoint.encoder import read_features
 from counterpoint.errors import InputError
 from counterpoint.evaluation import Records, evaluate, evaluate_legacy
@@ -17,88 +17,89 @@ from counterpoint.ranking import Costs, Euclidean, Similarities
 from counterpoint.seeding import generator
 from counterpoint.tasks import Pool, make_pool
 
-
-@dataclass(frozen=True)
-class Split:
-    """What a baseline may look at: a corpus, one of its folders, and that folder's pool."""
-
-    corpus: Corpus
-    folder: str
-    pool: Pool
-    features: Path | None
-    """The untrained encoder's outputs, where they are given."""
-
-
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-Baseline = Callable[[Split], Costs]
-"""A split to the costs of all rows of its pool to its queries."""
+Features = Callable[[], Floats]
 
 
-def untrained(split: Split) -> Costs:
+@dataclass(frozen=True)
+class Search:
+    """What a baseline may look at: texts to search, and the queries."""
+
+    name: str
+    """Of what is searched; seeds the random order."""
+    collection: Sequence[str]
+    """All texts that statistics are taken from."""
+    candidates: Ints
+    """(m,) which of the collection are searched."""
+    queries: Sequence[str]
+    training: Sequence[str]
+    """All texts of the training split."""
+    vectors: Callable[[], tuple[Floats, Floats]]
+    """The untrained encoder's outputs: (queries, H) and (m, H)."""
+
+
+Baseline = Callable[[Search], Costs]
+"""What is searched to the costs of all its candidates to its queries."""
+
+
+def untrained(search: Search) -> Costs:
     """Cosine of the encoder's own outputs.
 
     As Euclidean distance between vectors of length 1, which ranks alike.
-
-    Raises:
-        InputError: no features were given.
     """
-    if split.features is None:
-        raise InputError("baseline untrained: needs --features, as `counterpoint features` writes")
-    x = functional.normalize(torch.from_numpy(read_features(split.features, split.corpus)), dim=-1)
-    texts = torch.from_numpy(split.pool.text)
-    return Euclidean(x[texts[split.pool.pairs :]], x[texts])
+    queries, candidates = (
+        functional.normalize(torch.from_numpy(x), dim=-1) for x in search.vectors()
+    )
+    return Euclidean(queries, candidates)
 
 
-def tfidf(split: Split) -> Costs:
+def tfidf(search: Search) -> Costs:
     """Cosine of TF-IDF vectors: sublinear, English stop words, fitted on the training split.
 
     On all its texts, orphans and copies included.
     """
-    import scipy.sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
-    corpus = split.corpus
-    vectorizer.fit([argument.text for argument in corpus.split(corpus.roles["train"])])
-    pairs = pairs_of(corpus.split(split.folder))
-    points = vectorizer.transform([point.text for point, _ in pairs])
-    rows = scipy.sparse.vstack(
-        [vectorizer.transform([counter.text for _, counter in pairs]), points]
-    ).T.tocsr()
-    return Similarities(lambda queries: (points[queries] @ rows).toarray().astype(np.float32))
+    vectorizer.fit(search.training)
+    queries = vectorizer.transform(search.queries)
+    rows = vectorizer.transform([search.collection[row] for row in search.candidates]).T.tocsr()
+    return Similarities(lambda asked: (queries[asked] @ rows).toarray().astype(np.float32))
 
 
-def bm25(split: Split) -> Costs:
-    """BM25 by bm25s's defaults, English stop words, fitted on all texts of the split itself.
+def bm25(search: Search) -> Costs:
+    """BM25 by bm25s's defaults, English stop words, fitted on the whole collection.
 
     Orphans and copies included. Lù, *BM25S: Orders of magnitude faster lexical search via eager
     sparse scoring* (2024).
     """
     import bm25s
 
-    arguments = split.corpus.split(split.folder)
-    place = {argument.id: row for row, argument in enumerate(arguments)}
-    columns = [place[name] for name in split.pool.ids]
-    texts = [argument.text for argument in arguments]
-    tokens = bm25s.tokenize(texts, stopwords="english", return_ids=False, show_progress=False)
-    index = bm25s.BM25()
-    index.index(tokens, show_progress=False)
-    own = columns[split.pool.pairs :]
+    def tokens(texts: Sequence[str]) -> list[list[str]]:
+        found: list[list[str]] = bm25s.tokenize(
+            list(texts), stopwords="english", return_ids=False, show_progress=False
+        )
+        return found
 
-    def similarity(queries: Ints) -> Floats:
-        return np.stack([index.get_scores(tokens[own[query]])[columns] for query in queries])
+    index = bm25s.BM25()
+    index.index(tokens(search.collection), show_progress=False)
+    queries = tokens(search.queries)
+
+    def similarity(asked: Ints) -> Floats:
+        return np.stack([index.get_scores(queries[query])[search.candidates] for query in asked])
 
     return Similarities(similarity)
 
 
-def random(split: Split) -> Costs:
+def random(search: Search) -> Costs:
     """A random order of the candidates of each query; the same in every run."""
+    size = len(search.candidates)
 
-    def similarity(queries: Ints) -> Floats:
-        rngs = (generator(0, query, f"random baseline {split.folder}") for query in queries)
-        return np.stack([rng.random(len(split.pool.ids), dtype=np.float32) for rng in rngs])
+    def similarity(asked: Ints) -> Floats:
+        rngs = (generator(0, query, f"random baseline {search.name}") for query in asked)
+        return np.stack([rng.random(size, dtype=np.float32) for rng in rngs])
 
     return Similarities(similarity)
 
@@ -111,20 +112,68 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def evaluate_baseline(
-    name: str, corpus: Corpus, features: Path | None
-) -> dict[str, tuple[Pool, list[Records]]]:
-    """Per-query records of a baseline on the dev and test splits: all tasks and protocols.
+def baseline_costs(name: str, search: Search) -> Costs:
+    """The costs of a baseline by its name.
 
     Raises:
         InputError: there is no such baseline.
     """
     if name not in BASELINES:
         raise InputError(f"baseline {name!r}: no such baseline; expected {', '.join(BASELINES)}")
+    return BASELINES[name](search)
+
+
+def search_of(
+    arguments: Sequence[Argument], pool: Pool, folder: str, training: Sequence[str], x: Features
+) -> Search:
+    """A split as something to search.
+
+    Args:
+        arguments: all of the split.
+        pool: of the split.
+        folder: its name.
+        training: the texts of the training split.
+        x: gives the encoder's outputs for every text of the corpus, (texts, H).
+    """
+    place = {argument.id: row for row, argument in enumerate(arguments)}
+    rows = np.array([place[name] for name in pool.ids], dtype=np.int64)
+
+    def vectors() -> tuple[Floats, Floats]:
+        outputs = x()
+        return outputs[pool.text[pool.pairs :]], outputs[pool.text]
+
+    return Search(
+        name=folder,
+        collection=[argument.text for argument in arguments],
+        candidates=rows,
+        queries=[arguments[row].text for row in rows[pool.pairs :]],
+        training=training,
+        vectors=vectors,
+    )
+
+
+def evaluate_baseline(
+    name: str, corpus: Corpus, features: Path | None
+) -> dict[str, tuple[Pool, list[Records]]]:
+    """Per-query records of a baseline on the dev and test splits: all tasks and protocols.
+
+    Raises:
+        InputError: there is no such baseline, or it needs features and none were given.
+    """
+
+    def outputs() -> Floats:
+        if features is None:
+            raise InputError(
+                f"baseline {name}: needs --features, as `counterpoint features` writes"
+            )
+        return read_features(features, corpus)
+
+    training = [argument.text for argument in corpus.split(corpus.roles["train"])]
     result = {}
     for role in ("dev", "test"):
         folder = corpus.roles[role]
         pool = make_pool(corpus, folder)
-        costs = BASELINES[name](Split(corpus, folder, pool, features))
+        search = search_of(corpus.split(folder), pool, folder, training, outputs)
+        costs = baseline_costs(name, search)
         result[role] = (pool, [*evaluate(pool, costs), evaluate_legacy(pool, costs)])
     return result

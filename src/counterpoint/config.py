@@ -84,15 +84,25 @@ class CorpusOptions(Section):
     """The folder of each role."""
     bad_files: Literal["stop", "skip"] = "stop"
     """What to do with files that cannot be used: report all and stop, or report and skip them."""
+    decontaminate: Literal["none", "train"] = "none"
+    """`train`: leave out training pairs that share a text with dev or test."""
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _usable(self) -> Self:
         if self.url is not None and self.path not in (None, "sample"):
             raise ValueError("give corpus.path or corpus.url, not both")
         if self.url is None and self.path is None:
             raise ValueError("give corpus.path or corpus.url")
         if self.url is not None and self.sha256 is None:
             raise ValueError("corpus.url needs corpus.sha256, the checksum of the file to expect")
+        if self.decontaminate == "train" and self.splits.train in (
+            self.splits.dev,
+            self.splits.test,
+        ):
+            raise ValueError(
+                f"corpus.decontaminate train would leave nothing of {self.splits.train!r}, which "
+                "is the folder of dev or test too; give training a folder of its own"
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""Debates in the layout of ArguAna Counterargs, read into one table of arguments, and its audit.
+"""Debates in the layout of ArguAna Counterargs, read into one table of arguments.
 
     SPLIT/THEME/DEBATE/{pro,con}/{pro,con}NN{a-point,b-counter}.txt
 
@@ -94,6 +94,8 @@ class Corpus:
     roles: Mapping[str, str]
     bare_debates: Mapping[str, int]
     """Folder to the number of debates that the publisher lists there without any argument."""
+    decontaminate: str = "none"
+    """`train` where no training pair may share a text with dev or test."""
 
     def split(self, folder: str) -> list[Argument]:
         """The arguments of one folder, in the order of the table."""
@@ -123,6 +125,15 @@ class Corpus:
             argument.text_hash: int(number)
             for argument, number in zip(self.arguments, self.text_index, strict=True)
         }
+
+
+    @cached_property
+    def withheld(self) -> frozenset[str]:
+        """Hashes of the texts that no training pair may have: those of dev and test, or none."""
+        if self.decontaminate != "train":
+            return frozenset()
+        folders = {folder for role, folder in self.roles.items() if role != "train"}
+        return frozenset(each.text_hash for each in self.arguments if each.split in folders)
 
 
 def read_corpus(
@@ -351,7 +362,11 @@ def write_arguments(corpus: Corpus, path: str | Path) -> None:
     table = pa.table(
         {name: [getattr(argument, name) for argument in corpus.arguments] for name in _COLUMNS}
     )
-    facts = {"roles": dict(corpus.roles), "bare_debates": dict(corpus.bare_debates)}
+    facts = {
+        "roles": dict(corpus.roles),
+        "bare_debates": dict(corpus.bare_debates),
+        "decontaminate": corpus.decontaminate,
+    }
     table = table.replace_schema_metadata({"counterpoint": json.dumps(facts)})
     with replacing(path) as temporary:
         pq.write_table(table, temporary)
@@ -373,7 +388,12 @@ def read_arguments(path: str | Path) -> Corpus:
             table = pq.ParquetFile(stream).read()
         facts = json.loads((table.schema.metadata or {})[b"counterpoint"])
         rows = zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True)
-        return Corpus([Argument(*row) for row in rows], facts["roles"], facts["bare_debates"])
+        return Corpus(
+            [Argument(*row) for row in rows],
+            facts["roles"],
+            facts["bare_debates"],
+            facts["decontaminate"],
+        )
     except (pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
         raise _no_table(path, error) from error
     except OSError as error:
@@ -386,46 +406,6 @@ def _no_table(path: str | Path, error: Exception) -> InputError:
     return InputError(
         f"{path}: not a table of arguments as `counterpoint corpus` writes it: {error}"
     )
-
-
-def audit(corpus: Corpus) -> list[dict[str, object]]:
-    """Counts of each split: one row a folder, in the order of the roles.
-
-    `bare_debates` are those without arguments, counted in `debates` too; `unique_pairs` counts
-    pairs of unique texts; `shared_with_X` the unique texts that also stand in folder X;
-    `unseen_queries` the pairs neither of whose texts stands in the training folder.
-    """
-    training = {argument.text_hash for argument in corpus.split(corpus.roles["train"])}
-    folders = list(dict.fromkeys(corpus.roles[role] for role in ROLES if role in corpus.roles))
-    texts = {
-        folder: {argument.text_hash for argument in corpus.split(folder)} for folder in folders
-    }
-    rows = []
-    for folder in folders:
-        arguments = corpus.split(folder)
-        pairs = pairs_of(arguments)
-        points = sum(argument.kind == "point" for argument in arguments)
-        debates = len({(argument.theme, argument.debate) for argument in arguments})
-        rows.append(
-            {
-                "split": folder,
-                "roles": " ".join(role for role in ROLES if corpus.roles.get(role) == folder),
-                "themes": len({argument.theme for argument in arguments}),
-                "debates": debates + corpus.bare_debates[folder],
-                "bare_debates": corpus.bare_debates[folder],
-                "points": points,
-                "pairs": len(pairs),
-                "orphans": points - len(pairs),
-                "texts": len(arguments),
-                "unique_texts": len(texts[folder]),
-                "unique_pairs": len({(p.text_hash, c.text_hash) for p, c in pairs}),
-                **{f"shared_with_{other}": len(texts[folder] & texts[other]) for other in folders},
-                "unseen_queries": sum(
-                    p.text_hash not in training and c.text_hash not in training for p, c in pairs
-                ),
-            }
-        )
-    return rows
 
 
 def pairs_of(arguments: Iterable[Argument]) -> list[tuple[Argument, Argument]]:

@@ -32,8 +32,9 @@ def code_hash() -> str:
 
 
 def corpus_hash(corpus: Corpus) -> str:
-    """SHA-256 (16 digits) over the ids, texts and roles of a corpus."""
-    digest = hashlib.sha256(repr(sorted(corpus.roles.items())).encode("utf-8"))
+    """SHA-256 (16 digits) over the ids, texts and roles of a corpus, and what training leaves out."""
+    facts = (sorted(corpus.roles.items()), corpus.decontaminate)
+    digest = hashlib.sha256(repr(facts).encode("utf-8"))
     for argument in corpus.arguments:
         digest.update(f"{argument.id}\t{argument.text_hash}\n".encode())
     return digest.hexdigest()[:16]

@@ -20,7 +20,7 @@ from counterpoint.controls import Controls
 from counterpoint.corpus import Corpus
 from counterpoint.encoder import FrozenFeatures, LiveEncoder
 from counterpoint.errors import InputError
-from counterpoint.evaluation import Records, Scorer, evaluate, evaluate_legacy
+from counterpoint.evaluation import Records
 from counterpoint.mining import (
     Negatives,
     composition,
@@ -30,9 +30,16 @@ from counterpoint.mining import (
     random_rate,
 )
 from counterpoint.model import Retriever, Vectors
-from counterpoint.ranking import Euclidean
 from counterpoint.seeding import generator, torch_seed
-from counterpoint.tasks import PROTOCOLS, TASKS, Pool, make_pool, training_pairs
+from counterpoint.system import System, embed
+from counterpoint.tasks import (
+    PROTOCOLS,
+    TASKS,
+    Pool,
+    make_pool,
+    trainable,
+    training_pairs,
+)
 
 Ints = npt.NDArray[np.int64]
 
@@ -79,7 +86,8 @@ class Data:
                 f"corpus.splits: the dev split {self.folders['dev']!r} has no query unseen in "
                 "training, so no epoch can be called best; choose another folder"
             )
-        self.pairs = training_pairs(self.pool("train"))
+        self.trained = trainable(corpus, self.pool("train"))
+        self.pairs = training_pairs(self.pool("train"), self.trained)
         self.negatives = negative_pool(self.pairs, "training")
         if len(self.pairs) < options.training.batch:
             raise InputError(
@@ -105,10 +113,9 @@ class Data:
         return self.pools[self.folders[role]]
 
     def _train_sample(self, options: CellOptions) -> Ints:
-        pairs = self.pool("train").pairs
         rng = generator(options.seed, -1, "train sample")
-        size = min(options.evaluation.train_sample, pairs)
-        return np.sort(rng.choice(pairs, size=size, replace=False))
+        size = min(options.evaluation.train_sample, len(self.trained))
+        return np.sort(rng.choice(self.trained, size=size, replace=False))
 
     def texts(self, roles: tuple[str, ...]) -> Ints:
         """The unique texts of some roles' pools."""
@@ -266,24 +273,10 @@ class Trainer:
     def embed(self, roles: tuple[str, ...]) -> dict[str, Vectors]:
         """Vectors of all texts of some splits in each role: x (texts, H), e (texts, d).
 
-        Rows are text numbers of the whole corpus; those of other splits are left undefined.
+        Rows are text numbers of the whole corpus; those of other splits are zero.
         """
         numbers = torch.from_numpy(self.data.texts(roles)).to(self.device)
-
-        def table(role: str) -> Vectors:
-            found = self.model.embed(numbers, role)
-            if len(numbers) == self.texts:
-                return found
-            whole = [part.new_zeros((self.texts, part.shape[1])) for part in found]
-            for empty, part in zip(whole, found, strict=True):
-                empty[numbers] = part
-            return Vectors(*whole)
-
-        query = table("query")
-        return {
-            "query": query,
-            "candidate": table("candidate") if self.model.roles_differ else query,
-        }
+        return embed(self.model, numbers, self.texts)
 
     def mine(self, epoch: int, vectors: dict[str, Vectors]) -> Negatives:
         """This epoch's negative of every training pair."""
@@ -386,7 +379,9 @@ class Trainer:
             distances.append(spread)
         return torch.stack(parts).sum(dim=0) / triples.shape[1], torch.cat(distances, dim=1)
 
-    @torch.no_grad()
+    def _system(self, vectors: dict[str, Vectors]) -> System:
+        return System(self.model, vectors, self.options.evaluation.rerank)
+
     def _evaluate(
         self,
         role: str,
@@ -395,47 +390,18 @@ class Trainer:
         *,
         beyond: bool = True,
     ) -> list[Records]:
-        self.model.eval()
-        return evaluate(
+        train = role == "train"
+        return self._system(vectors).evaluate(
             self.data.pool(role),
-            self._costs(role, vectors),
             tasks=tasks,
-            protocols=("official",) if role == "train" else PROTOCOLS,
-            queries=self._queries(role),
-            k=self.options.evaluation.rerank,
-            scorer=self._scorer(vectors, "query"),
+            protocols=("official",) if train else PROTOCOLS,
+            queries=self.data.train_queries if train else None,
             beyond=beyond,
-            device=self.device,
         )
 
-    @torch.no_grad()
     def _evaluate_legacy(self, role: str, vectors: dict[str, Vectors]) -> Records:
-        self.model.eval()
-        return evaluate_legacy(
-            self.data.pool(role),
-            self._costs(role, vectors),
-            queries=self._queries(role),
-            k=self.options.evaluation.rerank,
-            # The gold stands in the query's place, and keeps its candidate's vectors.
-            scorer=self._scorer(vectors, "candidate"),
-            device=self.device,
-        )
-
-    def _queries(self, role: str) -> Ints | None:
-        return self.data.train_queries if role == "train" else None
-
-    def _costs(self, role: str, vectors: dict[str, Vectors]) -> Euclidean:
-        pool = self.data.pool(role)
-        texts = torch.from_numpy(pool.text).to(self.device)
-        return Euclidean(vectors["query"].e[texts[pool.pairs :]], vectors["candidate"].e[texts])
-
-    def _scorer(self, vectors: dict[str, Vectors], role: str) -> Scorer:
-        """The classifier on pairs of texts, the first of each in a role of its own."""
-
-        def score(first: Tensor, candidates: Tensor) -> Tensor:
-            return self.model.score(vectors[role], vectors["candidate"], first, candidates)
-
-        return score
+        queries = self.data.train_queries if role == "train" else None
+        return self._system(vectors).evaluate_legacy(self.data.pool(role), queries=queries)
 
     def _accuracy(
         self, roles: tuple[str, ...], vectors: dict[str, Vectors]

@@ -15,12 +15,14 @@ rule corpus:
         source=corpus_arguments(CONFIG.corpus),
         splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
         bad_files=CONFIG.corpus.bad_files,
+        decontaminate=CONFIG.corpus.decontaminate,
         fingerprint=corpus_fingerprint(CONFIG.corpus),
         version=CORPUS_VERSION,
         out=lambda wildcards, output: folder_of(output.arguments),
     shell:
         "logged {log:q} counterpoint corpus {params.source:q} --splits {params.splits:q}"
-        " --bad-files {params.bad_files} --out {params.out:q}"
+        " --bad-files {params.bad_files} --decontaminate {params.decontaminate}"
+        " --out {params.out:q}"
 
 
 rule tokens:
