@@ -106,7 +106,7 @@ def test_only_candidates_are_nearest(rng, case) -> None:
     for mask in masks(rng, cost.shape, gold):
         block = whole(Euclidean(queries, candidates)).only(torch.from_numpy(mask))
         for last in (None, gold):
-            found = nearest(block, 7, None if last is None else torch.from_numpy(last))
+            found = nearest(block, 7, None if last is None else torch.from_numpy(last)[:, None])
             np.testing.assert_array_equal(found.numpy(), slow_nearest(cost, mask, 7, last))
 
 
@@ -155,9 +155,9 @@ def test_no_answer_depends_on_the_block(rng, case, size) -> None:
     gold = torch.from_numpy(rng.integers(0, len(candidates), N))
     parts = torch.randperm(N, generator=torch.Generator().manual_seed(1)).split(size)
     order = torch.cat(parts)
-    near = torch.cat([nearest(costs.block(part), 5, gold[part]) for part in parts])
+    near = torch.cat([nearest(costs.block(part), 5, gold[part][:, None]) for part in parts])
     before = torch.cat([precedes(costs.block(part), gold[part]) for part in parts])
-    assert torch.equal(near, nearest(whole(costs), 5, gold)[order])
+    assert torch.equal(near, nearest(whole(costs), 5, gold[:, None])[order])
     assert torch.equal(before, precedes(whole(costs), gold)[order])
 
 
@@ -168,9 +168,9 @@ def test_rounding_in_float64_is_the_same_in_every_block_and_for_ranks(rng, width
     candidates = torch.from_numpy(np.stack([rng.permutation(base) for _ in range(40)])).float()
     costs = Euclidean(torch.zeros((40, width)), candidates)
     gold = torch.arange(40)
-    near = nearest(costs.block(gold), 40, gold)
+    near = nearest(costs.block(gold), 40, gold[:, None])
     for size in (1, 7, 16):
-        found = [nearest(costs.block(part), 40, gold[part]) for part in gold.split(size)]
+        found = [nearest(costs.block(part), 40, gold[part][:, None]) for part in gold.split(size)]
         assert torch.equal(torch.cat(found), near)
     position = (near == gold[:, None]).int().argmax(dim=1)
     assert torch.equal(precedes(costs.block(gold), gold).sum(dim=1), position)
@@ -186,7 +186,7 @@ def test_no_answer_depends_on_the_number_of_threads(rng, case) -> None:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             block = whole(Euclidean(queries, candidates))
-            answers.append((nearest(block, 5, gold), precedes(block, gold)))
+            answers.append((nearest(block, 5, gold[:, None]), precedes(block, gold)))
     finally:
         torch.set_num_threads(before)
     assert torch.equal(answers[0][0], answers[1][0])
@@ -203,15 +203,15 @@ def test_ties_go_to_the_lower_column() -> None:
 def test_the_last_goes_behind_its_ties_and_no_further(last, expected) -> None:
     # As above; whoever is last yields to the one at the same distance, not to those farther off.
     block = Euclidean(torch.tensor([[0.0]]), torch.tensor([[2.0], [-1.0], [-2.0], [1.0]]))
-    assert nearest(whole(block, 1), 4, torch.tensor([last])).tolist() == [expected]
+    assert nearest(whole(block, 1), 4, torch.tensor([last])[:, None]).tolist() == [expected]
 
 
 def test_the_last_of_more_copies_than_the_shortlist_is_not_among_the_first() -> None:
     copies = torch.ones((200, 4))
     block = whole(Euclidean(torch.zeros((1, 4)), copies), 1)
     assert 10 + SPARE < 200
-    assert nearest(block, 10, torch.tensor([0])).tolist() == [list(range(1, 11))]
-    assert nearest(block, 200, torch.tensor([0]))[0, -1] == 0
+    assert nearest(block, 10, torch.tensor([0])[:, None]).tolist() == [list(range(1, 11))]
+    assert nearest(block, 200, torch.tensor([0])[:, None])[0, -1] == 0
     assert int(precedes(block, torch.tensor([0])).sum()) == 199
 
 
@@ -240,7 +240,7 @@ def test_the_golds_place_is_the_number_of_those_that_precede(rng, case) -> None:
     queries, candidates = tensors(case, rng)
     gold = torch.from_numpy(rng.integers(0, len(candidates), N))
     block = whole(Euclidean(queries, candidates))
-    order = nearest(block, len(candidates), gold)
+    order = nearest(block, len(candidates), gold[:, None])
     position = (order == gold[:, None]).int().argmax(dim=1)
     assert torch.equal(precedes(block, gold).sum(dim=1), position)
 
@@ -255,7 +255,7 @@ def test_similarities_rank_the_higher_first(rng, levels) -> None:
         block = whole(costs).only(torch.from_numpy(mask))
         for k in (1, 10):
             for last in (None, gold):
-                found = nearest(block, k, None if last is None else torch.from_numpy(last))
+                found = nearest(block, k, None if last is None else torch.from_numpy(last)[:, None])
                 expected = slow_nearest(-similarity, mask, k, last)
                 np.testing.assert_array_equal(found.numpy(), expected)
         found = precedes(block, torch.from_numpy(gold))
@@ -267,9 +267,9 @@ def test_similarities_do_not_depend_on_the_block(rng) -> None:
     gold = torch.from_numpy(rng.integers(0, M, N))
     for size in (1, 5):
         parts = torch.arange(N).split(size)
-        near = torch.cat([nearest(costs.block(part), 30, gold[part]) for part in parts])
+        near = torch.cat([nearest(costs.block(part), 30, gold[part][:, None]) for part in parts])
         before = torch.cat([precedes(costs.block(part), gold[part]) for part in parts])
-        assert torch.equal(near, nearest(whole(costs), 30, gold))
+        assert torch.equal(near, nearest(whole(costs), 30, gold[:, None]))
         assert torch.equal(before, precedes(whole(costs), gold))
 
 
@@ -307,3 +307,11 @@ def test_no_decision_depends_on_the_pieces_of_exact_distances(
         block = Euclidean(rows[:50], rows).block(torch.arange(50))
         found.append((nearest(block, 4), precedes(block, torch.arange(50) + 100)))
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_several_go_behind_those_that_tie_with_them() -> None:
+    # The line 0 1 1 1 2: of the three at 1 the columns 1 and 3 go last, in their own order.
+    queries, candidates = torch.tensor([[0.0]]), torch.tensor([[0.0], [1.0], [1.0], [1.0], [2.0]])
+    block = Euclidean(queries, candidates).block(torch.tensor([0]))
+    assert nearest(block, 5, torch.tensor([[3, 1, -2]])).tolist() == [[0, 2, 1, 3, 4]]
+    assert nearest(block, 5, torch.tensor([[4, -2, -2]])).tolist() == [[0, 1, 2, 3, 4]]

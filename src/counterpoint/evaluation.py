@@ -19,6 +19,7 @@ from counterpoint.ranking import Block, Costs, nearest, precedes
 from counterpoint.tasks import LEGACY, PROTOCOLS, TASKS, Pool, blocks
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
 """(n,) query texts and (n,) candidate texts to (n,) float32, higher for likelier counters."""
@@ -61,7 +62,7 @@ def evaluate(
     Args:
         pool: the pairs of a split.
         costs: of all its 2N rows to its N queries.
-        tasks: which of the eight.
+        tasks: which of the eight; those that the pool leaves out are left out.
         protocols: `official`, `clean`.
         queries: (n,) only these, where a protocol asks them; all by default.
         k: how many of the nearest are re-ranked.
@@ -78,6 +79,7 @@ def evaluate(
     device = device or torch.device("cpu")
     depth = max(k, depth or k)
     asked = pool.queries("official") if queries is None else np.sort(queries)
+    tasks = [task for task in tasks if task not in pool.left_out]
     parts: dict[tuple[str, str], list[Records]] = {
         (protocol, task): [] for protocol in protocols for task in tasks
     }
@@ -163,7 +165,7 @@ def _first_stage(
 ) -> Records:
     candidates = torch.from_numpy(mask).to(block.cost.device)
     gold = torch.from_numpy(queries).to(block.cost.device)
-    found = nearest(block.only(candidates), depth, last=gold).cpu().numpy()
+    found = nearest(block.only(candidates), depth, last=gold[:, None]).cpu().numpy()
     place = found == queries[:, None]
     if before is None:
         rank = np.where(place.any(axis=1), 1 + place.argmax(axis=1), depth + 1)
@@ -197,10 +199,7 @@ def _score_pairs(
     scorer: Scorer,
     device: torch.device,
 ) -> list[npt.NDArray[np.float32]]:
-    """Scores (n, k) of the k nearest of each record, each pair of texts scored once.
-
-    Equal pairs thus get equal scores, which a matrix product over several copies would not
-    promise.
+    """Scores (n, k) of the k nearest of each record; see `score_pairs`.
 
     Args:
         texts: for each of `found`, (n,) the text that stands for each query.
@@ -212,15 +211,26 @@ def _score_pairs(
     """
     if not found:
         return []
-    count = int(pool.text.max()) + 1
-    codes = [
-        own[:, None] * count + pool.text[records.nearest[:, :k]]
-        for own, records in zip(texts, found, strict=True)
+    pairs = [
+        (own, pool.text[records.nearest[:, :k]]) for own, records in zip(texts, found, strict=True)
     ]
+    return score_pairs(pairs, scorer, device)
+
+
+def score_pairs(
+    pairs: Sequence[tuple[Ints, Ints]], scorer: Scorer, device: torch.device
+) -> list[npt.NDArray[np.float32]]:
+    """For each (n,) query texts and (n, k) candidate texts, scores (n, k).
+
+    Each pair of texts is scored once, so that equal pairs get equal scores, which a matrix product
+    over several copies would not promise.
+    """
+    count = 1 + max(int(part.max(initial=0)) for pair in pairs for part in pair)
+    codes = [own[:, None] * count + candidates for own, candidates in pairs]
     flat = np.concatenate([code.ravel() for code in codes])
     unique, inverse = np.unique(flat, return_inverse=True)
-    pairs = torch.from_numpy(unique).to(device)
-    scores = scorer(pairs // count, pairs % count).float().cpu().numpy()[inverse]
+    asked = torch.from_numpy(unique).to(device)
+    scores = scorer(asked // count, asked % count).float().cpu().numpy()[inverse]
     ends = np.cumsum([code.size for code in codes])[:-1]
     parts = np.split(scores, ends)
     return [part.reshape(code.shape) for part, code in zip(parts, codes, strict=True)]
@@ -231,12 +241,10 @@ def _reorder(records: Records, scores: npt.NDArray[np.float32], *, gold_last: bo
 
     Ties keep their order, but for the gold where it goes last.
     """
-    first, rest = np.split(records.nearest, [scores.shape[1]], axis=1)
-    gold = first == records.queries[:, None]
-    scores = np.where(first >= 0, scores, -np.inf)
-    # lexsort's last key weighs most: score, then the gold behind its ties, then the first stage.
-    position = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    order = np.lexsort((position, gold & gold_last, -scores), axis=1)
+    gold = records.nearest[:, : scores.shape[1]] == records.queries[:, None]
+    order = score_order(records.nearest, scores, gold & gold_last)
+    reordered = records.nearest.copy()
+    reordered[:, : order.shape[1]] = np.take_along_axis(records.nearest, order, axis=1)
     found = gold.any(axis=1)
     after = 1 + np.take_along_axis(gold, order, axis=1).argmax(axis=1)
     return Records(
@@ -247,8 +255,23 @@ def _reorder(records: Records, scores: npt.NDArray[np.float32], *, gold_last: bo
         rank=records.rank,
         nearest=records.nearest,
         reranked=np.where(found, after, records.rank),
-        reordered=np.hstack([np.take_along_axis(first, order, axis=1), rest]),
+        reordered=reordered,
     )
+
+
+def score_order(nearest: Ints, scores: npt.NDArray[np.float32], last: Mask) -> Ints:
+    """(n, k) int64 positions of the first k by score, best first.
+
+    Args:
+        nearest: (n, depth) rows, -1 for none, which stays behind.
+        scores: (n, k) of the first k of them.
+        last: (n, k) who goes behind all that tie with it; others keep their order.
+    """
+    scores = np.where(nearest[:, : scores.shape[1]] >= 0, scores, -np.inf)
+    # lexsort's last key weighs most: score, then who goes last, then the first stage.
+    position = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    order: Ints = np.lexsort((position, last, -scores), axis=1)
+    return order
 
 
 def _join(protocol: str, task: str, pieces: Sequence[Records], depth: int, second: bool) -> Records:

@@ -130,7 +130,8 @@ def nearest(block: Block, k: int, last: Tensor | None = None) -> Tensor:
     Args:
         block: n queries, m candidates.
         k: how many.
-        last: (n,) int64, for each query the candidate that goes behind all that tie with it.
+        last: (n, r) int64, for each query the candidates that go behind all that tie with them;
+            -1 for none.
 
     Returns:
         (n, k) int64 columns; ties otherwise go to the lower column; -1 where there are fewer
@@ -174,7 +175,9 @@ def _shortlist(block: Block, width: int, k: int, last: Tensor | None) -> tuple[T
     rows = torch.arange(len(cost), device=cost.device)[:, None].expand_as(columns)
     exact = block.exact(rows, columns).masked_fill(torch.isinf(cost), torch.inf)
     # Stable sorts from the least significant key to the most: column, the last one, distance.
-    keys = [columns, exact] if last is None else [columns, columns == last[:, None], exact]
+    keys = [columns, exact]
+    if last is not None:
+        keys.insert(1, (columns[:, :, None] == last[:, None, :]).any(dim=2))
     order = torch.arange(width, device=cost.device).expand_as(columns)
     for key in keys:
         order = order.gather(1, torch.sort(key.gather(1, order), dim=1, stable=True).indices)

@@ -6,6 +6,7 @@ N + i, its gold row i. Orphans are not in the pool.
 
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,18 @@ class Pool:
         if protocol == "clean":
             return np.flatnonzero(self.unseen)
         return np.arange(self.pairs)
+
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """The tasks in which every query has one candidate, its gold: they measure nothing."""
+        return tuple(
+            task
+            for task in TASKS
+            if all(
+                self.candidates(task, "official", block).sum() == len(block)
+                for block in blocks(self.queries("official"))
+            )
+        )
 
     def candidates(self, task: str, protocol: str, queries: Ints) -> Mask:
         """(n, 2N) bool: the candidates of some queries, their gold always among them.
@@ -168,13 +181,25 @@ class TrainingPairs:
         return len(self.point)
 
 
-def training_pairs(pool: Pool) -> TrainingPairs:
-    """Each pair of texts once, at its first appearance in the split."""
+def trainable(corpus: Corpus, pool: Pool) -> Ints:
+    """(n,) int64: the pairs of a pool that may be trained on (`corpus.decontaminate`)."""
+    withheld = np.array([corpus.text_number[text] for text in corpus.withheld], dtype=np.int64)
+    out = np.isin(pool.text, withheld)
+    return np.flatnonzero(~(out[: pool.pairs] | out[pool.pairs :]))
+
+
+def training_pairs(pool: Pool, pairs: Ints | None = None) -> TrainingPairs:
+    """Each pair of texts once, at its first appearance in the split.
+
+    Args:
+        pool: of the split.
+        pairs: (n,) only these; all by default.
+    """
     n = pool.pairs
     where: dict[tuple[int, int], set[int]] = {}
     of_point: dict[int, set[int]] = {}
     of_counter: dict[int, set[int]] = {}
-    for row in range(n):
+    for row in range(n) if pairs is None else pairs:
         point, counter, debate = int(pool.text[n + row]), int(pool.text[row]), int(pool.debate[row])
         where.setdefault((point, counter), set()).add(debate)
         of_point.setdefault(point, set()).add(debate)

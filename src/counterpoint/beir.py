@@ -1,0 +1,252 @@
+"""A corpus in BEIR's layout, to evaluate on: documents, queries and judgements.
+
+    corpus.jsonl      {"_id": …, "title": …, "text": …} a line
+    queries.jsonl     {"_id": …, "text": …} a line
+    qrels/test.tsv    query-id, corpus-id, score, with a header
+
+Thakur et al., *BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval
+Models* (2021). All documents are searched but the one that has the query's own id, as BEIR's
+ArguAna wants it, where each query is a document too.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from counterpoint.corpus import normalise, text_hash
+from counterpoint.errors import InputError
+from counterpoint.evaluation import Scorer, score_order, score_pairs
+from counterpoint.ranking import Costs, nearest
+from counterpoint.sources import Source
+from counterpoint.tasks import blocks
+
+Ints = npt.NDArray[np.int64]
+
+LIMIT = 4 << 30
+"""Bytes of a file; BEIR's largest corpus has 8.8 million passages."""
+
+
+@dataclass(frozen=True)
+class BeirCorpus:
+    """Documents and judged queries.
+
+    `relevant[i]` gives, for query i, the rows of its relevant documents and their gains, all above
+    0. Texts are normalised, a document's title before its text.
+    """
+
+    name: str
+    documents: tuple[str, ...]
+    document_texts: tuple[str, ...]
+    queries: tuple[str, ...]
+    query_texts: tuple[str, ...]
+    relevant: tuple[Mapping[int, int], ...]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The unique texts of documents and queries, in order of first appearance."""
+        return list(dict.fromkeys((*self.document_texts, *self.query_texts)))
+
+    @cached_property
+    def text_number(self) -> dict[str, int]:
+        """Text hash to number among the unique texts."""
+        return {text_hash(text): number for number, text in enumerate(self.texts)}
+
+    def numbers(self, texts: tuple[str, ...]) -> Ints:
+        """(n,) int64: the number of each of some texts."""
+        number = {text: place for place, text in enumerate(self.texts)}
+        return np.array([number[text] for text in texts], dtype=np.int64)
+
+    @cached_property
+    def own(self) -> Ints:
+        """(queries,) int64: the document that has the query's own id, or -1."""
+        row = {document: place for place, document in enumerate(self.documents)}
+        return np.array([row.get(query, -1) for query in self.queries], dtype=np.int64)
+
+
+def is_beir(source: Source) -> bool:
+    """Whether a folder or zip is laid out as BEIR's are."""
+    return _root(source) is not None
+
+
+def _root(source: Source) -> str | None:
+    """The folder that holds corpus.jsonl, `""` or ending in `/`; None where there is none."""
+    for path in sorted(source.files()):
+        if path == "corpus.jsonl" or path.endswith("/corpus.jsonl"):
+            return path.removesuffix("corpus.jsonl")
+    return None
+
+
+def read_beir(source: Source, split: str = "test") -> BeirCorpus:
+    """Read documents, and the queries that `qrels/SPLIT.tsv` judges.
+
+    Raises:
+        InputError: a file is missing or a line cannot be used; names the file and the line.
+    """
+    root = _root(source)
+    if root is None:
+        raise InputError(f"{source.name}: no corpus.jsonl; expected a corpus in BEIR's layout")
+    documents = _read_jsonl(source, f"{root}corpus.jsonl", title=True)
+    texts = _read_jsonl(source, f"{root}queries.jsonl", title=False)
+    path = f"{root}qrels/{split}.tsv"
+    relevant = _read_qrels(source, path, documents, texts)
+    if not relevant:
+        raise InputError(f"{source.name}: {path}: no judgement above 0, so there is no query")
+    return BeirCorpus(
+        name=source.name,
+        documents=tuple(documents),
+        document_texts=tuple(documents.values()),
+        queries=tuple(relevant),
+        query_texts=tuple(texts[query] for query in relevant),
+        relevant=tuple(relevant.values()),
+    )
+
+
+def _lines(source: Source, path: str) -> Iterator[tuple[str, str]]:
+    """(place, line) of every line that is not blank."""
+    if path not in set(source.files()):
+        raise InputError(f"{source.name}: {path}: no such file; BEIR's layout has it")
+    try:
+        text = source.read(path, LIMIT).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source.name}: {path}: not UTF-8: {error}") from error
+    # Not splitlines, which also breaks at separators that may stand within a text.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"{source.name}: {path}:{number}", line
+
+
+def _read_jsonl(source: Source, path: str, *, title: bool) -> dict[str, str]:
+    """Id to normalised text."""
+    found: dict[str, str] = {}
+    for place, line in _lines(source, path):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{place}: not JSON: {error}") from error
+        if not isinstance(row, dict) or not all(
+            isinstance(row.get(key), str) for key in ("_id", "text")
+        ):
+            raise InputError(f'{place}: expected an object with the texts "_id" and "text"')
+        if row["_id"] in found:
+            raise InputError(f"{place}: id {row['_id']!r} stands there twice; ids are unique")
+        parts = [str(row.get("title") or ""), row["text"]] if title else [row["text"]]
+        found[row["_id"]] = normalise(" ".join(parts))
+    return found
+
+
+def _read_qrels(
+    source: Source, path: str, documents: Mapping[str, str], queries: Mapping[str, str]
+) -> dict[str, dict[int, int]]:
+    """Query id to the rows of its relevant documents and their gains."""
+    row_of = {document: row for row, document in enumerate(documents)}
+    relevant: dict[str, dict[int, int]] = {}
+    for number, (place, line) in enumerate(_lines(source, path)):
+        fields = line.rstrip("\r").split("\t")
+        if number == 0 and fields[-1] == "score":
+            continue
+        if len(fields) != 3 or not fields[2].lstrip("-").isdecimal():
+            raise InputError(
+                f"{place}: expected query-id, corpus-id and a whole score, parted by tabs, found "
+                f"{line!r}"
+            )
+        query, document, score = fields
+        for kind, name, known in (
+            ("query", query, queries),
+            ("document", document, documents),
+        ):
+            if name not in known:
+                file = "queries.jsonl" if kind == "query" else "corpus.jsonl"
+                raise InputError(
+                    f"{place}: {kind} {name!r} is not in {file}; correct the judgement or add it"
+                )
+        if int(score) > 0 and query != document:
+            relevant.setdefault(query, {})[row_of[document]] = int(score)
+    return relevant
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """(n, depth) rows of documents, the best first, -1 where there are fewer; by stage."""
+
+    retrieval: Ints
+    reranked: Ints | None
+
+
+def rank(
+    corpus: BeirCorpus,
+    costs: Costs,
+    *,
+    k: int = 10,
+    depth: int = 100,
+    scorer: Scorer | None = None,
+    device: torch.device | None = None,
+) -> Ranking:
+    """Rank all documents but the query's own for each query; ties count against the system.
+
+    Args:
+        corpus: what is searched.
+        costs: of all documents to the queries.
+        k: how many of the nearest the scorer re-orders.
+        depth: how many are kept.
+        scorer: the second stage, on numbers of the corpus's texts; None for a system without one.
+        device: where the costs lie.
+    """
+    device = device or torch.device("cpu")
+    gold = _relevant_rows(corpus)
+    found = []
+    for numbers in blocks(np.arange(len(corpus.queries))):
+        block = costs.block(torch.from_numpy(numbers).to(device))
+        candidates = torch.ones_like(block.cost, dtype=torch.bool)
+        own = torch.from_numpy(corpus.own[numbers]).to(device)
+        candidates[torch.nonzero(own >= 0)[:, 0], own[own >= 0]] = False
+        last = torch.from_numpy(gold[numbers]).to(device)
+        found.append(nearest(block.only(candidates), depth, last=last).cpu().numpy())
+    rows = np.concatenate(found)
+    if scorer is None:
+        return Ranking(rows, None)
+    first = rows[:, :k]
+    texts = corpus.numbers(corpus.document_texts)
+    [scores] = score_pairs([(corpus.numbers(corpus.query_texts), texts[first])], scorer, device)
+    last_of_ties = (first[:, :, None] == gold[:, None, :]).any(axis=2)
+    reranked = rows.copy()
+    reranked[:, :k] = np.take_along_axis(first, score_order(rows, scores, last_of_ties), axis=1)
+    return Ranking(rows, reranked)
+
+
+def _relevant_rows(corpus: BeirCorpus) -> Ints:
+    """(queries, most) rows of the relevant documents of each query, -2 for none."""
+    most = max(len(gains) for gains in corpus.relevant)
+    rows = np.full((len(corpus.relevant), most), -2, dtype=np.int64)
+    for query, gains in enumerate(corpus.relevant):
+        rows[query, : len(gains)] = list(gains)
+    return rows
+
+
+def measure(corpus: BeirCorpus, rows: Ints) -> dict[str, npt.NDArray[np.float64]]:
+    """nDCG@10, accuracy@1 and recall@100 of each query, (queries,) each.
+
+    nDCG with the gain as it is judged and the discount log2(1 + rank), as trec_eval computes it
+    (Järvelin, Kekäläinen, TOIS 2002); recall over the relevant documents other than the query's own.
+
+    Args:
+        corpus: what was searched.
+        rows: (queries, depth) documents, the best first; at least 100 where there are so many.
+    """
+    gains = np.zeros((len(rows), max(100, rows.shape[1])))
+    ideal = np.zeros((len(rows), 10))
+    for query, relevant in enumerate(corpus.relevant):
+        gains[query, : rows.shape[1]] = [relevant.get(row, 0) for row in rows[query].tolist()]
+        best = sorted(relevant.values(), reverse=True)[:10]
+        ideal[query, : len(best)] = best
+    discount = 1 / np.log2(np.arange(2, 12))
+    counts = np.array([len(relevant) for relevant in corpus.relevant])
+    return {
+        "ndcg@10": (gains[:, :10] @ discount) / (ideal @ discount),
+        "accuracy@1": (gains[:, 0] > 0).astype(np.float64),
+        "recall@100": (gains[:, :100] > 0).sum(axis=1) / counts,
+    }
