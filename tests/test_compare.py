@@ -1,14 +1,15 @@
 """Two systems side by side."""
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from counterpoint import compare, evaluation, tables
+from counterpoint import cli, compare, config, evaluation, files, formats, matrix, tables
 from counterpoint.errors import InputError
 from counterpoint.tasks import Pool
-from tests.test_tables import pool, records, run
+from tests.test_tables import THREE_SEEDS, finish, pool, records, run, seeded, short
 
 __all__ = ["pool", "run"]
 
@@ -40,14 +41,105 @@ def test_a_system_that_is_not_there_is_named(run: Path, name: str) -> None:
 
 
 def test_records_that_miss_a_query_are_refused(run: Path, pool: Pool) -> None:
-    short = records(pool, [1], None)
-    for part in short:
-        for field in ("queries", "candidates", "rank", "nearest"):
-            object.__setattr__(part, field, getattr(part, field)[1:])
+    part = short(pool)
     path = run / "baselines" / "random" / "records.parquet"
-    evaluation.write_records({"dev": (pool, short), "test": (pool, short)}, path)
-    with pytest.raises(InputError, match=r"do not answer the same queries \(dev, official, epa: 8"):
+    evaluation.write_records({"dev": (pool, part), "test": (pool, part)}, path)
+    for order in (("best", "baseline/random"), ("baseline/random", "baseline/tfidf")):
+        with pytest.raises(InputError, match=r"random/records.parquet: misses 1 of the 8 queries"):
+            compare.compare(tables.read_run(run), *order)
+
+
+def test_records_that_lack_a_split_are_refused(run: Path, pool: Pool) -> None:
+    path = run / "baselines" / "random" / "records.parquet"
+    evaluation.write_records({"dev": (pool, records(pool, [1], None))}, path)
+    with pytest.raises(InputError, match=r"misses 8 of the 8 .*\(test, official, epa\)"):
         compare.compare(tables.read_run(run), "best", "baseline/random")
+
+
+def two_settings(tmp_path: Path, pool: Pool) -> tables.Run:
+    """Re-ranked accuracy@1 of three seeds: relu 0.5, 0.75 and 1, linear 0, 0.5 and 0.5."""
+    seeded(tmp_path / "seeded", pool, THREE_SEEDS, [1, 2, 3])
+    values = {"axes": {"seed": [1, 2, 3], "head": ["relu", "linear"], "decrease_rate": [0]}}
+    values["axes"] |= {"fusion": ["cls"]}
+    cells = matrix.expand(config.load({"run": "s", "matrix": values}, "test"), "test")
+    files.write_text(tmp_path / "seeded" / "matrix.csv", formats.csv_text(matrix.rows(cells)))
+    for cell, ranks in zip(
+        [cell for cell in cells if cell.options.head.kind == "linear"][1:],
+        ([1, 2], [2, 1]),
+        strict=True,
+    ):
+        finish(tmp_path / "seeded" / "cells" / cell.name, pool, ranks)
+    return tables.read_run(tmp_path / "seeded")
+
+
+def cell_of(run: tables.Run, head: str, seed: int) -> str:
+    return next(
+        cell.name for cell in run.cells if (cell.axes["head"], cell.axes["seed"]) == (head, seed)
+    )
+
+
+def test_over_seeds_the_seed_is_the_unit(tmp_path: Path, pool: Pool) -> None:
+    run = two_settings(tmp_path, pool)
+    a, b = cell_of(run, "relu", 3), cell_of(run, "linear", 1)
+    rows = compare.compare_over_seeds(run, a, b)
+    assert [(row["split"], row["protocol"], row["task"]) for row in rows] == [
+        (split, protocol, "epa") for split in ("dev", "test") for protocol in ("official", "clean")
+    ]
+    for row in rows:
+        # Differences 0.5, 0.25, 0.5: mean 5/12, sd √(1/48), so t = (5/12) / √(1/144) = 5.
+        assert (row["seeds"], row["a"], row["b"]) == (3, 0.75, pytest.approx(1 / 3))
+        assert row["difference"] == pytest.approx(5 / 12)
+        assert row["sd"] == pytest.approx((1 / 48) ** 0.5)
+        assert row["low"] == pytest.approx(5 / 12 - 4.30265 / 12, abs=1e-5)
+        assert row["high"] == pytest.approx(5 / 12 + 4.30265 / 12, abs=1e-5)
+        # With two degrees of freedom p = 1 − t / √(2 + t²).
+        assert row["p"] == pytest.approx(1 - 5 / 27**0.5)
+        assert row["p_holm"] == pytest.approx(4 * row["p"])
+    shown = compare.readable(rows)[0]
+    assert (shown["seeds"], shown["A − B"], shown["sd"]) == (3, "+41.7", "14.4")
+    # Any cell stands for its setting, and `best` is a cell of it.
+    assert compare.compare_over_seeds(run, "best", cell_of(run, "linear", 2)) == rows
+
+
+def test_a_setting_does_not_differ_from_itself_over_seeds(tmp_path: Path, pool: Pool) -> None:
+    rows = compare.compare_over_seeds(two_settings(tmp_path, pool), "best", "best")
+    assert all(row["difference"] == row["sd"] == 0 and row["p"] == 1 for row in rows)
+
+
+def test_over_seeds_needs_three_shared_seeds_of_cells(tmp_path: Path, pool: Pool) -> None:
+    run = two_settings(tmp_path, pool)
+    a, b = cell_of(run, "relu", 1), cell_of(run, "linear", 2)
+    fewer = dataclasses.replace(run, cells=[cell for cell in run.cells if cell.name != a])
+    with pytest.raises(InputError, match=r"needs 3 .* A with seeds 2, 3 and B with seeds 1, 2, 3"):
+        compare.compare_over_seeds(fewer, "best", b)
+    path = run.folder / "cells" / a / "records.parquet"
+    with pytest.raises(InputError, match=r"baseline/x has no seeds"):
+        compare.compare_over_seeds(
+            dataclasses.replace(run, baselines={"x": path}), "best", "baseline/x"
+        )
+
+
+def test_over_seeds_every_seed_answers_the_same_queries(tmp_path: Path, pool: Pool) -> None:
+    run = two_settings(tmp_path, pool)
+    a, b = cell_of(run, "relu", 1), cell_of(run, "linear", 2)
+    path = run.folder / "cells" / b / "records.parquet"
+    evaluation.write_records({"dev": (pool, short(pool))}, path)
+    with pytest.raises(InputError, match=r"seed~2/.*: misses 1 of the 8 queries"):
+        compare.compare_over_seeds(run, a, b)
+
+
+def test_the_command_finds_the_only_run(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run.parent.parent)
+    assert cli.main(["compare", "best", "baseline/tfidf"]) == 0
+    assert "| dev | clean | epa | 8 | 50.0 | 75.0 | -25.0 |" in capsys.readouterr().out
+    assert cli.main(["compare", "best", "best", "--over-seeds"]) == 2
+    assert "found A with seeds 1 and B with seeds 1" in capsys.readouterr().err
+    (run.parent / "other").mkdir()
+    (run.parent / "other" / "matrix.csv").touch()
+    assert cli.main(["compare", "best", "baseline/tfidf"]) == 2
+    assert "found results/mini, results/other" in capsys.readouterr().err
 
 
 def test_without_a_trained_cell_there_is_no_best(run: Path, tmp_path: Path) -> None:

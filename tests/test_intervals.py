@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from counterpoint.metrics import Bootstrap, holm
+from counterpoint.metrics import LEVEL, Bootstrap, holm, over_seeds
 
 
 def test_means_over_a_resample_are_those_of_its_queries() -> None:
@@ -91,3 +92,33 @@ def test_holm_by_hand() -> None:
     assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("resamples", [1, 2, 40, 41, 999, 10_000])
+def test_the_ends_are_numpys_quantiles_to_the_last_bit(resamples: int) -> None:
+    values = np.random.default_rng(resamples).random((60, 5))
+    bootstrap = Bootstrap(np.arange(60) % 11, resamples=resamples)
+    expected = np.quantile(bootstrap.means(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    np.testing.assert_allclose(bootstrap.interval(values), expected, rtol=0, atol=0)
+
+
+def test_over_seeds_is_the_one_sample_t_test() -> None:
+    values = np.random.default_rng(5).normal(0.4, 0.3, size=5)
+    found = over_seeds(values)
+    test = stats.ttest_1samp(values, 0)
+    interval = test.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-12)
+    assert found.p == pytest.approx(test.pvalue, rel=1e-12)
+    assert (found.mean, found.sd) == (values.mean(), values.std(ddof=1))
+
+
+def test_over_too_few_seeds_nothing_is_said() -> None:
+    assert over_seeds(np.array([0.5]))[0] == 0.5
+    assert np.isnan(over_seeds(np.array([0.5]))[1:]).all()
+    assert over_seeds(np.array([0.25, 0.75]))[:2] == (0.5, 0.125**0.5)
+    assert np.isnan(over_seeds(np.array([0.25, 0.75]))[2:]).all()
+
+
+def test_seeds_that_all_agree_leave_no_doubt() -> None:
+    assert over_seeds(np.zeros(3)) == (0, 0, 0, 0, 1)
+    assert over_seeds(np.full(3, 0.5)) == (0.5, 0, 0.5, 0.5, 0)

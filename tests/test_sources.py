@@ -21,6 +21,7 @@ from counterpoint.sources import (
     check_path,
     download,
     fingerprint,
+    is_pair_file,
     open_source,
 )
 
@@ -435,3 +436,40 @@ def test_the_samples_fingerprint_is_of_its_contents(
     shutil.copytree(Path(sources.__file__).parent / "samples", tmp_path / "samples")
     monkeypatch.setattr(sources, "files", lambda package: tmp_path)
     assert fingerprint("sample") == before
+
+
+# Files of pairs
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.TSV", "pairs.jsonl", "pairs.v2.ndjson"])
+def test_a_file_of_pairs_is_known_by_its_ending(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("point,counter\np,c\n")
+    assert is_pair_file(path)
+    check(str(path))
+
+
+@pytest.mark.parametrize("name", ["corpus", "corpus.zip", "csv", ".csv", "pairs.json", "a.csv.gz"])
+def test_no_other_ending_is_of_a_file_of_pairs(name: str) -> None:
+    assert not is_pair_file(Path(name))
+
+
+def test_a_file_of_pairs_has_the_fingerprint_of_its_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "a.csv", tmp_path / "b.jsonl"
+    for path in (first, second):
+        path.write_bytes(b"point,counter\np,c\n")
+    before = hashlib.sha256(b"point,counter\np,c\n").hexdigest()[:16]
+    monkeypatch.setenv("COUNTERPOINT_X", str(tmp_path))
+    assert fingerprint(str(first)) == fingerprint("$COUNTERPOINT_X/b.jsonl") == before
+    first.write_bytes(b"point,counter\np,d\n")
+    assert fingerprint(str(first)) != before
+
+
+def test_the_fingerprint_of_a_file_of_pairs_needs_the_file(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match=r"missing\.csv: no such folder or file"):
+        fingerprint(str(tmp_path / "missing.csv"))
+    with pytest.raises(InputError, match=r"folder\.csv: cannot be read"):
+        fingerprint(str(tmp_path / "folder.csv"))

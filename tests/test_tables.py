@@ -1,6 +1,8 @@
 """Records and logs to tables: what is there is counted, what is missing is named."""
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterpoint import config, files, formats, matrix, plots, tables
+from counterpoint import config, files, formats, markdown_tables, matrix, metrics, plots, tables
 from counterpoint.config import RunConfig
 from counterpoint.corpus import Corpus
 from counterpoint.errors import InputError
@@ -25,7 +27,12 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def records(pool: Pool, rank: list[int], reranked: list[int] | None) -> list[Records]:
+def records(
+    pool: Pool,
+    rank: list[int],
+    reranked: list[int] | None,
+    protocols: Sequence[str] = ("official", "clean"),
+) -> list[Records]:
     n = pool.pairs
     own = np.repeat(np.arange(n)[:, None], 2, axis=1)
     return [
@@ -39,7 +46,7 @@ def records(pool: Pool, rank: list[int], reranked: list[int] | None) -> list[Rec
             reranked=None if reranked is None else np.resize(reranked, n),
             reordered=None if reranked is None else own,
         )
-        for protocol in ("official", "clean")
+        for protocol in protocols
     ]
 
 
@@ -92,7 +99,7 @@ def run(tmp_path: Path, pool: Pool) -> Path:
 
 
 def test_cells_csv_has_its_columns_and_the_figures_of_the_records(run: Path) -> None:
-    tables.write_tables(tables.read_run(run), run / "tables", 1)
+    markdown_tables.write_tables(tables.read_run(run), run / "tables", 1)
     table = pd.read_csv(run / "tables" / "cells.csv")
     assert list(table.columns) == [
         "kind", "cell", "fusion", "head", "decrease_rate", "initial_random_rate", "seed",
@@ -119,108 +126,191 @@ def test_cells_csv_has_its_columns_and_the_figures_of_the_records(run: Path) -> 
     assert reciprocal.value.iloc[0] == pytest.approx(25 / 48)
 
 
-def test_the_summary_names_the_best_the_failed_and_the_missing(run: Path) -> None:
-    text = tables.write_tables(tables.read_run(run), run / "tables", 1)
-    assert "3 of 5 cells trained" in text
-    assert "Best cell on dev: fusion~cls/head~relu/initial_random_rate~1/decrease_rate~0.01" in text
-    assert "1 cells failed:" in text
-    assert "InputError: no" in text
-    assert "1 cells missing:" in text
-    assert "5 min 00 s in all, 1 min 40 s from the first start" in text
-    assert "Warning" not in text
-    assert text == (run / "tables" / "summary.txt").read_text()
-
-
-def test_comparison_marks_the_best_and_leaves_gaps_for_what_is_missing(run: Path) -> None:
-    tables.write_tables(tables.read_run(run), run / "tables", 1)
-    text = (run / "tables" / "comparison.md").read_text()
-    assert "| cls | relu | 25.0 | **50.0** |" in text
-    assert "| concat | relu | 0.0 | – |" in text
-    assert "| tfidf | 75.0 | 75.0 |" in text
-    rows = pd.read_csv(run / "tables" / "comparison.csv")
-    assert rows[rows.best]["dev_reranked"].tolist() == [0.5]
-    assert set(rows.kind) == {"cell", "baseline"}
-
-
-def test_protocols_stand_side_by_side_and_the_leaking_one_is_named(run: Path, pool: Pool) -> None:
-    name = pd.read_csv(run / "matrix.csv").cell[1]
-    leaking = records(pool, [1, 2], [1])[0]
-    object.__setattr__(leaking, "protocol", "legacy")
-    both = [*records(pool, [1, 2], [1, 1, 2, 2]), leaking]
-    write_records({"dev": (pool, both)}, run / "cells" / name / "records.parquet")
-    tables.write_tables(tables.read_run(run), run / "tables", 0)
-    text = (run / "tables" / "protocols.md").read_text()
-    header = next(line for line in text.splitlines() if line.startswith("| system"))
-    assert header == "| system | figure | dev official | dev clean | dev legacy (leaks) |"
-    row = next(line for line in text.splitlines() if "accuracy@1, reranked" in line)
-    assert row.startswith(f"| {name} |")
-    assert [part.split()[0] for part in row.strip("| ").split("|")[2:]] == ["50", "50", "100"]
-    assert "| baseline/tfidf | accuracy@1, retrieval | 75 (" in text
-
-
-def test_diverged_cells_and_differing_code_are_told(run: Path, pool: Pool) -> None:
-    names = pd.read_csv(run / "matrix.csv").cell.tolist()
-    finish(run / "cells" / names[4], pool, [2], status="diverged", code="b")
-    text = tables.write_tables(tables.read_run(run), run / "tables", 1)
-    assert "1 cells diverged:" in text
-    assert "trained by 2 different states of the code" in text
-
-
-def test_seeds_are_averaged_and_a_missing_seed_is_no_silent_mean(
-    tmp_path: Path, pool: Pool
-) -> None:
-    values = {"run": "s", "matrix": {"axes": {"seed": [1, 2], "decrease_rate": [0, 0.01]}}}
+def seeded(folder: Path, pool: Pool, ranks: dict[int, list[int]], planned: list[int]) -> Path:
+    """A run of one setting with several seeds, some of them trained, and of one with one seed."""
+    values = {
+        "run": "seeded",
+        "matrix": {
+            "axes": {"seed": planned, "head": ["relu"], "fusion": ["cls"], "decrease_rate": [0]},
+            "include": [{"head": "linear", "fusion": "cls", "decrease_rate": 0}],
+        },
+    }
     cells = matrix.expand(config.parse(RunConfig, values, "test"), "test")
-    run = tmp_path / "s"
-    files.write_text(run / "matrix.csv", formats.csv_text(matrix.rows(cells)))
-    files.write_json(run / "config.json", {"baselines": []})
-    for cell, ranks in zip(cells, ([1], [1], [2]), strict=False):
-        finish(run / "cells" / cell.name, pool, ranks)
-    tables.write_tables(tables.read_run(run), run / "tables", 2)
-    rows = pd.read_csv(run / "tables" / "comparison.csv").set_index("decrease_rate")
-    assert rows.loc[0, "dev_reranked"] == 0.5
-    assert rows.loc[0, "seeds"] == 2
-    assert rows.loc[0.01, "dev_reranked"] == 1.0
-    assert rows.loc[0.01, "seeds"] == 1
+    files.write_text(folder / "matrix.csv", formats.csv_text(matrix.rows(cells)))
+    files.write_json(folder / "config.json", {"baselines": []})
+    for cell in cells:
+        if cell.options.head.kind == "linear":
+            finish(folder / "cells" / cell.name, pool, [2])
+        elif cell.options.seed in ranks:
+            finish(folder / "cells" / cell.name, pool, ranks[cell.options.seed])
+    return folder
 
 
-def test_a_run_without_any_record_still_has_tables(run: Path, tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    for name in ("matrix.csv", "config.json"):
-        files.write_text(empty / name, (run / name).read_text())
-    text = tables.write_tables(tables.read_run(empty), empty / "tables", 1)
-    assert "0 of 5 cells trained" in text
-    assert "5 cells missing" in text
-    assert (
-        plots.draw_curves(tables.curves(tables.read_run(empty)), empty / "plots", "png", 60) == []
+# Of eight queries 4, 6 and 8 are right at the first place: 0.5, 0.75 and 1.
+THREE_SEEDS = {1: [1, 2], 2: [1, 1, 1, 2], 3: [1]}
+
+
+def test_seeds_have_mean_spread_and_interval(tmp_path: Path, pool: Pool) -> None:
+    run = seeded(tmp_path / "seeded", pool, THREE_SEEDS, [1, 2, 3])
+    rows = tables.comparison_csv(tables.overview(tables.read_run(run))).set_index("head")
+    assert rows.loc["relu", ["seeds", "seeds_planned"]].tolist() == [3, 3]
+    assert rows.loc["relu", "dev_reranked"] == 0.75
+    assert rows.loc["relu", "dev_reranked_sd"] == 0.25
+    # t with two degrees of freedom has its 97.5 % point at 4.30265, by any table.
+    reach = 4.30265 * 0.25 / 3**0.5
+    assert rows.loc["relu", "dev_reranked_low"] == pytest.approx(0.75 - reach, abs=1e-5)
+    assert rows.loc["relu", "dev_reranked_high"] == pytest.approx(0.75 + reach, abs=1e-5)
+    assert rows.loc["relu", "dev_retrieval"] == 0.5
+    assert rows.loc["relu", "dev_retrieval_sd"] == 0
+    assert rows.loc["linear", "dev_reranked"] == 0
+    assert rows.loc["linear", ["dev_reranked_sd", "dev_reranked_low"]].isna().all()
+
+
+def test_two_seeds_have_a_spread_and_no_interval(tmp_path: Path, pool: Pool) -> None:
+    run = seeded(tmp_path / "seeded", pool, {1: [1, 2], 2: [1]}, [1, 2])
+    rows = tables.comparison_csv(tables.overview(tables.read_run(run))).set_index("head")
+    assert rows.loc["relu", "dev_reranked_sd"] == pytest.approx(0.5 / 2**0.5)
+    assert rows.loc["relu", ["dev_reranked_low", "dev_reranked_high"]].isna().all()
+
+
+def test_a_missing_seed_is_no_silent_mean(tmp_path: Path, pool: Pool) -> None:
+    run = seeded(tmp_path / "seeded", pool, {1: [1, 2], 3: [1]}, [1, 2, 3])
+    rows = tables.comparison_csv(tables.overview(tables.read_run(run))).set_index("head")
+    assert rows.loc["relu", ["seeds", "seeds_planned"]].tolist() == [2, 3]
+    assert rows.loc["relu", [*tables.CLEAN, "dev_reranked_sd"]].isna().all()
+    assert rows.loc["linear", ["seeds", "seeds_planned"]].tolist() == [1, 1]
+
+
+def test_comparison_csv_has_every_protocol_and_the_ceiling(run: Path, pool: Pool) -> None:
+    name = pd.read_csv(run / "matrix.csv").cell[0]
+    both = records(pool, [1, 12], [1, 12]) + records(pool, [11], [11, 11, 11, 1], ["legacy"])
+    write_records(
+        {"dev": (pool, both), "test": (pool, both)}, run / "cells" / name / "records.parquet"
     )
+    rows = tables.comparison_csv(tables.overview(tables.read_run(run)))
+    first = rows.iloc[0]
+    assert first[["dev_reranked", "dev_ceiling", "test_ceiling"]].tolist() == [0.5] * 3
+    assert first["dev_official_reranked"] == 0.5
+    assert first[["dev_legacy_reranked", "dev_legacy_retrieval"]].tolist() == [0.25, 0]
+    baseline = rows[rows.kind == "baseline"].iloc[0]
+    assert baseline["dev_official_retrieval"] == 0.75
+    assert baseline[["dev_reranked", "dev_official_reranked"]].isna().all()
+    assert list(rows.columns[:12]) == [
+        "kind", "system", "fusion", "head", "decrease_rate", "initial_random_rate",
+        "retrieval_loss.margin", *tables.CLEAN, "seeds",
+    ]  # fmt: skip
+
+
+def short(pool: Pool) -> list[Records]:
+    """Records without the first query."""
+    fields = ("queries", "candidates", "rank", "nearest")
+    return [
+        dataclasses.replace(part, **{field: getattr(part, field)[1:] for field in fields})
+        for part in records(pool, [1], None)
+    ]
+
+
+@pytest.mark.parametrize("system", ["random", "tfidf"], ids=["second", "first"])
+def test_records_that_miss_a_query_stop_the_tables(
+    tmp_path: Path, run: Path, pool: Pool, system: str
+) -> None:
+    """Also where it is the first system that misses it."""
+    for name in ("matrix.csv", "config.json"):
+        files.write_text(tmp_path / "bare" / name, (run / name).read_text())
+    for name in ("random", "tfidf"):
+        part = short(pool) if name == system else records(pool, [1], None)
+        write_records({"dev": (pool, part)}, tmp_path / f"bare/baselines/{name}/records.parquet")
+    with pytest.raises(InputError) as caught:
+        tables.all_figures(tables.read_run(tmp_path / "bare"))
+    message = str(caught.value)
+    first, second = ("random", "tfidf") if system == "random" else ("tfidf", "random")
+    assert f"{first}/records.parquet: misses 1 of the 8 queries that" in message
+    assert f"{second}/records.parquet answers (dev, official, epa)" in message
+    assert f"such as {pool.ids[pool.pairs]}" in message
+    assert "run snakemake again" in message
+
+
+def test_the_best_is_not_chosen_from_records_that_miss_a_query(run: Path, pool: Pool) -> None:
+    name = pd.read_csv(run / "matrix.csv").cell[0]
+    write_records({"dev": (pool, short(pool))}, run / "cells" / name / "records.parquet")
+    with pytest.raises(InputError, match=r"misses 1 of the 8 .* \(dev, clean, epa\)"):
+        tables.best_of_run(tables.read_run(run))
+
+
+def test_a_query_twice_stops_the_tables(run: Path, pool: Pool) -> None:
+    twice = records(pool, [1], None)[:1] * 2
+    write_records({"test": (pool, twice)}, run / "baselines" / "tfidf" / "records.parquet")
+    with pytest.raises(InputError, match=r"tfidf/records.parquet: test, official, epa: .* twice"):
+        tables.all_figures(tables.read_run(run))
+
+
+def test_train_may_have_other_queries_for_each_seed(run: Path, pool: Pool) -> None:
+    names = pd.read_csv(run / "matrix.csv").cell
+    for name, part in ((names[0], short(pool)), (names[1], records(pool, [1], None))):
+        write_records({"train": (pool, part)}, run / "cells" / name / "records.parquet")
+    figures = tables.all_figures(tables.read_run(run))
+    assert set(figures[figures.split == "train"].n) == {7, 8}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("rank", 0, "rank is 0"),
+        ("rank", None, "rank is <NA>"),
+        ("reranked", -1, "reranked is -1"),
+        ("reranked", None, "reranked is <NA>"),
+    ],
+)
+def test_a_rank_that_is_none_is_named(
+    run: Path, column: str, value: int | None, words: str
+) -> None:
+    path = next(run.glob("cells/**/records.parquet"))
+    found = pd.read_parquet(path)
+    found[column] = found[column].astype("Int64")
+    found.loc[3, column] = value
+    found.to_parquet(path)
+    query = found.loc[3, "query"]
+    with pytest.raises(InputError, match=f"parquet: dev, official, epa, query {query}: {words}"):
+        tables.read_records(path)
+
+
+def test_a_file_that_is_no_records_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    path.write_bytes(b"half a file")
+    with pytest.raises(InputError, match=r"records\.parquet: not the records of a system"):
+        tables.read_records(path)
+    pd.DataFrame({"split": ["dev"]}).to_parquet(path)
+    with pytest.raises(InputError, match=r"records\.parquet: not the records of a system"):
+        tables.read_records(path)
+
+
+def test_the_only_run_is_found(run: Path) -> None:
+    assert tables.find_run(run.parent) == run
+    with pytest.raises(InputError, match=r"found none; name the run with --run"):
+        tables.find_run(run.parent / "nowhere")
+    files.write_text(run.parent / "other" / "matrix.csv", "cell\n")
+    with pytest.raises(InputError, match=r"found .*/mini, .*/other; name the run with --run"):
+        tables.find_run(run.parent)
+
+
+def test_all_tasks_at_once_give_what_each_gives_alone(run: Path, pool: Pool) -> None:
+    """Figures bootstraps all tasks with the same queries together."""
+    table = tables.all_figures(tables.read_run(run))
+    name = table.cell[0]
+    alone = tables.read_records(run / "cells" / name / "records.parquet")
+    for (split, protocol), part in alone.groupby(["split", "protocol"]):
+        bootstrap = metrics.Bootstrap([tables.debate_of(query) for query in part["query"]])
+        values = metrics.reciprocal_rank(part["reranked"].to_numpy())[:, None]
+        low, high = bootstrap.interval(values)
+        found = table[(table.cell == name) & (table.split == split)]
+        found = found[(found.protocol == protocol) & (found.metric == "mrr")]
+        found = found[found.stage == "reranked"].iloc[0]
+        assert (found.low, found.high) == pytest.approx((low[0], high[0]), rel=1e-12)
 
 
 def test_a_folder_that_is_no_run_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"matrix\.csv: no such file"):
         tables.read_run(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("initial", "decrease", "name"),
-    [
-        (0.0, 0.0, "hard only"),
-        (0.8, 0.0, "fixed"),
-        (0.8, 0.02, "decreasing"),
-        (1.0, 0.0, "purely random"),
-        (1.0, 0.05, "decreasing"),
-    ],
-)
-def test_strategies_have_their_names(initial: float, decrease: float, name: str) -> None:
-    assert tables.strategy_name(initial, decrease) == name
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(42.4, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (59.7, "1 min 00 s")],
-)
-def test_durations_in_words(seconds: float, text: str) -> None:
-    assert tables.duration(seconds) == text
 
 
 def test_curves_have_a_point_for_each_epoch_and_split(run: Path) -> None:

@@ -12,9 +12,10 @@ from torch.nn import functional
 from counterpoint.corpus import Argument, Corpus
 from counterpoint.encoder import read_features
 from counterpoint.errors import InputError
-from counterpoint.evaluation import Records, evaluate, evaluate_legacy
+from counterpoint.evaluation import Records
 from counterpoint.ranking import Costs, Euclidean, Similarities
 from counterpoint.seeding import generator
+from counterpoint.system import NoSecondStage, records
 from counterpoint.tasks import Pool, make_pool
 
 Ints = npt.NDArray[np.int64]
@@ -174,6 +175,5 @@ def evaluate_baseline(
         folder = corpus.roles[role]
         pool = make_pool(corpus, folder)
         search = search_of(corpus.split(folder), pool, folder, training, outputs)
-        costs = baseline_costs(name, search)
-        result[role] = (pool, [*evaluate(pool, costs), evaluate_legacy(pool, costs)])
+        result[role] = (pool, records(pool, baseline_costs(name, search), NoSecondStage()))
     return result

@@ -21,6 +21,7 @@ import torch
 from counterpoint.corpus import normalise, text_hash
 from counterpoint.errors import InputError
 from counterpoint.evaluation import Scorer, score_order, score_pairs
+from counterpoint.layouts import beir_root
 from counterpoint.ranking import Costs, nearest
 from counterpoint.sources import Source
 from counterpoint.tasks import blocks
@@ -68,26 +69,13 @@ class BeirCorpus:
         return np.array([row.get(query, -1) for query in self.queries], dtype=np.int64)
 
 
-def is_beir(source: Source) -> bool:
-    """Whether a folder or zip is laid out as BEIR's are."""
-    return _root(source) is not None
-
-
-def _root(source: Source) -> str | None:
-    """The folder that holds corpus.jsonl, `""` or ending in `/`; None where there is none."""
-    for path in sorted(source.files()):
-        if path == "corpus.jsonl" or path.endswith("/corpus.jsonl"):
-            return path.removesuffix("corpus.jsonl")
-    return None
-
-
 def read_beir(source: Source, split: str = "test") -> BeirCorpus:
     """Read documents, and the queries that `qrels/SPLIT.tsv` judges.
 
     Raises:
         InputError: a file is missing or a line cannot be used; names the file and the line.
     """
-    root = _root(source)
+    root = beir_root(source)
     if root is None:
         raise InputError(f"{source.name}: no corpus.jsonl; expected a corpus in BEIR's layout")
     documents = _read_jsonl(source, f"{root}corpus.jsonl", title=True)
@@ -176,6 +164,12 @@ class Ranking:
     retrieval: Ints
     reranked: Ints | None
 
+    def stages(self) -> Iterator[tuple[str, Ints]]:
+        """Each stage there is, with its rows."""
+        yield "retrieval", self.retrieval
+        if self.reranked is not None:
+            yield "reranked", self.reranked
+
 
 def rank(
     corpus: BeirCorpus,
@@ -231,7 +225,7 @@ def measure(corpus: BeirCorpus, rows: Ints) -> dict[str, npt.NDArray[np.float64]
     """nDCG@10, accuracy@1 and recall@100 of each query, (queries,) each.
 
     nDCG with the gain as it is judged and the discount log2(1 + rank), as trec_eval computes it
-    (Järvelin, Kekäläinen, TOIS 2002); recall over the relevant documents other than the query's own.
+    (Järvelin, Kekäläinen, TOIS 2002); recall over the relevant documents but the query's own.
 
     Args:
         corpus: what was searched.

@@ -5,6 +5,7 @@ features never loads what it does not need.
 """
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_baseline,
         _add_tables,
         _add_compare,
+        _add_leak,
+        _add_evaluate,
         _add_plots,
         _add_schema,
     ):
@@ -113,6 +116,13 @@ def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         default="stop",
         help="what to do with files that cannot be used (default: %(default)s)",
     )
+    parser.add_argument(
+        "--decontaminate",
+        choices=("none", "train"),
+        default="none",
+        help="train: leave out training pairs that share a text with dev or test "
+        "(default: %(default)s)",
+    )
     _add_out(parser, "folder to write into")
     parser.set_defaults(command=_corpus)
 
@@ -122,7 +132,8 @@ def _add_source(parser: argparse._ActionsContainer) -> None:
         "--corpus",
         metavar="PATH",
         default="sample",
-        help="folder or zip that holds the corpus, $VARIABLE, or `sample` (default: %(default)s)",
+        help="folder or zip that holds the corpus, a file of pairs (CSV, JSON lines), $VARIABLE, "
+        "or `sample` (default: %(default)s)",
     )
 
 
@@ -170,7 +181,7 @@ def _at_least(least: int, text: str) -> int:
 
 
 def _corpus(arguments: argparse.Namespace) -> None:
-    from counterpoint import config, corpus, files, formats, sources
+    from counterpoint import audit, config, corpus, files, formats, layouts, sources
 
     options = config.parse(
         config.CorpusOptions,
@@ -180,6 +191,7 @@ def _corpus(arguments: argparse.Namespace) -> None:
             "sha256": arguments.sha256,
             "splits": _roles(arguments.splits),
             "bad_files": arguments.bad_files,
+            "decontaminate": arguments.decontaminate,
         },
         "arguments of `counterpoint corpus`",
     )
@@ -190,17 +202,16 @@ def _corpus(arguments: argparse.Namespace) -> None:
     else:
         path = str(options.path)
     roles = options.splits.model_dump()
-    read, problems = corpus.read_corpus(
-        sources.open_source(path), roles, skip=options.bad_files == "skip"
-    )
-    rows = corpus.audit(read)
+    read, problems = layouts.read(path, roles, skip=options.bad_files == "skip")
+    read = dataclasses.replace(read, decontaminate=options.decontaminate)
+    rows = audit.audit(read)
     corpus.write_arguments(read, arguments.out / "arguments.parquet")
     files.write_text(arguments.out / "audit.csv", formats.csv_text(rows))
     files.write_text(arguments.out / "audit.md", formats.markdown_table(rows))
     lines = [f"{problem}\n" for problem in problems]
     files.write_text(arguments.out / "problems.txt", "".join(lines))
     if problems:
-        print(f"counterpoint: left out {len(problems)} bad files:", file=sys.stderr)
+        print(f"counterpoint: left out {len(problems)} bad files or rows:", file=sys.stderr)
         print("".join(lines), end="", file=sys.stderr)
     print(formats.markdown_table(rows), end="")
 
@@ -229,10 +240,9 @@ def _add_tasks(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _tasks(arguments: argparse.Namespace) -> None:
-    from counterpoint import corpus, sources, tasks
+    from counterpoint import layouts, tasks
 
-    source = sources.open_source(arguments.corpus)
-    read, _ = corpus.read_corpus(source, {"train": arguments.split})
+    read, _ = layouts.read(arguments.corpus, {"train": arguments.split})
     pool = tasks.make_pool(read, arguments.split)
     counts = {"queries": pool.pairs, **tasks.totals(pool)}
     if arguments.json:
@@ -407,8 +417,9 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "tables",
         help="make the tables of a run from whatever records exist",
-        description="Write tables/cells.csv, comparison.md and .csv, strategies.md and summary.txt "
-        "of a run, and print the summary. Trains nothing.",
+        description="Write the tables of a run into its folder tables/: figures (cells.csv), "
+        "comparison, strategies, seeds, protocols, the claims and their verdicts, and a summary, "
+        "which is printed. Trains nothing.",
     )
     _add_run(parser)
     parser.add_argument(
@@ -418,10 +429,12 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    from counterpoint import tables
+    from counterpoint import claims, markdown_tables, tables
 
-    run = tables.read_run(arguments.run)
-    print(tables.write_tables(run, arguments.run / "tables", arguments.decimals), end="")
+    run, folder = tables.read_run(arguments.run), arguments.run / "tables"
+    summary = markdown_tables.write_tables(run, folder, arguments.decimals)
+    claims.write_claims(run, folder, arguments.decimals)
+    print(summary, end="")
 
 
 def _add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -435,7 +448,13 @@ def _add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
     names = "a cell's name as in tables/cells.csv, `best` (on dev), or baseline/NAME"
     parser.add_argument("first", metavar="A", help=names)
     parser.add_argument("second", metavar="B", help="likewise")
-    _add_run(parser)
+    _add_run_or_only(parser)
+    parser.add_argument(
+        "--over-seeds",
+        action="store_true",
+        help="let A and B stand for all cells that differ from them in the seed alone, and compare "
+        "seed by seed: mean difference, its 95 %% t interval and p-value",
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table here too")
     parser.set_defaults(command=_compare)
 
@@ -443,10 +462,112 @@ def _add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _compare(arguments: argparse.Namespace) -> None:
     from counterpoint import compare, files, formats, tables
 
-    rows = compare.compare(tables.read_run(arguments.run), arguments.first, arguments.second)
+    run = tables.read_run(arguments.run or tables.find_run())
+    function = compare.compare_over_seeds if arguments.over_seeds else compare.compare
+    rows = function(run, arguments.first, arguments.second)
     if arguments.csv is not None:
         files.write_text(arguments.csv, formats.csv_text(rows))
     print(formats.markdown_table(compare.readable(rows)), end="")
+
+
+def _add_run_or_only(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run, results/RUN (default: the only one there is)",
+    )
+
+
+def _add_leak(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "leak",
+        help="what training on texts of dev and test was worth to a cell",
+        description="Print one cell trained on all pairs beside the same cell of a decontaminated "
+        "run, on all queries, on unseen ones, and by the protocol that leaks the answer: "
+        "accuracy@1 in % on epa, the paired difference with its interval and p-value.",
+    )
+    parser.add_argument("cell", metavar="CELL", help="a cell's name, or `best` (of --run, on dev)")
+    _add_run(parser)
+    parser.add_argument(
+        "--without",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the run with corpus.decontaminate: train",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table here too")
+    parser.set_defaults(command=_leak)
+
+
+def _leak(arguments: argparse.Namespace) -> None:
+    from counterpoint import files, formats, leak, tables
+
+    run, without = tables.read_run(arguments.run), tables.read_run(arguments.without)
+    rows = leak.leak(run, without, arguments.cell)
+    if arguments.csv is not None:
+        files.write_text(arguments.csv, formats.csv_text(rows))
+    print(formats.markdown_table(leak.readable(rows)), end="")
+
+
+def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="evaluate a trained cell or a baseline on any corpus; export its rankings",
+        description="Evaluate a trained cell or a baseline on another corpus, or again on the "
+        "run's own, all tasks and protocols. Unseen are the queries whose texts the run's training "
+        "folder lacks. A corpus in BEIR's layout is searched as a whole, without the query's own "
+        "document. Writes figures.csv, records.parquet and, with --trec, rankings and judgements; "
+        "prints the figures on all arguments.",
+    )
+    parser.add_argument(
+        "system",
+        metavar="SYSTEM",
+        help="a cell's name as in tables/cells.csv, `best` (on dev), or baseline/NAME",
+    )
+    _add_run_or_only(parser)
+    parser.add_argument(
+        "--corpus",
+        metavar="PATH",
+        help="folder or zip in the layout of ArguAna Counterargs or of BEIR, a file of pairs, or "
+        "`sample` (default: the run's own)",
+    )
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        default=[],
+        metavar="SPLIT",
+        help="of that corpus (default: all; dev and test of the run's own; test of BEIR's)",
+    )
+    parser.add_argument("--trec", action="store_true", help="write TREC qrels and runs too")
+    _add_threads(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="folder to write into (default: RUN/evaluations/SYSTEM/CORPUS)",
+    )
+    parser.set_defaults(command=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from counterpoint import devices, formats, transfer
+
+    torch.set_num_threads(arguments.threads)
+    run = transfer.find_run(arguments.system, arguments.run)
+    with devices.device_for_job(jobs_per_gpu=1) as device:
+        figures = transfer.Transfer(
+            system=arguments.system,
+            run=run,
+            corpus=arguments.corpus,
+            splits=arguments.splits,
+            trec=arguments.trec,
+            device=torch.device(device),
+            out=arguments.out or transfer.default_folder(arguments.system, run, arguments.corpus),
+        ).write()
+    print(formats.markdown_table(transfer.readable(figures)), end="")
 
 
 def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:

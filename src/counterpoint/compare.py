@@ -1,5 +1,6 @@
 """Two systems of a run side by side: paired differences over debates, corrected over the table."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,21 @@ import numpy as np
 import pandas as pd
 
 from counterpoint.errors import InputError
-from counterpoint.metrics import METRICS, Bootstrap, holm
-from counterpoint.tables import Run, best_of_run, debate_of, read_records
+from counterpoint.metrics import LEAST_SEEDS, METRICS, Bootstrap, Ranks, Values, holm, over_seeds
+from counterpoint.tables import (
+    KEYS,
+    Run,
+    best_of_run,
+    debate_of,
+    read_records,
+    require_same_queries,
+    setting_of,
+    systems_of,
+)
 from counterpoint.tasks import PROTOCOLS, TASKS
+
+ByQuery = dict[tuple[str, str, str], "pd.Series[Any]"]
+"""Split, protocol and task to the ranks that count, by query."""
 
 
 def records_of(run: Run, name: str) -> tuple[str, Path]:
@@ -24,9 +37,7 @@ def records_of(run: Run, name: str) -> tuple[str, Path]:
         if found is None:
             raise InputError(f"{run.folder}: best: no cell has been trained yet")
         name = found
-    systems = {f"baseline/{baseline}": path for baseline, path in run.baselines.items()}
-    for cell in run.with_status("done", "diverged"):
-        systems[cell.name] = cell.folder / "records.parquet"
+    systems = systems_of(run)
     if name not in systems:
         raise InputError(
             f"{run.folder}: {name!r} is no trained cell and no baseline of this run; expected a "
@@ -46,83 +57,144 @@ def compare(
     first: str,
     second: str,
     *,
+    other: Run | None = None,
     metric: str = "accuracy@1",
     splits: Sequence[str] = ("dev", "test"),
     protocols: Sequence[str] = PROTOCOLS,
+    tasks: Sequence[str] = TASKS,
 ) -> list[dict[str, Any]]:
     """One row a split, protocol and task: both figures, the difference, its interval and p-value.
 
-    The bootstrap is paired and over debates; p-values are Holm-corrected over the whole table.
+    The bootstrap is paired and over debates; p-values are Holm-corrected over the whole table. The
+    second system is of another run where one is given.
 
     Raises:
         InputError: a system is not there, or the two do not answer the same queries.
     """
-    names, tables = [], []
-    for system in (first, second):
-        name, path = records_of(run, system)
-        records = read_records(path)
-        names.append(name)
-        tables.append(records.assign(ranks=last_stage(records)))
+    paths = [records_of(run, first)[1], records_of(other or run, second)[1]]
+    both = [_ranks(path) for path in paths]
     rows: list[dict[str, Any]] = []
-    for split in splits:
-        for protocol in protocols:
-            for task in TASKS:
-                parts = [
-                    part[
-                        (part["split"] == split)
-                        & (part["protocol"] == protocol)
-                        & (part["task"] == task)
-                    ]
-                    for part in tables
-                ]
-                if all(part.empty for part in parts):
-                    continue
-                a, b = (part.set_index("query")["ranks"] for part in parts)
-                if sorted(a.index) != sorted(b.index):
-                    raise InputError(
-                        f"{run.folder}: {names[0]} and {names[1]} do not answer the same queries "
-                        f"({split}, {protocol}, {task}: {len(a)} and {len(b)}); train or evaluate "
-                        "the one that misses some again"
-                    )
-                rows.append(
-                    {
-                        "split": split,
-                        "protocol": protocol,
-                        "task": task,
-                        "n": len(a),
-                        **_difference(a, b.loc[a.index], metric),
-                    }
-                )
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
-    return rows
+    for where in itertools.product(splits, protocols, tasks):
+        parts = _same_queries(where, paths, both)
+        if parts:
+            a, b = (METRICS[metric](part)[:, None] for part in parts)
+            bootstrap = Bootstrap([debate_of(query) for query in both[0][where].index])
+            low, high, p = (float(found[0]) for found in bootstrap.difference(a, b))
+            rows.append(
+                {
+                    **dict(zip(KEYS, where, strict=True)),
+                    "n": len(a),
+                    **_means(a, b),
+                    **{"low": low, "high": high, "p": p},
+                }
+            )
+    return _corrected(rows)
 
 
-def _difference(a: "pd.Series[Any]", b: "pd.Series[Any]", metric: str) -> dict[str, float]:
-    values = [
-        METRICS[metric](ranks.to_numpy(dtype=np.int64))[:, None].astype(np.float64)
-        for ranks in (a, b)
-    ]
-    bootstrap = Bootstrap([debate_of(query) for query in a.index])
-    low, high, p = bootstrap.difference(*values)
+def compare_over_seeds(
+    run: Run,
+    first: str,
+    second: str,
+    *,
+    metric: str = "accuracy@1",
+    splits: Sequence[str] = ("dev", "test"),
+    protocols: Sequence[str] = PROTOCOLS,
+) -> list[dict[str, Any]]:
+    """The same for two settings, each named by any cell of it, with the seed as the unit.
+
+    A setting is all trained cells that agree on every axis but the seed. Of the difference of the
+    two figures at each shared seed there are mean, standard deviation, t interval and p-value.
+
+    Raises:
+        InputError: a cell is not there, two cells do not answer the same queries, or the settings
+            share fewer than `LEAST_SEEDS` seeds.
+    """
+    settings = [_seeds_of(run, system) for system in (first, second)]
+    shared = _shared_seeds(run, *settings)
+    paths = [setting[seed] for setting in settings for seed in shared]
+    all_ranks = [_ranks(path) for path in paths]
+    rows: list[dict[str, Any]] = []
+    for where in itertools.product(splits, protocols, TASKS):
+        parts = _same_queries(where, paths, all_ranks)
+        if parts:
+            figures = np.array([METRICS[metric](part).mean() for part in parts])
+            a, b = figures[: len(shared)], figures[len(shared) :]
+            _, sd, low, high, p = over_seeds(a - b)
+            rows.append(
+                {
+                    **dict(zip(KEYS, where, strict=True)),
+                    "seeds": len(shared),
+                    **_means(a, b),
+                    **{"sd": sd, "low": low, "high": high, "p": p},
+                }
+            )
+    return _corrected(rows)
+
+
+def _seeds_of(run: Run, name: str) -> dict[int, Path]:
+    """Seed to records of the trained cells that agree with one on every axis but the seed."""
+    name, _ = records_of(run, name)
+    trained = run.with_status("done", "diverged")
+    setting = {setting_of(cell) for cell in trained if cell.name == name}
+    if not setting:
+        raise InputError(f"{run.folder}: {name} has no seeds; --over-seeds compares cells")
+    paths = systems_of(run)
     return {
-        "a": float(values[0].mean()),
-        "b": float(values[1].mean()),
-        "difference": float((values[0] - values[1]).mean()),
-        "low": float(low[0]),
-        "high": float(high[0]),
-        "p": float(p[0]),
+        int(cell.axes["seed"]): paths[cell.name] for cell in trained if setting_of(cell) in setting
     }
+
+
+def _shared_seeds(run: Run, first: dict[int, Path], second: dict[int, Path]) -> list[int]:
+    shared = sorted(set(first) & set(second))
+    if len(shared) < LEAST_SEEDS:
+        a, b = (", ".join(str(seed) for seed in sorted(seeds)) for seeds in (first, second))
+        raise InputError(
+            f"{run.folder}: a comparison over seeds needs {LEAST_SEEDS} that both settings are "
+            f"trained with, found A with seeds {a} and B with seeds {b}; add seeds to the matrix, "
+            "or compare two cells without --over-seeds"
+        )
+    return shared
+
+
+def _ranks(path: Path) -> ByQuery:
+    records = read_records(path)
+    records = records.assign(ranks=last_stage(records))
+    return {
+        (str(split), str(protocol), str(task)): group.set_index("query")["ranks"]
+        for (split, protocol, task), group in records.groupby(KEYS, sort=False, observed=True)
+    }
+
+
+def _same_queries(
+    where: tuple[str, str, str], paths: Sequence[Path], ranks: Sequence[ByQuery]
+) -> list[Ranks]:
+    """(n,) int64 of each system, of the same queries in the same order; none where none has any."""
+    parts = [table.get(where, pd.Series(dtype=np.int64)) for table in ranks]
+    if all(part.empty for part in parts):
+        return []
+    for path, part in zip(paths, parts, strict=True):
+        require_same_queries(where, (paths[0], list(parts[0].index)), (path, list(part.index)))
+    return [part.loc[parts[0].index].to_numpy(dtype=np.int64) for part in parts]
+
+
+def _means(a: Values, b: Values) -> dict[str, float]:
+    return {"a": float(a.mean()), "b": float(b.mean()), "difference": float((a - b).mean())}
+
+
+def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    corrected = holm([row["p"] for row in rows])
+    return [{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)]
 
 
 def readable(rows: Sequence[dict[str, Any]]) -> list[dict[str, object]]:
     """The rows for a person: figures in %, the difference in points with its interval."""
     return [
         {
-            **{key: row[key] for key in ("split", "protocol", "task", "n")},
+            **{key: row[key] for key in (*KEYS, "n", "seeds") if key in row},
             "A": f"{100 * row['a']:.1f}",
             "B": f"{100 * row['b']:.1f}",
             "A − B": f"{100 * row['difference']:+.1f}",
+            **({"sd": f"{100 * row['sd']:.1f}"} if "sd" in row else {}),
             "95 %": f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
             "p": f"{row['p']:.4f}",
             "p (Holm)": f"{row['p_holm']:.4f}",

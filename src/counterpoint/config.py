@@ -74,8 +74,9 @@ class CorpusOptions(Section):
     """Where the debates come from."""
 
     path: str | None = "sample"
-    """`sample` (shipped with the package), or a folder or zip in the layout of ArguAna
-    Counterargs; `$NAME` stands for an environment variable."""
+    """`sample` (shipped with the package), a folder or zip in the layout of ArguAna Counterargs, or
+    a file of pairs (`.csv`, `.tsv`, `.jsonl`, `.ndjson`); `$NAME` stands for an environment
+    variable."""
     url: str | None = None
     """Where to download the zip from instead; needs `sha256`."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None

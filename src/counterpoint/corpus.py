@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,18 @@ class Problem:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+class Texts(Protocol):
+    """Texts that are the same are one, and have one number."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The unique texts, normalised, by number."""
+
+    @property
+    def text_number(self) -> dict[str, int]:
+        """Text hash to number, in the order of the numbers."""
+
+
 @dataclass(frozen=True)
 class Corpus:
     """All arguments of the splits in use, and the split that plays each role."""
@@ -125,7 +137,6 @@ class Corpus:
             argument.text_hash: int(number)
             for argument, number in zip(self.arguments, self.text_index, strict=True)
         }
-
 
     @cached_property
     def withheld(self) -> frozenset[str]:

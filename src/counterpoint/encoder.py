@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.config import EncoderOptions
-from counterpoint.corpus import Corpus
+from counterpoint.corpus import Texts
 from counterpoint.errors import InputError
 from counterpoint.files import replacing, sha256
 
@@ -104,7 +104,7 @@ def _load(kind: Any, name: str, what: str, **options: Any) -> Any:
         ) from error
 
 
-def tokenise(corpus: Corpus, options: EncoderOptions) -> Tokens:
+def tokenise(corpus: Texts, options: EncoderOptions) -> Tokens:
     """Tokenise every unique text of a corpus.
 
     Raises:
@@ -136,7 +136,7 @@ def write_tokens(tokens: Tokens, path: str | Path) -> None:
         np.savez(stream, ids=tokens.ids, starts=tokens.starts, pad=tokens.pad, hashes=tokens.hashes)
 
 
-def read_tokens(path: str | Path, corpus: Corpus) -> Tokens:
+def read_tokens(path: str | Path, corpus: Texts) -> Tokens:
     """Read what `write_tokens` wrote.
 
     Raises:
@@ -146,19 +146,19 @@ def read_tokens(path: str | Path, corpus: Corpus) -> Tokens:
     return Tokens(arrays["ids"], arrays["starts"], int(arrays["pad"]), arrays["hashes"])
 
 
-def write_features(features: npt.NDArray[np.float32], corpus: Corpus, path: str | Path) -> None:
+def write_features(features: npt.NDArray[np.float32], corpus: Texts, path: str | Path) -> None:
     """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, x=features, hashes=np.array(list(corpus.text_number)))
 
 
-def read_features(path: str | Path, corpus: Corpus) -> npt.NDArray[np.float32]:
+def read_features(path: str | Path, corpus: Texts) -> npt.NDArray[np.float32]:
     """Read what `write_features` wrote; see `read_tokens` for errors."""
     features: npt.NDArray[np.float32] = _read_arrays(path, ("x", "hashes"), corpus)["x"]
     return features
 
 
-def _read_arrays(path: str | Path, names: tuple[str, ...], corpus: Corpus) -> dict[str, Any]:
+def _read_arrays(path: str | Path, names: tuple[str, ...], corpus: Texts) -> dict[str, Any]:
     try:
         stored = np.load(path, allow_pickle=False)
         arrays = {name: stored[name] for name in names}
@@ -329,7 +329,7 @@ def length_batches(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.
 
 
 def frozen_features(
-    corpus: Corpus, tokens: Tokens, options: EncoderOptions, device: torch.device
+    corpus: Texts, tokens: Tokens, options: EncoderOptions, device: torch.device
 ) -> npt.NDArray[np.float32]:
     """The outputs of the untrained encoder for every unique text: (texts, H) float32."""
     encoder = LiveEncoder(options, tokens).to(device).eval()

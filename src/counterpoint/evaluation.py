@@ -138,7 +138,7 @@ def evaluate_legacy(
         block = costs.block(gold)
         found = nearest(block, depth).cpu().numpy()
         place = found == numbers[:, None]
-        beyond = 1 + precedes(block, gold).sum(dim=1).cpu().numpy()
+        beyond = 1 + precedes(block, gold, lower_ties=True).sum(dim=1).cpu().numpy()
         records = Records(
             task="epa",
             protocol=LEGACY,

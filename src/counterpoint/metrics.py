@@ -4,11 +4,13 @@ There is one gold a query. A metric gives each query a value; the figure is thei
 one debate are not independent, so intervals come from a bootstrap over debates.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
 
 from counterpoint.seeding import generator
 
@@ -17,6 +19,9 @@ Values = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+
+LEAST_SEEDS = 3
+"""How many seeds an interval over seeds, or a test of a difference between them, needs."""
 
 
 def accuracy_at_1(ranks: Ranks) -> Values:
@@ -102,9 +107,59 @@ class Bootstrap:
 
 
 def _ends(means: Values) -> tuple[Values, Values]:
-    rows = np.ascontiguousarray(means.T)
-    low, high = np.quantile(rows, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    rows = np.sort(np.ascontiguousarray(means.T), axis=1)
+    low, high = (_quantile(rows, share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return low, high
+
+
+def _quantile(rows: Values, share: float) -> Values:
+    """(k, n) sorted rows to (k,) quantiles between the two nearest values.
+
+    To the last bit what `numpy.quantile` gives, which partitions in several times what sorting
+    takes.
+    """
+    place = (rows.shape[1] - 1) * share
+    below = math.floor(place)
+    part = place - below
+    left, right = rows[:, below], rows[:, min(below + 1, rows.shape[1] - 1)]
+    # numpy starts from the nearer of the two.
+    result: Values = (
+        right - (right - left) * (1 - part) if part >= 0.5 else left + (right - left) * part
+    )
+    return result
+
+
+class Spread(NamedTuple):
+    """What several seeds say of a figure; not-a-number where they are too few to say it."""
+
+    mean: float
+    sd: float
+    """Sample standard deviation, of two seeds or more."""
+    low: float
+    high: float
+    """The ends of the 95 % t interval of the mean, of `LEAST_SEEDS` or more."""
+    p: float
+    """Two-sided, of the mean's being 0 (one-sample t test), of `LEAST_SEEDS` or more."""
+
+
+def over_seeds(values: Values) -> Spread:
+    """(n,) figures, one a seed, to their mean and spread, with the seed as the unit.
+
+    Where all seeds give the same, the interval is that one figure and p is 1 at zero, else 0.
+    """
+    n = len(values)
+    mean = float(values.mean())
+    if n == 1:
+        return Spread(mean, math.nan, math.nan, math.nan, math.nan)
+    sd = float(values.std(ddof=1))
+    if n < LEAST_SEEDS:
+        return Spread(mean, sd, math.nan, math.nan, math.nan)
+    if sd == 0:
+        return Spread(mean, sd, mean, mean, 1.0 if mean == 0 else 0.0)
+    error = sd / math.sqrt(n)
+    reach = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * error
+    p = float(2 * stdtr(n - 1, -abs(mean) / error))
+    return Spread(mean, sd, mean - reach, mean + reach, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -14,7 +14,26 @@ PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "pya
 
 
 ELSEWHERE = frozenset(
-    ["baselines", "cli", "compare", "formats", "matrix", "plots", "sources", "synthesize", "tables"]
+    [
+        "audit",
+        "baselines",
+        "beir",
+        "claims",
+        "cli",
+        "compare",
+        "formats",
+        "layouts",
+        "leak",
+        "markdown_tables",
+        "matrix",
+        "pair_files",
+        "plots",
+        "sources",
+        "synthesize",
+        "tables",
+        "transfer",
+        "trec",
+    ]
 )
 """Modules that no cell computes with."""
 
@@ -32,7 +51,7 @@ def code_hash() -> str:
 
 
 def corpus_hash(corpus: Corpus) -> str:
-    """SHA-256 (16 digits) over the ids, texts and roles of a corpus, and what training leaves out."""
+    """SHA-256 (16 digits) over a corpus: ids, texts, roles, and what training leaves out."""
     facts = (sorted(corpus.roles.items()), corpus.decontaminate)
     digest = hashlib.sha256(repr(facts).encode("utf-8"))
     for argument in corpus.arguments:

@@ -191,12 +191,13 @@ def _shortlist(block: Block, width: int, k: int, last: Tensor | None) -> tuple[T
     return columns[:, :k], closed
 
 
-def precedes(block: Block, gold: Tensor) -> Tensor:
+def precedes(block: Block, gold: Tensor, *, lower_ties: bool = False) -> Tensor:
     """Which candidates rank before the gold: the nearer ones, and those that tie with it.
 
     Args:
         block: n queries, m candidates.
         gold: (n,) int64 columns.
+        lower_ties: of those that tie, only the lower columns.
 
     Returns:
         (n, m) bool; whoever is no candidate in the block does not precede.
@@ -215,6 +216,9 @@ def precedes(block: Block, gold: Tensor) -> Tensor:
     # the shape of what is summed.
     own = columns == gold[rows]
     limit[rows[own]] = exact[own]
-    result[rows, columns] = exact <= limit[rows]
+    ties = exact == limit[rows]
+    if lower_ties:
+        ties &= columns < gold[rows]
+    result[rows, columns] = (exact < limit[rows]) | ties
     result[each, gold] = False
     return result

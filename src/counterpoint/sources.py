@@ -1,4 +1,4 @@
-"""Where a corpus lies: the shipped sample, a folder, a zip, or an address to download from.
+"""Where a corpus lies: the shipped sample, a folder, a zip, a file of pairs, or an address.
 
 A zip is read in place and never unpacked to disk.
 """
@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from counterpoint.errors import InputError
+from counterpoint.files import sha256
 
 MAX_TEXT_BYTES = 1_000_000
 """A text larger than this is no argument; the longest real one has 1065 words."""
@@ -27,6 +28,8 @@ Text shrinks about threefold, long lists of ids a hundredfold, a bomb a thousand
 
 LARGE_ENTRY_BYTES = 10_000_000
 
+PAIR_FILE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""What a file of pairs is known by, in any case."""
 
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -52,8 +55,8 @@ class Source(Protocol):
     def files(self) -> Iterator[str]:
         """Every file below the root, in no order."""
 
-    def read(self, path: str) -> bytes:
-        """The bytes of one file."""
+    def read(self, path: str, limit: int = MAX_TEXT_BYTES) -> bytes:
+        """The bytes of one file, which has at most `limit` of them."""
 
     def stamp(self, path: str, *, contents: bool) -> str:
         """What changes when a file does: by its contents where asked, or by what is cheap."""
@@ -76,17 +79,17 @@ class FolderSource:
         for parent, _, names in self._walk():
             yield from (self._relative(parent, name) for name in names)
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int = MAX_TEXT_BYTES) -> bytes:
         """The bytes of one file.
 
         Raises:
-            InputError: it is larger than `MAX_TEXT_BYTES`, or cannot be read.
+            InputError: it is larger than `limit`, or cannot be read.
         """
         full = self._root / path
         try:
             size = full.stat().st_size
-            if size > MAX_TEXT_BYTES:
-                raise InputError(_too_large(f"{self.name}/{path}", size))
+            if size > limit:
+                raise InputError(_too_large(f"{self.name}/{path}", size, limit))
             return full.read_bytes()
         except OSError as error:
             raise InputError(f"{full}: cannot be read: {error.strerror}") from error
@@ -122,7 +125,7 @@ class ZipSource:
         except _UNREADABLE as error:
             raise InputError(
                 f"{path}: not a zip file that can be read ({error}); expected a folder or a zip in "
-                "the layout of ArguAna Counterargs"
+                f"the layout of ArguAna Counterargs, or pairs in {', '.join(PAIR_FILE_ENDINGS)}"
             ) from error
         entries = self._zip.infolist()
         if len(entries) > MAX_ENTRIES:
@@ -169,15 +172,15 @@ class ZipSource:
         """Every file."""
         return (name for name in self._entries if not name.endswith("/"))
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int = MAX_TEXT_BYTES) -> bytes:
         """The bytes of one file.
 
         Raises:
-            InputError: it is larger than `MAX_TEXT_BYTES`, encrypted or damaged.
+            InputError: it is larger than `limit`, encrypted or damaged.
         """
         entry = self._entries[path]
-        if entry.file_size > MAX_TEXT_BYTES:
-            raise InputError(_too_large(f"{self.name}: entry {path!r}", entry.file_size))
+        if entry.file_size > limit:
+            raise InputError(_too_large(f"{self.name}: entry {path!r}", entry.file_size, limit))
         try:
             return self._zip.read(entry)
         except _UNREADABLE as error:
@@ -189,8 +192,8 @@ class ZipSource:
         return f"{entry.file_size} {entry.CRC}"
 
 
-def _too_large(name: str, size: int) -> str:
-    return f"{name}: {size} bytes; a text of more than {MAX_TEXT_BYTES} bytes is refused"
+def _too_large(name: str, size: int, limit: int) -> str:
+    return f"{name}: {size} bytes; more than {limit} bytes are refused"
 
 
 def open_source(path: str) -> Source:
@@ -204,11 +207,16 @@ def open_source(path: str) -> Source:
     return _open_path(expand_variables(path))
 
 
+def is_pair_file(path: Path) -> bool:
+    """Whether a path is that of a file of pairs, by its ending; `pair_files` reads it."""
+    return path.suffix.lower() in PAIR_FILE_ENDINGS
+
+
 def check_path(path: str, source: str) -> None:
     """See that there is something at `corpus.path`, before any job starts.
 
     Args:
-        path: as `open_source` takes it.
+        path: as `open_source` takes it, or a file of pairs.
         source: where the configuration came from, for the message.
 
     Raises:
@@ -235,12 +243,15 @@ def _open_path(path: Path) -> Source:
 def fingerprint(path: str) -> str:
     """Changes when the files at a path do; 16 hexadecimal digits.
 
-    Over the contents of the sample; over the checksums that a zip holds; over the names, sizes and
-    times of the files in a folder, which may be too many to read each time.
+    Over the contents of the sample or of a file of pairs; over the checksums that a zip holds; over
+    the names, sizes and times of the files in a folder, which may be too many to read each time.
 
     Raises:
-        InputError: as `open_source`.
+        InputError: as `open_source`, or a file of pairs cannot be read.
     """
+    found = expand_variables(path)
+    if is_pair_file(found):
+        return _sha256_of(found)[:16]
     source = open_source(path)
     digest = hashlib.sha256()
     for name in sorted(source.files()):
@@ -248,8 +259,20 @@ def fingerprint(path: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def _sha256_of(path: Path) -> str:
+    try:
+        return sha256(path)
+    except FileNotFoundError:
+        raise InputError(_nothing_at(path)) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def _nothing_at(path: Path) -> str:
-    return f"corpus.path: {path}: no such folder or file; expected the corpus's folder or zip"
+    return (
+        f"corpus.path: {path}: no such folder or file; expected the corpus's folder or zip, or a "
+        "file of pairs"
+    )
 
 
 def expand_variables(path: str) -> Path:

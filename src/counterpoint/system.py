@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from counterpoint.evaluation import Records, Scorer, evaluate, evaluate_legacy
 from counterpoint.model import Retriever, Vectors
-from counterpoint.ranking import Euclidean
-from counterpoint.tasks import PROTOCOLS, TASKS, Pool
+from counterpoint.ranking import Costs, Euclidean
+from counterpoint.tasks import LEGACY, PROTOCOLS, TASKS, Pool
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,7 +53,11 @@ class System:
         """Where the vectors lie."""
         return self.vectors["query"].e.device
 
-    def costs(self, queries: Ints, candidates: Ints) -> Euclidean:
+    def pool_costs(self, pool: Pool) -> Costs:
+        """Distances of all rows of a pool to its queries."""
+        return self.costs(pool.text[pool.pairs :], pool.text)
+
+    def costs(self, queries: Ints, candidates: Ints) -> Costs:
         """Distances of m candidates to q queries, each given by their text numbers."""
         q, c = (torch.from_numpy(texts).to(self.device) for texts in (queries, candidates))
         return Euclidean(self.vectors["query"].e[q], self.vectors["candidate"].e[c])
@@ -67,45 +72,76 @@ class System:
 
         return score
 
-    @torch.no_grad()
-    def evaluate(
-        self,
-        pool: Pool,
-        *,
-        tasks: Sequence[str] = TASKS,
-        protocols: Sequence[str] = PROTOCOLS,
-        queries: Ints | None = None,
-        depth: int | None = None,
-        beyond: bool = True,
-    ) -> list[Records]:
-        """Records of the pool's queries, both stages; see `evaluation.evaluate`."""
-        self.model.eval()
-        return evaluate(
-            pool,
-            self.costs(pool.text[pool.pairs :], pool.text),
-            tasks=tasks,
-            protocols=protocols,
-            queries=queries,
-            k=self.rerank,
-            depth=depth,
-            scorer=self.scorer("query"),
-            beyond=beyond,
-            device=self.device,
-        )
 
-    @torch.no_grad()
-    def evaluate_legacy(
-        self, pool: Pool, *, queries: Ints | None = None, depth: int | None = None
-    ) -> Records:
-        """Records of the protocol that leaks the answer; see `evaluation.evaluate_legacy`."""
-        self.model.eval()
-        return evaluate_legacy(
+class SecondStage(Protocol):
+    """What follows the first stage: a trained model's classifier, or nothing."""
+
+    @property
+    def rerank(self) -> int:
+        """How many of the nearest are recorded, and re-ordered where there is a scorer."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where costs and scores are computed."""
+
+    def scorer(self, role: str) -> Scorer | None:
+        """The scorer with the first text of a pair in a role; None for a first stage alone."""
+
+
+@dataclass(frozen=True)
+class NoSecondStage:
+    """Of a system whose first stage is all."""
+
+    rerank: int = 10
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
+
+    def scorer(self, role: str) -> None:
+        """None."""
+
+
+@torch.no_grad()
+def records(
+    pool: Pool,
+    costs: Costs,
+    second: SecondStage,
+    *,
+    tasks: Sequence[str] = TASKS,
+    protocols: Sequence[str] = (*PROTOCOLS, LEGACY),
+    queries: Ints | None = None,
+    depth: int | None = None,
+    beyond: bool = True,
+) -> list[Records]:
+    """Records of a pool's queries under some protocols, `legacy` among them or not.
+
+    See `evaluation.evaluate` and `evaluate_legacy` for what is returned.
+    """
+    wanted = [protocol for protocol in protocols if protocol != LEGACY]
+    found = evaluate(
+        pool,
+        costs,
+        tasks=tasks,
+        protocols=wanted,
+        queries=queries,
+        k=second.rerank,
+        depth=depth,
+        scorer=second.scorer("query"),
+        beyond=beyond,
+        device=second.device,
+    )
+    if LEGACY in protocols:
+        legacy = evaluate_legacy(
             pool,
-            self.costs(pool.text[pool.pairs :], pool.text),
+            costs,
             queries=queries,
-            k=self.rerank,
+            k=second.rerank,
             depth=depth,
             # The gold stands in the query's place, and keeps its candidate's vectors.
-            scorer=self.scorer("candidate"),
-            device=self.device,
+            scorer=second.scorer("candidate"),
+            device=second.device,
         )
+        found.append(legacy)
+    return found

@@ -1,4 +1,4 @@
-"""Records and logs to tables, whatever of them there is. Trains and evaluates nothing.
+"""Records and logs to tidy tables, whatever of them there is. Trains and evaluates nothing.
 
 A run's folder holds `matrix.csv` (the planned cells), `cells/CELL/` and `state/CELL/` for each
 cell, and `baselines/NAME/`. What is missing is named and never averaged over.
@@ -6,20 +6,19 @@ cell, and `baselines/NAME/`. What is missing is named and never averaged over.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from counterpoint import runlog
 from counterpoint.errors import InputError
-from counterpoint.files import replacing, write_text
-from counterpoint.formats import markdown_table
-from counterpoint.metrics import METRICS, Bootstrap, accuracy_at_1
+from counterpoint.metrics import METRICS, Bootstrap, Values, accuracy_at_1, over_seeds
 from counterpoint.tasks import LEGACY
 
 AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
@@ -28,10 +27,19 @@ AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
 STAGES = {"retrieval": "rank", "reranked": "reranked"}
 """Stage to the column of the records that has its ranks."""
 
-Status = Literal["done", "diverged", "failed", "missing"]
+KEYS = ["split", "protocol", "task"]
+"""The columns of the records that say what a query was asked in."""
 
-MISSING_SHOWN = 5
-"""How many cells that are not trained yet the summary names."""
+SPLITS = ("dev", "test")
+"""The splits of the tables of settings."""
+
+SHOWN = ("clean", "official", LEGACY)
+"""The protocols as the tables show them: the one that ranks first, the one that leaks last."""
+
+AGAIN = "delete its folder and run snakemake again"
+"""What to do about a system's records that cannot be used."""
+
+Status = Literal["done", "diverged", "failed", "missing"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,22 @@ class Run:
     def with_status(self, *status: Status) -> list[CellResult]:
         """The cells in one of some states."""
         return [cell for cell in self.cells if cell.status in status]
+
+
+def find_run(results: Path = Path("results")) -> Path:
+    """The folder of the only run there is.
+
+    Raises:
+        InputError: there is no run, or more than one.
+    """
+    found = sorted(path.parent for path in results.glob("*/matrix.csv"))
+    if len(found) != 1:
+        names = ", ".join(str(path) for path in found) or "none"
+        raise InputError(
+            f"{results.absolute()}: expected one run (a folder with a matrix.csv), found {names}; "
+            "name the run with --run"
+        )
+    return found[0]
 
 
 def read_run(folder: Path) -> Run:
@@ -104,37 +128,41 @@ class Figures:
     def __init__(self) -> None:
         self._bootstraps: dict[bytes, Bootstrap] = {}
 
-    def of(self, records: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    def of(self, records: pd.DataFrame) -> list[dict[str, Any]]:
         """Every figure of one system: a row a split, protocol, task, stage and metric."""
-        keys = ["split", "protocol", "task"]
-        for (split, protocol, task), group in records.groupby(keys, sort=False, observed=True):
-            stages = {
-                stage: group[column].to_numpy(dtype=np.int64)
-                for stage, column in STAGES.items()
-                if not group[column].isna().any()
-            }
-            columns = [(stage, metric) for stage in stages for metric in METRICS]
-            values = np.stack([METRICS[metric](stages[stage]) for stage, metric in columns], axis=1)
-            low, high = self._bootstrap(group["query"].tolist()).interval(values)
-            for place, (stage, metric) in enumerate(columns):
-                yield {
-                    "split": split,
-                    "protocol": protocol,
-                    "task": task,
-                    "stage": stage,
-                    "metric": metric,
-                    "value": values[:, place].mean(),
-                    "low": low[place],
-                    "high": high[place],
-                    "n": len(values),
-                }
+        stages = ["retrieval"] if records["reranked"].isna().all() else list(STAGES)
+        rows: list[dict[str, Any]] = []
+        values: dict[bytes, list[Values]] = {}
+        places: dict[bytes, list[int]] = {}
+        for where, group in records.groupby(KEYS, sort=False, observed=True):
+            queries = self._key(group["query"].tolist())
+            for stage in stages:
+                ranks = group[STAGES[stage]].to_numpy(dtype=np.int64)
+                for metric, function in METRICS.items():
+                    values.setdefault(queries, []).append(function(ranks))
+                    places.setdefault(queries, []).append(len(rows))
+                    rows.append(
+                        {
+                            **dict(zip(KEYS, where, strict=True)),
+                            "stage": stage,
+                            "metric": metric,
+                            "value": values[queries][-1].mean(),
+                            "n": len(ranks),
+                        }
+                    )
+        # All tasks at once: the bootstrap's matrix product is bound by reading the resamples.
+        for queries, columns in values.items():
+            low, high = self._bootstraps[queries].interval(np.stack(columns, axis=1))
+            for place, *ends in zip(places[queries], low, high, strict=True):
+                rows[place] |= dict(zip(("low", "high"), ends, strict=True))
+        return rows
 
-    def _bootstrap(self, queries: list[str]) -> Bootstrap:
-        """The resamples of the debates of some queries, drawn once for all systems."""
+    def _key(self, queries: list[str]) -> bytes:
+        """Stands for some queries, whose debates' resamples are drawn once for all systems."""
         key = hashlib.sha256("\n".join(queries).encode("utf-8")).digest()
         if key not in self._bootstraps:
             self._bootstraps[key] = Bootstrap([debate_of(query) for query in queries])
-        return self._bootstraps[key]
+        return key
 
 
 def debate_of(query: str) -> str:
@@ -143,62 +171,169 @@ def debate_of(query: str) -> str:
 
 
 def read_records(path: Path) -> pd.DataFrame:
-    """The ranks of a system's records."""
-    columns = ["split", "protocol", "task", "query", "rank", "reranked"]
-    return pd.read_parquet(path, columns=columns)
+    """The ranks of a system's records: a row a query, task, protocol and split.
+
+    Raises:
+        InputError: the file cannot be read, or a rank is missing or less than 1. (All of
+            `reranked` is missing where a system has no second stage.)
+    """
+    try:
+        records = pd.read_parquet(path, columns=[*KEYS, "query", *STAGES.values()])
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not the records of a system ({error}); {AGAIN}") from error
+    for column in STAGES.values():
+        if column == "reranked" and records[column].isna().all():
+            continue
+        wrong = records[records[column].isna() | (records[column] < 1)]
+        if len(wrong):
+            row = wrong.iloc[0]
+            raise InputError(
+                f"{path}: {', '.join(row[key] for key in KEYS)}, query {row['query']}: {column} is "
+                f"{row[column]}, and a rank is a whole number from 1; {AGAIN}"
+            )
+    return records
+
+
+def require_same_queries(
+    where: tuple[str, str, str],
+    first: tuple[Path, Collection[str]],
+    second: tuple[Path, Collection[str]],
+) -> None:
+    """See to it that two systems answer the same queries.
+
+    Args:
+        where: split, protocol and task.
+        first: a system's records, and the ids of the queries that it answers there.
+        second: the other's.
+
+    Raises:
+        InputError: they do not, or one of them answers a query twice.
+    """
+    for path, queries in (first, second):
+        if len(set(queries)) < len(queries):
+            twice = Counter(queries).most_common(1)[0][0]
+            raise InputError(f"{path}: {', '.join(where)}: query {twice} stands twice; {AGAIN}")
+    # Whoever answers fewer is the one to make again.
+    (fewer, some), (more, others) = sorted((first, second), key=lambda system: len(system[1]))
+    missing = sorted(set(others) - set(some))
+    if missing:
+        raise InputError(
+            f"{fewer}: misses {len(missing)} of the {len(others)} queries that {more} answers "
+            f"({', '.join(where)}), such as {missing[0]}; delete the former's folder and run "
+            "snakemake again"
+        )
+
+
+class SameQueries:
+    """Checks that all systems of a run answer the same queries, so that their figures compare.
+
+    Train is left out, whose sample of queries is drawn by seed.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str, str], tuple[Path, set[str]]] = {}
+
+    def check(self, path: Path, records: pd.DataFrame) -> None:
+        """Compare one more system's records with the first that were given.
+
+        Raises:
+            InputError: their queries differ, or one stands twice.
+        """
+        held_out = records[records["split"].isin(SPLITS)]
+        for (split, protocol, task), group in held_out.groupby(KEYS, sort=False, observed=True):
+            where = (str(split), str(protocol), str(task))
+            queries = group["query"].tolist()
+            first = self._first.setdefault(where, (path, set(queries)))
+            if len(queries) != len(first[1]) or set(queries) != first[1]:
+                require_same_queries(where, first, (path, queries))
+
+
+def systems_of(run: Run) -> dict[str, Path]:
+    """The records of every system that has some: a cell by its name, `baseline/NAME`."""
+    cells = run.with_status("done", "diverged")
+    return {
+        **{cell.name: cell.folder / "records.parquet" for cell in cells},
+        **{f"baseline/{name}": path for name, path in run.baselines.items()},
+    }
+
+
+def extra_axes(run: Run) -> list[str]:
+    """The axes that this run's matrix adds to those of every matrix."""
+    return [axis for axis in (run.cells[0].axes if run.cells else {}) if axis not in AXES]
+
+
+def setting_of(cell: CellResult) -> tuple[Any, ...]:
+    """What a cell shares with its other seeds: the value of every axis but that, hashable."""
+    # Not-a-number, which a csv has for None, would differ from itself.
+    values = (value for axis, value in cell.axes.items() if axis != "seed")
+    return tuple(None if pd.isna(value) else value for value in values)
 
 
 def all_figures(run: Run) -> pd.DataFrame:
-    """The tidy table behind `cells.csv`: one row a figure, cells first, then baselines."""
-    extra = [axis for axis in (run.cells[0].axes if run.cells else {}) if axis not in AXES]
-    figures = Figures()
+    """The tidy table behind `cells.csv`: one row a figure, cells first, then baselines.
+
+    Raises:
+        InputError: records that cannot be used, or that lack a query which others have.
+    """
+    axes = {cell.name: cell.axes for cell in run.cells}
+    figures, same = Figures(), SameQueries()
     rows = []
-    for cell in run.with_status("done", "diverged"):
-        head = {"kind": "cell", "cell": cell.name, **cell.axes}
-        records = read_records(cell.folder / "records.parquet")
+    for name, path in systems_of(run).items():
+        records = read_records(path)
+        same.check(path, records)
+        kind = "cell" if name in axes else "baseline"
+        head = {"kind": kind, "cell": name, **axes.get(name, {})}
         rows += [{**head, **figure} for figure in figures.of(records)]
-    for name, path in run.baselines.items():
-        head = {"kind": "baseline", "cell": f"baseline/{name}"}
-        rows += [{**head, **figure} for figure in figures.of(read_records(path))]
-    order = [
-        "kind",
-        "cell",
-        *AXES,
-        *extra,
-        "split",
-        "protocol",
-        "task",
-        "stage",
-        "metric",
-        "value",
-        "low",
-        "high",
-        "n",
-    ]
-    table = pd.DataFrame(rows, columns=order)
+    columns = ["kind", "cell", *AXES, *extra_axes(run), *KEYS]
+    columns += ["stage", "metric", "value", "low", "high", "n"]
+    table = pd.DataFrame(rows, columns=columns)
     # Without this a baseline's empty seed would turn the cells' seeds into 1.0.
     return table.astype({"seed": "Int64"})
 
 
-def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a system: accuracy@1 on `epa`, `clean`, both stages, dev and test.
+def figure_column(split: str, protocol: str, stage: str) -> str:
+    """The column of `comparison.csv` with accuracy@1 on `epa`: `clean` goes without saying."""
+    return f"{split}_{stage}" if protocol == "clean" else f"{split}_{protocol}_{stage}"
 
-    The index is the system's name; columns are `kind`, the axes, and (split, stage) as
-    `dev_reranked`; missing figures are not-a-number.
+
+CLEAN = [
+    figure_column(split, "clean", stage) for split in SPLITS for stage in ("reranked", "retrieval")
+]
+CEILINGS = [f"{split}_ceiling" for split in SPLITS]
+"""recall@10 of the first stage, `clean`: what re-ranking ten can reach at most."""
+OTHERS = [
+    figure_column(split, protocol, stage)
+    for protocol in SHOWN[1:]
+    for split in SPLITS
+    for stage in ("reranked", "retrieval")
+]
+FIGURES = [*CLEAN, *CEILINGS, *OTHERS]
+"""The figures of a system in the tables of settings, all on `epa`."""
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a system: `FIGURES`, of those in `all_figures`.
+
+    The index is the system's name; columns are `kind`, the axes, and the figures; missing figures
+    are not-a-number.
     """
-    chosen = table[
-        (table["task"] == "epa")
-        & (table["protocol"] == "clean")
-        & (table["metric"] == "accuracy@1")
-    ]
     axes = [
-        column for column in table.columns[: list(table.columns).index("split")] if column != "cell"
+        column for column in table.columns[: table.columns.get_loc("split")] if column != "cell"
     ]
     systems = table.drop_duplicates("cell").set_index("cell")[axes]
-    for split in ("dev", "test"):
-        for stage in STAGES:
-            part = chosen[(chosen["split"] == split) & (chosen["stage"] == stage)]
-            systems[f"{split}_{stage}"] = part.set_index("cell")["value"]
+    epa = table[table["task"] == "epa"]
+
+    def values(split: str, protocol: str, stage: str, metric: str) -> "pd.Series[float]":
+        chosen = (epa["split"] == split) & (epa["protocol"] == protocol)
+        chosen &= (epa["stage"] == stage) & (epa["metric"] == metric)
+        return epa[chosen].set_index("cell")["value"].astype(float)
+
+    for split in SPLITS:
+        for protocol in SHOWN:
+            for stage in STAGES:
+                column = figure_column(split, protocol, stage)
+                systems[column] = values(split, protocol, stage, "accuracy@1")
+        systems[f"{split}_ceiling"] = values(split, "clean", "retrieval", "recall@10")
     return systems
 
 
@@ -211,292 +346,116 @@ def best_cell(systems: pd.DataFrame) -> str | None:
 def best_of_run(run: Run) -> str | None:
     """The same from the records, without the rest of the tables."""
     figures = {}
+    same = SameQueries()
     for cell in run.with_status("done", "diverged"):
-        records = read_records(cell.folder / "records.parquet")
+        path = cell.folder / "records.parquet"
+        records = read_records(path)
         chosen = records[(records["split"] == "dev") & (records["task"] == "epa")]
-        ranks = chosen[chosen["protocol"] == "clean"]["reranked"].to_numpy(dtype=np.int64)
-        if len(ranks):
+        chosen = chosen[chosen["protocol"] == "clean"]
+        same.check(path, chosen)
+        if len(chosen) and chosen["reranked"].notna().all():
+            ranks = chosen["reranked"].to_numpy(dtype=np.int64)
             figures[cell.name] = float(accuracy_at_1(ranks).mean())
     return max(figures, key=lambda name: figures[name]) if figures else None
 
 
-def write_tables(run: Run, folder: Path, decimals: int) -> str:
-    """Write every table of a run; return the summary."""
-    table = all_figures(run)
-    systems = headline(table)
-    best = best_cell(systems)
-    with replacing(folder / "cells.csv") as temporary:
-        table.to_csv(temporary, index=False)
-    groups = _settings(systems)
-    with replacing(folder / "comparison.csv") as temporary:
-        _comparison_csv(groups, systems, best).to_csv(temporary, index=False)
-    write_text(folder / "comparison.md", comparison(groups, systems, best, decimals))
-    write_text(folder / "strategies.md", strategies(groups, decimals))
-    write_text(folder / "protocols.md", protocols(table, best, decimals))
-    text = summary(run, systems, best, decimals)
-    write_text(folder / "summary.txt", text)
-    return text
+def settings(run: Run, systems: pd.DataFrame) -> pd.DataFrame:
+    """Cells averaged over their seeds: one row a setting that has any.
 
-
-def percent(value: float, decimals: int) -> str:
-    """A fraction as a percentage without its sign; a dash for what is missing."""
-    return "–" if pd.isna(value) else f"{100 * value:.{decimals}f}"
-
-
-FIGURES = ("dev_reranked", "dev_retrieval", "test_reranked", "test_retrieval")
-
-
-def _settings(systems: pd.DataFrame) -> pd.DataFrame:
-    """Cells averaged over their seeds: one row a setting, with the number of seeds."""
-    cells = systems[systems["kind"] == "cell"].copy()
-    axes = [column for column in cells.columns if column not in ("kind", "seed", *FIGURES)]
-    cells["first"] = cells.index
-    grouped = cells.groupby(axes, sort=False, dropna=False)
-    means = grouped[list(FIGURES)].mean()
-    # A mean over fewer seeds than there are cells would hide the missing one.
-    means[grouped[list(FIGURES)].count().lt(grouped.size(), axis=0)] = np.nan
-    means["seeds"] = grouped.size()
-    means["cells"] = grouped["first"].agg(list)
-    return means.reset_index()
-
-
-def _comparison_csv(groups: pd.DataFrame, systems: pd.DataFrame, best: str | None) -> pd.DataFrame:
-    rows = groups.assign(
-        kind="cell", system="", best=[best in cells for cells in groups["cells"]]
-    ).drop(columns="cells")
-    baselines = systems[systems["kind"] == "baseline"]
-    below = baselines.assign(system=baselines.index, best=False).drop(columns="seed")
-    lead = ["kind", "system"]
-    frames = [frame for frame in (rows, below) if not frame.empty]
-    if not frames:
-        return rows
-    result = pd.concat(frames, ignore_index=True)
-    return result[[*lead, *(column for column in result.columns if column not in lead)]]
-
-
-def _extra_axes(groups: pd.DataFrame) -> list[str]:
-    fixed = {*AXES, *FIGURES, "seeds", "cells"}
-    return [column for column in groups.columns if column not in fixed]
-
-
-def comparison(groups: pd.DataFrame, systems: pd.DataFrame, best: str | None, decimals: int) -> str:
-    """`comparison.md`: fusion × head × rate for dev and test, the rest of the cells, baselines."""
-    parts = [
-        "# Comparison\n\nAccuracy@1 in % on `epa`, protocol `clean`, after re-ranking; mean over "
-        "seeds where there are several. The best cell, chosen on dev, is bold.\n"
-    ]
-    extra = _extra_axes(groups)
-    rest = []
-    for key, group in groups.groupby(["initial_random_rate", *extra], sort=False, dropna=False):
-        if group["decrease_rate"].nunique() < 2:
-            rest.append(group)
-            continue
-        setting = ", ".join(
-            f"{axis} {value}"
-            for axis, value in zip(["initial random rate", *extra], key, strict=True)
-        )
-        for split in ("dev", "test"):
-            parts.append(f"\n## {split}: fusion × head × decrease rate ({setting})\n\n")
-            parts.append(markdown_table(_grid(group, f"{split}_reranked", best, decimals)))
-    if rest:
-        parts.append("\n## Further cells\n\n")
-        parts.append(markdown_table(_listing(pd.concat(rest), extra, best, decimals)))
-    baselines = systems[systems["kind"] == "baseline"]
-    if not baselines.empty:
-        rows = [
-            {
-                "baseline": str(name).removeprefix("baseline/"),
-                "dev": percent(row["dev_retrieval"], decimals),
-                "test": percent(row["test_retrieval"], decimals),
-            }
-            for name, row in baselines.iterrows()
-        ]
-        parts += ["\n## Baselines\n\n", markdown_table(rows)]
-    return "".join(parts)
-
-
-def _grid(
-    group: pd.DataFrame, figure: str, best: str | None, decimals: int
-) -> list[dict[str, object]]:
-    rates = sorted(group["decrease_rate"].unique())
-    rows: list[dict[str, object]] = []
-    for (fusion, head), part in group.groupby(["fusion", "head"], sort=False):
-        row: dict[str, object] = {"fusion": fusion, "head": head}
-        for rate in rates:
-            found = part[part["decrease_rate"] == rate]
-            row[f"δ {rate:g}"] = (
-                _marked(found.iloc[0], figure, best, decimals) if len(found) else "–"
-            )
-        rows.append(row)
-    return rows
-
-
-def _marked(row: "pd.Series[Any]", figure: str, best: str | None, decimals: int) -> str:
-    text = percent(row[figure], decimals)
-    return f"**{text}**" if best in row["cells"] else text
-
-
-def _listing(
-    group: pd.DataFrame, extra: list[str], best: str | None, decimals: int
-) -> list[dict[str, object]]:
-    return [
-        {
-            "fusion": row["fusion"],
-            "head": row["head"],
-            "r0": f"{row['initial_random_rate']:g}",
-            "δ": f"{row['decrease_rate']:g}",
-            **{axis: row[axis] for axis in extra},
-            "dev": _marked(row, "dev_reranked", best, decimals),
-            "test": _marked(row, "test_reranked", best, decimals),
-        }
-        for _, row in group.iterrows()
-    ]
-
-
-def strategy_name(initial: float, decrease: float) -> str:
-    """The name of a schedule of random negatives."""
-    if initial == 0:
-        return "hard only"
-    if decrease > 0:
-        return "decreasing"
-    return "purely random" if initial == 1 else "fixed"
-
-
-def strategies(groups: pd.DataFrame, decimals: int) -> str:
-    """`strategies.md`: schedules of random negatives side by side, fusions as columns.
-
-    For each head that was trained with more than one initial rate, or for all where none was.
+    Columns are the axes but `seed`; of each of `FIGURES` its mean, and as `FIGURE_sd`, `_low` and
+    `_high` what `metrics.over_seeds` says of its spread, not-a-number where a planned seed is
+    missing; `seeds`, how many there are, and `seeds_planned`; and `cells`, their names.
     """
-    parts = [
-        "# Strategies\n\nAccuracy@1 in % on `epa`, protocol `clean`, after re-ranking, as dev / "
-        "test; r0 is the initial random rate, δ its decrease an epoch.\n"
-    ]
-    extra = _extra_axes(groups)
-    by = groups.groupby(["head", *extra], sort=False, dropna=False)
-    several = [key for key, part in by if part["initial_random_rate"].nunique() > 1]
-    for key, part in by:
-        if several and key not in several:
-            continue
-        names = [f"head {key[0]}", *(f"{a} {v}" for a, v in zip(extra, key[1:], strict=True))]
-        parts.append(f"\n## {', '.join(names)}\n\n")
-        fusions = list(dict.fromkeys(part["fusion"]))
-        rows = []
-        schedules = part.groupby(["initial_random_rate", "decrease_rate"])
-        for (initial, decrease), same in schedules:
-            row = {
-                "strategy": strategy_name(float(str(initial)), float(str(decrease))),
-                "r0": f"{initial:g}",
-                "δ": f"{decrease:g}",
-            }
-            for fusion in fusions:
-                found = same[same["fusion"] == fusion]
-                row[fusion] = (
-                    " / ".join(
-                        percent(found.iloc[0][f"{split}_reranked"], decimals)
-                        for split in ("dev", "test")
-                    )
-                    if len(found)
-                    else "–"
-                )
-            rows.append(row)
-        parts.append(markdown_table(rows))
-    return "".join(parts)
-
-
-def protocols(table: pd.DataFrame, best: str | None, decimals: int) -> str:
-    """`protocols.md`: the best cell and the baselines under every protocol, with intervals."""
-    chosen = table[(table["task"] == "epa") & (table["split"] != "train")]
-    shown = [best, *dict.fromkeys(table[table["kind"] == "baseline"]["cell"])]
+    planned = Counter(setting_of(cell) for cell in run.cells)
+    found: dict[tuple[Any, ...], list[CellResult]] = {}
+    for cell in run.cells:
+        if cell.name in systems.index:
+            found.setdefault(setting_of(cell), []).append(cell)
+    axes = [axis for axis in (*AXES, *extra_axes(run)) if axis != "seed"]
     rows = []
-    for name, metric in (
-        (name, metric) for name in shown for metric in ("accuracy@1", "recall@10")
-    ):
-        system = chosen[(chosen["cell"] == name) & (chosen["metric"] == metric)]
-        for stage, figures in system.groupby("stage", sort=False):
-            # Re-ranking the first ten moves nobody in or out of them.
-            if metric == "recall@10" and stage == "reranked":
-                continue
-            row = {"system": name, "figure": f"{metric}, {stage}"}
-            for _, figure in figures.iterrows():
-                label = f"{figure['split']} {figure['protocol']}"
-                label += " (leaks)" if figure["protocol"] == LEGACY else ""
-                ends = (percent(figure[end], decimals) for end in ("low", "high"))
-                row[label] = f"{percent(figure['value'], decimals)} ({'–'.join(ends)})"
-            rows.append(row)
-    head = (
-        "# Protocols\n\nIn %, all points and counters of the split as candidates, with the 95 % "
-        "interval of a bootstrap over debates. `official`: all queries. `clean`: queries unseen in "
-        "training, copies of the query removed; what to believe. `legacy`: the seeds' evaluation, "
-        "which shows the classifier the answer; its figure lies close to the recall@10 of the "
-        "first stage, and nothing is ranked by it. recall@10 is the ceiling of re-ranking ten.\n\n"
+    for setting, cells in found.items():
+        names = [cell.name for cell in cells]
+        row = {axis: cells[0].axes[axis] for axis in axes}
+        row |= {"seeds": len(cells), "seeds_planned": planned[setting], "cells": names}
+        for figure in FIGURES:
+            values = systems.loc[names, figure].dropna().to_numpy(dtype=np.float64)
+            # A mean over fewer seeds than planned would hide the missing one.
+            if len(values) == planned[setting]:
+                spread = over_seeds(values)
+                row |= {figure: spread.mean, f"{figure}_sd": spread.sd}
+                row |= {f"{figure}_low": spread.low, f"{figure}_high": spread.high}
+        rows.append(row)
+    spreads = [f"{figure}_{part}" for figure in FIGURES for part in ("sd", "low", "high")]
+    columns = [*axes, *FIGURES, "seeds", "seeds_planned", *spreads, "cells"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the tables of a run are written from."""
+
+    run: Run
+    figures: pd.DataFrame
+    """As `all_figures` gives them."""
+    systems: pd.DataFrame
+    """As `headline` gives them."""
+    settings: pd.DataFrame
+    """As `settings` gives them."""
+    best: str | None
+    """The best cell's name."""
+    all_seen: list[str]
+    """The corpus's folders of dev and test none of whose queries is unseen."""
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """The rows of `systems` that are no cells."""
+        return self.systems[self.systems["kind"] == "baseline"]
+
+
+def overview(run: Run) -> Overview:
+    """Everything that the tables of a run show.
+
+    Raises:
+        InputError: records that cannot be used, or that lack a query which others have.
+    """
+    figures = all_figures(run)
+    systems = headline(figures)
+    return Overview(
+        run=run,
+        figures=figures,
+        systems=systems,
+        settings=settings(run, systems),
+        best=best_cell(systems),
+        all_seen=_all_seen(run, figures),
     )
-    return head + (markdown_table(rows) if rows else "")
 
 
-def summary(run: Run, systems: pd.DataFrame, best: str | None, decimals: int) -> str:
-    """The text printed at the end: what won, against what, what failed, and how long it took."""
-    trained = run.with_status("done", "diverged")
-    lines = [f"Run {run.folder.name}: {len(trained)} of {len(run.cells)} cells trained.", ""]
-    rows = [
-        (f"{name.removeprefix('baseline/')} (baseline)", name, "retrieval")
-        for name in systems.index[systems["kind"] == "baseline"]
-    ]
-    if best is not None:
-        lines += [f"Best cell on dev: {best}", ""]
-        rows = [
-            ("best cell, re-ranked", best, "reranked"),
-            ("best cell, first stage", best, "retrieval"),
-            *rows,
-        ]
-    if rows:
-        lines += ["accuracy@1 in %, epa, clean        dev           test"]
-    for label, name, stage in rows:
-        dev, test = (
-            percent(systems[f"{split}_{stage}"][name], decimals) for split in ("dev", "test")
-        )
-        lines.append(f"  {label:30} {dev:>7}        {test:>7}")
-    lines.append("")
-    for status in ("failed", "diverged", "missing"):
-        found = run.with_status(status)
-        if found:
-            lines.append(f"{len(found)} cells {status}:")
-            shown = MISSING_SHOWN if status == "missing" else len(found)
-            lines += [f"  {cell.name}: {cell.reason}" for cell in found[:shown]]
-            lines += [f"  … and {len(found) - shown} more"] if len(found) > shown else []
-    lines += _facts(trained)
-    return "\n".join(lines) + "\n"
+def _all_seen(run: Run, figures: pd.DataFrame) -> list[str]:
+    folders: dict[str, None] = {}
+    for split in SPLITS:
+        rows = figures[figures["split"] == split]
+        if len(rows) and "clean" not in set(rows["protocol"]):
+            records = read_records(systems_of(run)[rows["cell"].iloc[0]])
+            query = records[records["split"] == split]["query"].iloc[0]
+            folders[query.split("/")[0]] = None
+    return list(folders)
 
 
-def _facts(trained: list[CellResult]) -> list[str]:
-    if not trained:
-        return []
-    lines = []
-    codes = {cell.read_json("provenance.json")["code"] for cell in trained}
-    if len(codes) > 1:
-        lines.append(
-            f"Warning: the cells were trained by {len(codes)} different states of the code; to "
-            "make them comparable, train all again (snakemake --forcerun cell)."
-        )
-    seconds = [cell.read_json("seconds.json") for cell in trained]
-    total = sum(float(item["total"]) for item in seconds)
-    started = min(datetime.fromisoformat(item["started"]) for item in seconds)
-    ended = max(datetime.fromisoformat(item["ended"]) for item in seconds)
-    wall = (ended - started).total_seconds()
-    lines.append(
-        f"Cells took {duration(total)} in all, {duration(wall)} from the first start to the last "
-        "end."
+def comparison_csv(overview: Overview) -> pd.DataFrame:
+    """`comparison.csv`: a row a setting, then a row a baseline."""
+    rows = overview.settings.assign(
+        kind="cell",
+        system="",
+        best=[overview.best in cells for cells in overview.settings["cells"]],
     )
-    return lines
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    baselines = overview.baselines
+    below = baselines.assign(system=baselines.index, best=False)
+    frames = [frame for frame in (rows, below) if not frame.empty]
+    axes = [axis for axis in (*AXES, *extra_axes(overview.run)) if axis != "seed"]
+    spreads = [f"{figure}_{part}" for figure in CLEAN for part in ("sd", "low", "high")]
+    columns = ["kind", "system", *axes, *CLEAN, "seeds", "best", "seeds_planned"]
+    columns += [*CEILINGS, *spreads, *OTHERS]
+    return pd.concat(frames or [rows], ignore_index=True).reindex(columns=columns)
 
 
 def curves(run: Run) -> pd.DataFrame:

@@ -32,7 +32,10 @@ rule summary:
         comparison=f"{RUN}/tables/comparison.md",
         comparison_csv=f"{RUN}/tables/comparison.csv",
         strategies=f"{RUN}/tables/strategies.md",
+        seeds=f"{RUN}/tables/seeds.md",
         protocols=f"{RUN}/tables/protocols.md",
+        claims=f"{RUN}/tables/claims.md",
+        claims_csv=f"{RUN}/tables/claims.csv",
         summary=f"{RUN}/tables/summary.txt",
     log:
         f"{RUN}/logs/tables.log",

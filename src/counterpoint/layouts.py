@@ -1,0 +1,93 @@
+"""Which layout a corpus has, and reading it whichever it is."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from counterpoint import pair_files, sources
+from counterpoint.corpus import Argument, Corpus, Problem, read_corpus, read_splits, report
+from counterpoint.errors import InputError
+from counterpoint.sources import Source, expand_variables, open_source
+
+
+def read(
+    path: str, roles: Mapping[str, str], *, skip: bool = False
+) -> tuple[Corpus, list[Problem]]:
+    """Read the splits that the roles name: debates in ArguAna's layout, or a file of pairs.
+
+    Args:
+        path: `sample`, a folder, a zip, or a file of pairs.
+        roles: role to folder, or to the value of a pair's `split`.
+        skip: leave out what cannot be used instead of stopping.
+
+    Raises:
+        InputError: everything wrong, in one report; or a layout that nothing is trained on.
+    """
+    file = _pair_file(path)
+    if file is not None:
+        return pair_files.read_pairs(file, roles, skip=skip)
+    source = open_source(path)
+    if beir_root(source) is not None:
+        raise InputError(
+            f"corpus {source.name}: BEIR's layout has no pairs to train on; evaluate on it with "
+            "`counterpoint evaluate SYSTEM --corpus PATH`"
+        )
+    return read_corpus(source, roles, skip=skip)
+
+
+def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
+    """Read all splits of a corpus, or those wanted, to evaluate on; each is a role of its own.
+
+    Raises:
+        InputError: as `read`, or a split is not there.
+    """
+    file = _pair_file(path)
+    if file is None:
+        source = open_source(path)
+        splits = wanted or split_folders(source)
+        arguments, bare, problems = read_splits(source, splits)
+        if problems:
+            raise InputError(report(source.name, problems, skip=False))
+    else:
+        splits = wanted or pair_files.split_names(file)
+        arguments = list[Argument]()
+        for split in splits:
+            arguments += pair_files.read_pairs(file, {"test": split})[0].arguments
+        bare = dict.fromkeys(splits, 0)
+    return Corpus(arguments, {split: split for split in splits}, bare)
+
+
+def split_folders(source: Source) -> list[str]:
+    """The folders that hold debates in ArguAna's layout, in the order of their names.
+
+    Raises:
+        InputError: there are none.
+    """
+    pattern = re.compile(r"(?:.*/)?([^/]+)/[^/]+/[^/]+/(?:pro|con)/[^/]+\.txt")
+    found = {match[1] for match in map(pattern.fullmatch, source.files()) if match}
+    if not found:
+        raise InputError(
+            f"corpus {source.name}: no SPLIT/THEME/DEBATE/{{pro,con}}/ in it; expected debates in "
+            "ArguAna's layout, a file of pairs, or BEIR's layout"
+        )
+    return sorted(found)
+
+
+def beir_root(source: Source) -> str | None:
+    """The folder of BEIR's corpus.jsonl: `""`, or ending in `/`; None where there is none."""
+    for path in sorted(source.files()):
+        if path == "corpus.jsonl" or path.endswith("/corpus.jsonl"):
+            return path.removesuffix("corpus.jsonl")
+    return None
+
+
+def is_pair_file(path: str) -> bool:
+    """Whether a corpus's path is that of a file of pairs."""
+    return _pair_file(path) is not None
+
+
+def _pair_file(path: str) -> Path | None:
+    if path == "sample":
+        return None
+    file = expand_variables(path)
+    return file if sources.is_pair_file(file) else None

@@ -1,0 +1,396 @@
+"""The tables of a run in Markdown, and the summary that is printed. Computes nothing.
+
+Wherever protocols stand together, `clean` comes first, which alone ranks, and `legacy` last, which
+is named as leaking.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from counterpoint.files import replacing, write_text
+from counterpoint.formats import markdown_table
+from counterpoint.tables import (
+    SHOWN,
+    SPLITS,
+    CellResult,
+    Overview,
+    Run,
+    comparison_csv,
+    extra_axes,
+    figure_column,
+    overview,
+)
+
+Rows = list[dict[str, object]]
+
+HEADINGS = {
+    "clean": "clean",
+    "official": "official",
+    "legacy": "legacy (leaks the answer; nothing is ranked by it)",
+}
+"""Protocol to how sections are headed; in a column's name it is `legacy (leaks)`."""
+
+MISSING_SHOWN = 5
+"""How many cells that are not trained yet the summary names."""
+
+
+def write_tables(run: Run, folder: Path, decimals: int) -> str:
+    """Write every table of a run; return the summary.
+
+    Raises:
+        InputError: records that cannot be used, or that lack a query which others have.
+    """
+    found = overview(run)
+    for name, table in (
+        ("cells.csv", found.figures),
+        ("comparison.csv", comparison_csv(found)),
+    ):
+        with replacing(folder / name) as temporary:
+            table.to_csv(temporary, index=False)
+    for name, write in (
+        ("comparison.md", comparison),
+        ("strategies.md", strategies),
+        ("seeds.md", seeds),
+        ("protocols.md", protocols),
+    ):
+        write_text(folder / name, write(found, decimals))
+    text = summary(found, decimals)
+    write_text(folder / "summary.txt", text)
+    return text
+
+
+def percent(value: float, decimals: int) -> str:
+    """A fraction as a percentage without its sign; a dash for what is missing."""
+    return "–" if pd.isna(value) else f"{100 * value:.{decimals}f}"
+
+
+def comparison(found: Overview, decimals: int) -> str:
+    """`comparison.md`: fusion × head × rate for dev and test, the rest of the cells, baselines.
+
+    Once for each protocol; `clean` with the ceiling of re-ranking beside each figure.
+    """
+    parts = [
+        "# Comparison\n\nAccuracy@1 in % on `epa` after re-ranking; mean over seeds where there "
+        "are several, a dash where one of them is missing. The best cell, chosen on dev by "
+        "`clean`, is bold there.\n"
+    ]
+    for protocol in SHOWN:
+        parts.append(f"\n## {HEADINGS[protocol]}")
+        if protocol == "clean":
+            parts.append(
+                ": accuracy@1 after re-ranking / recall@10 of the first stage, the ceiling of "
+                "re-ranking ten\n"
+            )
+            parts.append(no_clean_figure(found))
+        else:
+            parts.append("\n")
+        parts += _of_protocol(found, protocol, decimals)
+    return "".join(parts)
+
+
+def _of_protocol(found: Overview, protocol: str, decimals: int) -> Iterator[str]:
+    extra = extra_axes(found.run)
+    rest = []
+    by = found.settings.groupby(["initial_random_rate", *extra], sort=False, dropna=False)
+    for key, group in by:
+        if group["decrease_rate"].nunique() < 2:
+            rest.append(group)
+            continue
+        axes = zip(["initial random rate", *extra], key, strict=True)
+        setting = ", ".join(f"{axis} {value}" for axis, value in axes)
+        for split in SPLITS:
+            yield f"\n### {split}: fusion × head × decrease rate ({setting})\n\n"
+            yield markdown_table(_grid(found, group, split, protocol, decimals))
+    if rest:
+        yield "\n### Further cells\n\n"
+        yield markdown_table(_listing(found, pd.concat(rest), protocol, decimals))
+    if not found.baselines.empty:
+        yield "\n### Baselines\n\n"
+        yield markdown_table(_baselines(found, protocol, decimals))
+
+
+def _grid(found: Overview, group: pd.DataFrame, split: str, protocol: str, decimals: int) -> Rows:
+    rates = sorted(group["decrease_rate"].unique())
+    rows: Rows = []
+    for (fusion, head), part in group.groupby(["fusion", "head"], sort=False):
+        row: dict[str, object] = {"fusion": fusion, "head": head}
+        for rate in rates:
+            here = part[part["decrease_rate"] == rate]
+            text = "–"
+            if len(here):
+                text = percent(here.iloc[0][figure_column(split, protocol, "reranked")], decimals)
+                if protocol == "clean" and text != "–":
+                    text += f" / {percent(here.iloc[0][f'{split}_ceiling'], decimals)}"
+                text = _marked(text, found, here.iloc[0], protocol)
+            row[f"δ {rate:g}"] = text
+        rows.append(row)
+    return rows
+
+
+def _marked(text: str, found: Overview, setting: "pd.Series[Any]", protocol: str) -> str:
+    """Bold where the setting has the best cell and the protocol is the one that ranks."""
+    return f"**{text}**" if protocol == "clean" and found.best in setting["cells"] else text
+
+
+def _listing(found: Overview, group: pd.DataFrame, protocol: str, decimals: int) -> Rows:
+    rows: Rows = []
+    for _, setting in group.iterrows():
+        row = _axes(found, setting)
+        for split in SPLITS:
+            text = percent(setting[figure_column(split, protocol, "reranked")], decimals)
+            row[split] = _marked(text, found, setting, protocol)
+            row |= _ceiling(setting, split, protocol, decimals)
+        rows.append(row)
+    return rows
+
+
+def _axes(found: Overview, setting: "pd.Series[Any]") -> dict[str, object]:
+    return {
+        "fusion": setting["fusion"],
+        "head": setting["head"],
+        "r0": f"{setting['initial_random_rate']:g}",
+        "δ": f"{setting['decrease_rate']:g}",
+        **{axis: setting[axis] for axis in extra_axes(found.run)},
+    }
+
+
+def _ceiling(
+    system: "pd.Series[Any]", split: str, protocol: str, decimals: int
+) -> dict[str, object]:
+    if protocol != "clean":
+        return {}
+    return {f"{split} recall@10": percent(system[f"{split}_ceiling"], decimals)}
+
+
+def _baselines(found: Overview, protocol: str, decimals: int) -> Rows:
+    rows: Rows = []
+    for name, system in found.baselines.iterrows():
+        row: dict[str, object] = {"baseline": str(name).removeprefix("baseline/")}
+        for split in SPLITS:
+            row[split] = percent(system[figure_column(split, protocol, "retrieval")], decimals)
+            row |= _ceiling(system, split, protocol, decimals)
+        rows.append(row)
+    return rows
+
+
+def no_clean_figure(found: Overview) -> str:
+    """A line for each split that `clean` asks nothing of; nothing where there is none."""
+    return "".join(f"\nno unseen query in {folder}: no clean figure\n" for folder in found.all_seen)
+
+
+def strategy_name(initial: float, decrease: float) -> str:
+    """The name of a schedule of random negatives."""
+    if initial == 0:
+        return "hard only"
+    if decrease > 0:
+        return "decreasing"
+    return "purely random" if initial == 1 else "fixed"
+
+
+def strategies(found: Overview, decimals: int) -> str:
+    """`strategies.md`: schedules of random negatives side by side, fusions as columns.
+
+    For each head that was trained with more than one initial rate, or for all where none was; once
+    for each protocol.
+    """
+    extra = extra_axes(found.run)
+    by = found.settings.groupby(["head", *extra], sort=False, dropna=False)
+    several = [key for key, part in by if part["initial_random_rate"].nunique() > 1]
+    parts = [
+        "# Strategies\n\nAccuracy@1 in % on `epa` after re-ranking, as dev / test; mean over seeds "
+        "where there are several; r0 is the initial random rate, δ its decrease an epoch.\n"
+    ]
+    for protocol in SHOWN:
+        parts.append(f"\n## {HEADINGS[protocol]}\n")
+        parts.append(no_clean_figure(found) if protocol == "clean" else "")
+        for key, part in by:
+            if key in several or not several:
+                names = [f"head {key[0]}"]
+                names += [f"{axis} {value}" for axis, value in zip(extra, key[1:], strict=True)]
+                parts.append(f"\n### {', '.join(names)}\n\n")
+                parts.append(markdown_table(_schedules(part, protocol, decimals)))
+    return "".join(parts)
+
+
+def _schedules(part: pd.DataFrame, protocol: str, decimals: int) -> Rows:
+    fusions = part["fusion"].unique()
+    columns = [figure_column(split, protocol, "reranked") for split in SPLITS]
+    rows: Rows = []
+    for (initial, decrease), same in part.groupby(["initial_random_rate", "decrease_rate"]):
+        row: dict[str, object] = {
+            "strategy": strategy_name(float(str(initial)), float(str(decrease))),
+            "r0": f"{initial:g}",
+            "δ": f"{decrease:g}",
+        }
+        for fusion in fusions:
+            here = same[same["fusion"] == fusion]
+            row[fusion] = "–"
+            if len(here):
+                row[fusion] = " / ".join(percent(here.iloc[0][name], decimals) for name in columns)
+        rows.append(row)
+    return rows
+
+
+def seeds(found: Overview, decimals: int) -> str:
+    """`seeds.md`: mean and spread of every setting that has several seeds, for each protocol."""
+    several = found.settings[found.settings["seeds_planned"] > 1]
+    if several.empty:
+        return "# Seeds\n\nEvery setting has one seed.\n"
+    parts = [
+        "# Seeds\n\nAccuracy@1 in % on `epa` after re-ranking: mean ± sample standard deviation "
+        "over seeds; from three seeds on the 95 % t interval of the mean, with the seed as the "
+        "unit; the lowest and the highest seed. A dash where a planned seed is missing.\n"
+    ]
+    for protocol in SHOWN:
+        parts.append(f"\n## {HEADINGS[protocol]}\n")
+        parts.append(no_clean_figure(found) if protocol == "clean" else "")
+        rows = [_seeds_of(found, row, protocol, decimals) for _, row in several.iterrows()]
+        parts += ["\n", markdown_table(rows)]
+    return "".join(parts)
+
+
+def _seeds_of(
+    found: Overview, setting: "pd.Series[Any]", protocol: str, decimals: int
+) -> dict[str, object]:
+    there, planned = setting["seeds"], setting["seeds_planned"]
+    row = _axes(found, setting)
+    row["seeds"] = there if there == planned else f"{there} of {planned}"
+    cells = found.systems.loc[setting["cells"]]
+    for split in SPLITS:
+        figure = figure_column(split, protocol, "reranked")
+        mean, sd, low, high = (
+            percent(setting[figure + part], decimals) for part in ("", "_sd", "_low", "_high")
+        )
+        whole = mean != "–"
+        row[split] = f"{mean} ± {sd}" if whole else "–"
+        row[f"{split} 95 %"] = f"{low} to {high}" if low != "–" else "–"
+        for word, place in (("lowest", "idxmin"), ("highest", "idxmax")):
+            text = "–"
+            if whole:
+                cell = cells.loc[getattr(cells[figure], place)()]
+                text = f"{percent(cell[figure], decimals)} (seed {cell['seed']})"
+            row[f"{split} {word}"] = text
+    return row
+
+
+def protocols(found: Overview, decimals: int) -> str:
+    """`protocols.md`: the best cell and the baselines under every protocol, with intervals."""
+    head = (
+        "# Protocols\n\nIn %, all points and counters of the split as candidates, with the 95 % "
+        "interval of a bootstrap over debates. `official`: all queries. `clean`: queries unseen in "
+        "training, copies of the query removed; what to believe. `legacy`: the seeds' evaluation, "
+        "which shows the classifier the answer; its figure lies close to the recall@10 of the "
+        "first stage, and nothing is ranked by it. recall@10 is the ceiling of re-ranking ten.\n"
+    )
+
+    def with_interval(figure: "pd.Series[Any]") -> str:
+        ends = "–".join(percent(figure[end], decimals) for end in ("low", "high"))
+        return f"{percent(figure['value'], decimals)} ({ends})"
+
+    epa = found.figures[found.figures["task"] == "epa"]
+    rows: Rows = []
+    for name in [*([found.best] if found.best else []), *found.baselines.index]:
+        system = epa[epa["cell"] == name]
+        asked = _places(system, lambda figure: str(figure["n"]))
+        rows.append({"system": name, "figure": "queries (n)", **asked})
+        for metric in ("accuracy@1", "recall@10"):
+            for stage, figures in system[system["metric"] == metric].groupby("stage", sort=False):
+                # Re-ranking the first ten moves nobody in or out of them.
+                if metric == "recall@10" and stage == "reranked":
+                    continue
+                shown = _places(figures, with_interval)
+                rows.append({"system": name, "figure": f"{metric}, {stage}", **shown})
+    return head + no_clean_figure(found) + ("\n" + markdown_table(rows) if rows else "")
+
+
+def _places(figures: pd.DataFrame, show: Callable[["pd.Series[Any]"], str]) -> dict[str, object]:
+    """A column for each split and protocol, with a dash where there is no figure."""
+    row: dict[str, object] = {}
+    for split in SPLITS:
+        for protocol in ("official", "clean", "legacy"):
+            here = figures[(figures["split"] == split) & (figures["protocol"] == protocol)]
+            row[f"{split} {_short(protocol)}"] = show(here.iloc[0]) if len(here) else "–"
+    return row
+
+
+def _short(protocol: str) -> str:
+    return "legacy (leaks)" if protocol == "legacy" else protocol
+
+
+def summary(found: Overview, decimals: int) -> str:
+    """The text printed at the end: what won, against what, what failed, and how long it took."""
+    run = found.run
+    trained = run.with_status("done", "diverged")
+    lines = [f"Run {run.folder.name}: {len(trained)} of {len(run.cells)} cells trained.", ""]
+    rows = [
+        (f"{name.removeprefix('baseline/')} (baseline)", name, "retrieval")
+        for name in found.baselines.index
+    ]
+    if found.best is not None:
+        lines += [f"Best cell on dev: {found.best}", ""]
+        rows = [
+            ("best cell, re-ranked", found.best, "reranked"),
+            ("best cell, first stage", found.best, "retrieval"),
+            *rows,
+        ]
+    if rows:
+        lines += ["accuracy@1 in %, epa".ljust(28) + "".join(f"{_short(p):>20}" for p in SHOWN)]
+        lines += [" " * 28 + f"{'dev':>12}{'test':>8}" * len(SHOWN)]
+    for label, name, stage in rows:
+        system = found.systems.loc[name]
+        line = f"  {label:26}"
+        for protocol in SHOWN:
+            dev, test = (
+                percent(system[figure_column(split, protocol, stage)], decimals) for split in SPLITS
+            )
+            line += f"{dev:>12}{test:>8}"
+        lines.append(line)
+    lines += [no_clean_figure(found)]
+    return "\n".join([*lines, *_untrained(run), *_facts(trained)]) + "\n"
+
+
+def _untrained(run: Run) -> Iterator[str]:
+    for status in ("failed", "diverged", "missing"):
+        cells = run.with_status(status)
+        if cells:
+            yield f"{len(cells)} cells {status}:"
+            shown = MISSING_SHOWN if status == "missing" else len(cells)
+            yield from (f"  {cell.name}: {cell.reason}" for cell in cells[:shown])
+            if len(cells) > shown:
+                yield f"  … and {len(cells) - shown} more"
+
+
+def _facts(trained: list[CellResult]) -> list[str]:
+    if not trained:
+        return []
+    lines = []
+    codes = {cell.read_json("provenance.json")["code"] for cell in trained}
+    if len(codes) > 1:
+        lines.append(
+            f"Warning: the cells were trained by {len(codes)} different states of the code; to "
+            "make them comparable, train all again (snakemake --forcerun cell)."
+        )
+    seconds = [cell.read_json("seconds.json") for cell in trained]
+    total = sum(float(item["total"]) for item in seconds)
+    started = min(datetime.fromisoformat(item["started"]) for item in seconds)
+    ended = max(datetime.fromisoformat(item["ended"]) for item in seconds)
+    wall = (ended - started).total_seconds()
+    lines.append(
+        f"Cells took {duration(total)} in all, {duration(wall)} from the first start to the last "
+        "end."
+    )
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `42 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

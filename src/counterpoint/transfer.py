@@ -1,0 +1,353 @@
+"""A trained cell or a baseline on a corpus of the user's choice, and its rankings for others.
+
+What a cell may have seen is the training folder of its own run: a query of another corpus is
+*unseen* when neither of its texts stands there (docs/method.md, "Evaluation").
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from counterpoint import beir, layouts, trec
+from counterpoint.baselines import Search, baseline_costs, search_of
+from counterpoint.beir import BeirCorpus
+from counterpoint.compare import records_of
+from counterpoint.config import CellOptions, EncoderOptions, RunConfig, load_options
+from counterpoint.corpus import Corpus, Texts, read_arguments
+from counterpoint.encoder import (
+    FrozenFeatures,
+    LiveEncoder,
+    frozen_features,
+    read_features,
+    tokenise,
+)
+from counterpoint.encoding import features_key, shared_options
+from counterpoint.errors import InputError
+from counterpoint.evaluation import Records, write_records
+from counterpoint.files import replacing
+from counterpoint.metrics import Bootstrap
+from counterpoint.model import Retriever, load_weights
+from counterpoint.ranking import Costs
+from counterpoint.sources import open_source
+from counterpoint.system import NoSecondStage, SecondStage, System, embed, records
+from counterpoint.tables import Figures, Run, read_records, read_run
+from counterpoint.tables import find_run as only_run
+from counterpoint.tasks import LEGACY, PROTOCOLS, Pool, pool_of
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+BASELINE = "baseline/"
+
+
+def find_run(system: str, folder: Path | None) -> Run | None:
+    """The run that is named, or else the only one; None for a baseline where there is none."""
+    if folder is not None:
+        return read_run(folder)
+    try:
+        return read_run(only_run())
+    except InputError:
+        if system.startswith(BASELINE):
+            return None
+        raise
+
+
+def default_folder(system: str, run: Run | None, corpus: str | None) -> Path:
+    """Where an evaluation goes: below its run, or where there is none below `evaluations/`."""
+    name = "own" if corpus is None else Path(corpus).stem
+    return (run.folder if run else Path()) / "evaluations" / system / name
+
+
+class Ranker(Protocol):
+    """What is evaluated, over one corpus."""
+
+    @property
+    def second(self) -> SecondStage:
+        """Its second stage, if it has one."""
+
+    def costs(self, search: Search, queries: Ints, candidates: Ints) -> Costs:
+        """Costs of the candidates to the queries of a search, both as text numbers too."""
+
+
+@dataclass(frozen=True)
+class CellRanker:
+    """A trained cell, with the vectors of the corpus's texts."""
+
+    second: System
+
+    def costs(self, search: Search, queries: Ints, candidates: Ints) -> Costs:  # noqa: ARG002
+        """See `Ranker`."""
+        return self.second.costs(queries, candidates)
+
+
+@dataclass(frozen=True)
+class BaselineRanker:
+    """A baseline by its name."""
+
+    name: str
+
+    @property
+    def second(self) -> NoSecondStage:
+        """None."""
+        return NoSecondStage()
+
+    def costs(self, search: Search, queries: Ints, candidates: Ints) -> Costs:  # noqa: ARG002
+        """See `Ranker`."""
+        return baseline_costs(self.name, search)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """One evaluation; see `counterpoint evaluate --help`."""
+
+    system: str
+    """A cell's name, `best`, or `baseline/NAME`."""
+    run: Run | None
+    """Where the cell was trained; a baseline needs none."""
+    corpus: str | None
+    """Path of the corpus; None for the run's own."""
+    splits: Sequence[str]
+    """Which of the corpus's splits; all, or the run's dev and test, where none is named."""
+    trec: bool
+    """Whether to write rankings and judgements in TREC's format."""
+    device: torch.device
+    out: Path
+
+    def write(self) -> pd.DataFrame:
+        """Evaluate; write `figures.csv`, and `records.parquet` or TREC files; return the figures.
+
+        Raises:
+            InputError: there is no such system, or the corpus cannot be used.
+        """
+        name, folder = self._resolve()
+        if self.corpus is not None and not layouts.is_pair_file(self.corpus):
+            source = open_source(self.corpus)
+            if layouts.beir_root(source) is not None:
+                found = self._on_beir(name, folder, beir.read_beir(source, *self.splits[:1]))
+                return self._figures(name, found)
+        corpus = self._read()
+        ranker = self._ranker(name, folder, corpus)
+        pools = {split: self._pool(corpus, split) for split in corpus.roles}
+        searched = {
+            split: ranker.costs(
+                self._search(corpus, split, pool), pool.text[pool.pairs :], pool.text
+            )
+            for split, pool in pools.items()
+        }
+        by_split = {
+            split: (pool, records(pool, searched[split], ranker.second))
+            for split, pool in pools.items()
+        }
+        write_records(by_split, self.out / "records.parquet")
+        if self.trec:
+            for split, (pool, several) in by_split.items():
+                for each in several:
+                    self._export(name, split, pool, searched[split], ranker.second, each)
+        return self._figures(name, Figures().of(read_records(self.out / "records.parquet")))
+
+    def _resolve(self) -> tuple[str, Path | None]:
+        """The system's full name, and the folder of a cell."""
+        if self.run is None:
+            if not self.system.startswith(BASELINE) or self.corpus is None:
+                raise InputError(
+                    f"{self.system!r}: only baseline/NAME can be evaluated without a run, and only "
+                    "with --corpus; give --run"
+                )
+            return self.system, None
+        if self.system.startswith(BASELINE):
+            return self.system, None
+        name, path = records_of(self.run, self.system)
+        return name, path.parent
+
+    def _read(self) -> Corpus:
+        """The corpus, its splits as its roles."""
+        if self.corpus is not None:
+            return layouts.read_all(self.corpus, list(self.splits) or None)
+        own = self._own_corpus()
+        splits = list(self.splits) or list(
+            dict.fromkeys(own.roles[role] for role in ("dev", "test"))
+        )
+        known = set(own.roles.values())
+        for split in splits:
+            if split not in known:
+                raise InputError(
+                    f"--splits: {split!r} is no split of the run; expected one of "
+                    f"{', '.join(sorted(known))}"
+                )
+        return Corpus(own.arguments, {split: split for split in splits}, own.bare_debates)
+
+    def _own_corpus(self) -> Corpus:
+        assert self.run is not None
+        return read_arguments(self.run.folder / "corpus" / "arguments.parquet")
+
+    def _pool(self, corpus: Corpus, split: str) -> Pool:
+        training = set[str]()
+        if self.run is not None:
+            own = self._own_corpus()
+            training = {each.text_hash for each in own.split(own.roles["train"])}
+        return pool_of(corpus.split(split), corpus.text_number, training)
+
+    def _training_texts(self, otherwise: Sequence[str]) -> Sequence[str]:
+        """The texts that TF-IDF is fitted on: the run's, or without one what is searched."""
+        if self.run is None:
+            return otherwise
+        own = self._own_corpus()
+        return [each.text for each in own.split(own.roles["train"])]
+
+    def _search(self, corpus: Corpus, split: str, pool: Pool) -> Search:
+        arguments = corpus.split(split)
+        training = self._training_texts([each.text for each in arguments])
+        return search_of(arguments, pool, split, training, lambda: self._outputs(corpus))
+
+    def _outputs(self, texts: Texts) -> Floats:
+        """The untrained encoder's outputs for every text."""
+        options = EncoderOptions()
+        if self.run is not None:
+            path = self.run.folder / "config.json"
+            options = load_options(RunConfig, str(path)).encoder
+        return self._features(texts, options)
+
+    def _features(self, texts: Texts, options: EncoderOptions) -> Floats:
+        if self.corpus is None and self.run is not None:
+            stored = self.run.folder / "encoder" / features_key(options) / "features.npz"
+            if stored.is_file():
+                return read_features(stored, texts)
+        options = shared_options(options)
+        return frozen_features(texts, tokenise(texts, options), options, self.device)
+
+    def _ranker(self, name: str, folder: Path | None, texts: Texts) -> Ranker:
+        if folder is None:
+            return BaselineRanker(name.removeprefix(BASELINE))
+        options = load_options(CellOptions, str(folder / "options.json"))
+        encoder: FrozenFeatures | LiveEncoder
+        if options.encoder.trainable == "none":
+            encoder = FrozenFeatures(self._features(texts, options.encoder))
+        else:
+            encoder = LiveEncoder(options.encoder, tokenise(texts, options.encoder))
+        model = Retriever(options, encoder).to(self.device)
+        load_weights(model, folder / "model.safetensors")
+        numbers = torch.arange(len(texts.texts), device=self.device)
+        vectors = embed(model, numbers, len(numbers))
+        return CellRanker(System(model, vectors, options.evaluation.rerank))
+
+    def _on_beir(
+        self, name: str, folder: Path | None, corpus: BeirCorpus
+    ) -> Iterable[dict[str, Any]]:
+        ranker = self._ranker(name, folder, corpus)
+        queries, documents = map(corpus.numbers, (corpus.query_texts, corpus.document_texts))
+
+        def vectors() -> tuple[Floats, Floats]:
+            x = self._outputs(corpus)
+            return x[queries], x[documents]
+
+        search = Search(
+            name=corpus.name,
+            collection=corpus.document_texts,
+            candidates=np.arange(len(documents)),
+            queries=corpus.query_texts,
+            training=self._training_texts(corpus.document_texts),
+            vectors=vectors,
+        )
+        ranking = beir.rank(
+            corpus,
+            ranker.costs(search, queries, documents),
+            k=ranker.second.rerank,
+            scorer=ranker.second.scorer("query"),
+            device=ranker.second.device,
+        )
+        judged = {
+            query: {corpus.documents[row]: gain for row, gain in relevant.items()}
+            for query, relevant in zip(corpus.queries, corpus.relevant, strict=True)
+        }
+        if self.trec:
+            trec.write_qrels(self.out / "trec" / "beir.qrels", judged)
+        for stage, rows in ranking.stages():
+            if self.trec:
+                lists = _named(corpus.queries, rows, corpus.documents)
+                trec.write_run(self.out / "trec" / f"beir.{stage}.run", lists, name)
+            values = beir.measure(corpus, rows)
+            low, high = Bootstrap(corpus.queries).interval(np.stack(list(values.values()), axis=1))
+            for place, (metric, each) in enumerate(values.items()):
+                yield {
+                    "split": self.splits[0] if self.splits else "test",
+                    "protocol": "beir",
+                    "task": "beir",
+                    "stage": stage,
+                    "metric": metric,
+                    "value": each.mean(),
+                    "low": low[place],
+                    "high": high[place],
+                    "n": len(each),
+                }
+
+    def _export(
+        self,
+        name: str,
+        split: str,
+        pool: Pool,
+        costs: Costs,
+        second: SecondStage,
+        found: Records,
+    ) -> None:
+        """Judgements and rankings of one task, down to each query's gold, at least ten."""
+        if not len(found.queries):
+            return
+        deep = found.rank.max() if found.reranked is None else max(found.rank.max(), 10)
+        [whole] = records(
+            pool,
+            costs,
+            second,
+            tasks=(found.task,) if found.protocol in PROTOCOLS else (),
+            protocols=(found.protocol,),
+            depth=int(deep),
+        )
+        stem = self.out / "trec" / f"{split}.{found.protocol}.{found.task}"
+        queries = [pool.ids[pool.pairs + query] for query in whole.queries]
+        golds = [pool.ids[query] for query in whole.queries]
+        trec.write_qrels(
+            stem.with_name(f"{stem.name}.qrels"),
+            {query: {gold: 1} for query, gold in zip(queries, golds, strict=True)},
+        )
+        stages = {"retrieval": (whole.rank, whole.nearest)}
+        if whole.reranked is not None and whole.reordered is not None:
+            stages["reranked"] = (whole.reranked, whole.reordered)
+        for stage, (ranks, rows) in stages.items():
+            # What follows the gold changes no figure, and there is a lot of it.
+            kept = np.where(np.arange(rows.shape[1]) < np.maximum(ranks, 10)[:, None], rows, -1)
+            trec.write_run(
+                stem.with_name(f"{stem.name}.{stage}.run"), _named(queries, kept, pool.ids), name
+            )
+
+    def _figures(self, name: str, found: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+        table = pd.DataFrame([{"system": name, **each} for each in found])
+        with replacing(self.out / "figures.csv") as temporary:
+            table.to_csv(temporary, index=False)
+        return table
+
+
+def _named(
+    queries: Sequence[str], rows: Ints, names: Sequence[str]
+) -> Iterable[tuple[str, list[str]]]:
+    for query, own in zip(queries, rows.tolist(), strict=True):
+        yield query, [names[row] for row in own if row >= 0]
+
+
+def readable(figures: pd.DataFrame) -> list[dict[str, object]]:
+    """The figures on all arguments (`epa`, or BEIR's) for a person: in %, with intervals."""
+    shown = figures[figures["task"].isin(["epa", "beir"])]
+    rows: dict[tuple[Any, ...], dict[str, object]] = {}
+    for _, row in shown.iterrows():
+        protocol = row["protocol"] + (" (leaks)" if row["protocol"] == LEGACY else "")
+        key = (row["split"], protocol, row["stage"], row["n"])
+        ends = f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
+        columns = rows.setdefault(
+            key, dict(zip(("split", "protocol", "stage", "n"), key, strict=True))
+        )
+        columns[row["metric"]] = f"{100 * row['value']:.1f} ({ends})"
+    return list(rows.values())
