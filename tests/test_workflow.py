@@ -88,7 +88,16 @@ def test_one_command_gives_cells_tables_plots_and_a_summary(trained: tuple[Path,
         f"baseline/{name}" for name in ("random", "tfidf", "bm25", "untrained")
     }
     assert table["value"].between(0, 1).all()
-    for name in ("comparison.md", "comparison.csv", "strategies.md", "summary.txt"):
+    for name in (
+        "comparison.md",
+        "comparison.csv",
+        "strategies.md",
+        "seeds.md",
+        "protocols.md",
+        "claims.md",
+        "claims.csv",
+        "summary.txt",
+    ):
         assert (run / "tables" / name).stat().st_size > 0
     assert len(list((run / "plots").glob("accuracy-*.png"))) == 3
     assert len(list(run.glob("encoder/*/features.npz"))) == 1

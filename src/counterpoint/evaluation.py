@@ -163,14 +163,20 @@ def _first_stage(
     before: Tensor | None,
     depth: int,
 ) -> Records:
-    candidates = torch.from_numpy(mask).to(block.cost.device)
-    gold = torch.from_numpy(queries).to(block.cost.device)
-    found = nearest(block.only(candidates), depth, last=gold[:, None]).cpu().numpy()
+    device = block.cost.device
+    # The queries of a block lie in few debates and themes: most columns are nobody's candidates.
+    some = np.flatnonzero(mask.any(axis=0))
+    columns = torch.from_numpy(some).to(device)
+    candidates = torch.from_numpy(mask[:, some]).to(device)
+    gold = torch.from_numpy(np.searchsorted(some, queries)).to(device)
+    near = nearest(block.among(columns, candidates), depth, last=gold[:, None])
+    found = torch.where(near >= 0, columns[near], -1).cpu().numpy()
     place = found == queries[:, None]
     if before is None:
         rank = np.where(place.any(axis=1), 1 + place.argmax(axis=1), depth + 1)
     else:
-        rank = (1 + (before & candidates).sum(dim=1)).cpu().numpy()
+        ahead = before.index_select(1, columns) & candidates
+        rank = (1 + ahead.sum(dim=1)).cpu().numpy()
     return Records(
         task=task,
         protocol=protocol,

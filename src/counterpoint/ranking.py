@@ -45,6 +45,11 @@ class Block:
         """The same block with the candidates that a mask (n, m) names."""
         return Block(self.cost.masked_fill(~candidates, torch.inf), self.tolerance, self.exact)
 
+    def among(self, columns: Tensor, candidates: Tensor) -> "Block":
+        """Some columns (c,) alone, of which a mask (n, c) names the candidates."""
+        cost = self.cost.index_select(1, columns).masked_fill_(~candidates, torch.inf)
+        return Block(cost, self.tolerance, lambda rows, inner: self.exact(rows, columns[inner]))
+
     def rows(self, rows: Tensor) -> "Block":
         """Some of the block's queries."""
         return Block(
