@@ -13,6 +13,7 @@ import yaml
 from snakemake.utils import update_config
 
 from counterpoint import claims, config, files, formats, matrix, tables
+from counterpoint import claims as claims_module
 from counterpoint.claims import HEADS, Verdict
 from counterpoint.errors import InputError
 from counterpoint.runlog import append
@@ -28,6 +29,14 @@ CONFIG = {
     "training": {"epochs": 5},
 }
 CURVE = [0.1, 0.2, 0.3, 0.4, 0.4]
+
+ENOUGH = claims_module.LEAST_SETTINGS
+
+
+@pytest.fixture(autouse=True)
+def _three_settings_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what is worked out by hand stays small."""
+    monkeypatch.setattr(claims_module, "LEAST_SETTINGS", 3)
 
 
 def hits(*each: int) -> list[int]:
@@ -270,6 +279,10 @@ def test_the_share_saved_is_of_the_means_over_settings(tmp_path: Path) -> None:
     assert (faster.low, faster.high) == (50, 80)
     assert faster.verdict == "supported"
     assert found["by about 30 % (20 to 40)"].verdict == "contradicted"
+
+
+def test_so_many_settings_rarely_agree_by_chance() -> None:
+    assert 2 * 0.5**ENOUGH <= 0.05 < 2 * 0.5 ** (ENOUGH - 1)
 
 
 def test_curves_of_two_settings_have_no_interval(tmp_path: Path) -> None:

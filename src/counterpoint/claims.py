@@ -22,8 +22,9 @@ from counterpoint.formats import csv_text, markdown_table
 from counterpoint.metrics import LEAST_SEEDS, LEVEL, Bootstrap, Values, accuracy_at_1, over_seeds
 from counterpoint.tables import CellResult, Run, debate_of, read_records
 
-LEAST_SETTINGS = 3
-"""How many settings a bootstrap over settings needs."""
+LEAST_SETTINGS = 6
+"""How many settings a bootstrap over settings needs: that so many fall on one side by chance alone
+has a probability of one in 32."""
 
 OF_BEST = 0.95
 """The share of its own best dev accuracy at which a cell counts as converged."""
