@@ -13,7 +13,6 @@ import yaml
 from snakemake.utils import update_config
 
 from counterpoint import claims, config, files, formats, matrix, tables
-from counterpoint import claims as claims_module
 from counterpoint.claims import HEADS, Verdict
 from counterpoint.errors import InputError
 from counterpoint.runlog import append
@@ -30,13 +29,13 @@ CONFIG = {
 }
 CURVE = [0.1, 0.2, 0.3, 0.4, 0.4]
 
-ENOUGH = claims_module.LEAST_SETTINGS
+ENOUGH = claims.LEAST_SETTINGS
 
 
 @pytest.fixture(autouse=True)
 def _three_settings_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is worked out by hand stays small."""
-    monkeypatch.setattr(claims_module, "LEAST_SETTINGS", 3)
+    monkeypatch.setattr(claims, "LEAST_SETTINGS", 3)
 
 
 def hits(*each: int) -> list[int]:
