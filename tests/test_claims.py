@@ -23,7 +23,7 @@ DEBATES, EACH = 6, 40
 
 CONFIG = {
     "baselines": [],
-    "corpus": {"path": "sample", "url": None, "splits": {"dev": "validation"}},
+    "corpus": {"path": "sample", "url": None, "splits": {"dev": "validation", "test": "test"}},
     "encoder": {"name": "mini", "pooling": "mean"},
     "training": {"epochs": 5},
 }

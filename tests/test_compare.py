@@ -1,6 +1,7 @@
 """Two systems side by side."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,17 @@ def test_the_best_cell_against_a_baseline(run: Path) -> None:
         assert (row["a"], row["b"], row["difference"], row["n"]) == (0.5, 0.75, -0.25, 8)
         assert row["low"] <= -0.25 <= row["high"]
         assert row["p_holm"] == min(1.0, 4 * row["p"])
+
+
+def test_a_folder_that_is_dev_and_test_is_compared_once(run: Path) -> None:
+    options = json.loads((run / "config.json").read_text())
+    options["corpus"]["splits"]["test"] = "validation"
+    files.write_json(run / "config.json", options)
+    rows = compare.compare(tables.read_run(run), "best", "baseline/tfidf")
+    assert [(row["split"], row["protocol"]) for row in rows] == [
+        ("dev", "official"),
+        ("dev", "clean"),
+    ]
 
 
 def test_a_cell_by_its_name_against_itself(run: Path) -> None:

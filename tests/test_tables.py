@@ -27,6 +27,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
+CORPUS = {"splits": {"train": "training", "dev": "validation", "test": "test"}}
+
+
 def records(
     pool: Pool,
     rank: list[int],
@@ -85,7 +88,7 @@ def run(tmp_path: Path, pool: Pool) -> Path:
     cells = matrix.expand(config.load(CONFIG, "test"), "test")
     rows = matrix.rows(cells)
     files.write_text(folder / "matrix.csv", formats.csv_text(rows))
-    files.write_json(folder / "config.json", {"baselines": ["random", "tfidf"]})
+    files.write_json(folder / "config.json", {"baselines": ["random", "tfidf"], "corpus": CORPUS})
     names = [cell.name for cell in cells]
     for name, ranks in zip(names, ([1, 2, 3, 4], [1, 1, 2, 2], [3], []), strict=False):
         if ranks:
@@ -137,7 +140,7 @@ def seeded(folder: Path, pool: Pool, ranks: dict[int, list[int]], planned: list[
     }
     cells = matrix.expand(config.parse(RunConfig, values, "test"), "test")
     files.write_text(folder / "matrix.csv", formats.csv_text(matrix.rows(cells)))
-    files.write_json(folder / "config.json", {"baselines": []})
+    files.write_json(folder / "config.json", {"baselines": [], "corpus": CORPUS})
     for cell in cells:
         if cell.options.head.kind == "linear":
             finish(folder / "cells" / cell.name, pool, [2])

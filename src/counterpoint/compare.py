@@ -59,7 +59,6 @@ def compare(
     *,
     other: Run | None = None,
     metric: str = "accuracy@1",
-    splits: Sequence[str] = ("dev", "test"),
     protocols: Sequence[str] = PROTOCOLS,
     tasks: Sequence[str] = TASKS,
 ) -> list[dict[str, Any]]:
@@ -74,7 +73,7 @@ def compare(
     paths = [records_of(run, first)[1], records_of(other or run, second)[1]]
     both = [_ranks(path) for path in paths]
     rows: list[dict[str, Any]] = []
-    for where in itertools.product(splits, protocols, tasks):
+    for where in itertools.product(run.held_out, protocols, tasks):
         parts = _same_queries(where, paths, both)
         if parts:
             a, b = (METRICS[metric](part)[:, None] for part in parts)
@@ -97,7 +96,6 @@ def compare_over_seeds(
     second: str,
     *,
     metric: str = "accuracy@1",
-    splits: Sequence[str] = ("dev", "test"),
     protocols: Sequence[str] = PROTOCOLS,
 ) -> list[dict[str, Any]]:
     """The same for two settings, each named by any cell of it, with the seed as the unit.
@@ -114,7 +112,7 @@ def compare_over_seeds(
     paths = [setting[seed] for setting in settings for seed in shared]
     all_ranks = [_ranks(path) for path in paths]
     rows: list[dict[str, Any]] = []
-    for where in itertools.product(splits, protocols, TASKS):
+    for where in itertools.product(run.held_out, protocols, TASKS):
         parts = _same_queries(where, paths, all_ranks)
         if parts:
             figures = np.array([METRICS[metric](part).mean() for part in parts])

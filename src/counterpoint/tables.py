@@ -66,6 +66,8 @@ class Run:
     cells: list[CellResult]
     baselines: dict[str, Path]
     """Name to records."""
+    held_out: tuple[str, ...]
+    """The roles whose queries differ: `dev`, and `test` unless it is the same folder."""
 
     def with_status(self, *status: Status) -> list[CellResult]:
         """The cells in one of some states."""
@@ -103,10 +105,12 @@ def read_run(folder: Path) -> Run:
         _cell(folder, str(row["cell"]), {axis: row[axis] for axis in axes})
         for _, row in matrix.iterrows()
     ]
-    planned = json.loads((folder / "config.json").read_text(encoding="utf-8"))["baselines"]
-    paths = {name: folder / "baselines" / name / "records.parquet" for name in planned}
+    planned = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    paths = {name: folder / "baselines" / name / "records.parquet" for name in planned["baselines"]}
     baselines = {name: path for name, path in paths.items() if path.is_file()}
-    return Run(folder=folder, cells=cells, baselines=baselines)
+    splits = planned["corpus"]["splits"]
+    held_out = ("dev",) if splits["dev"] == splits["test"] else ("dev", "test")
+    return Run(folder=folder, cells=cells, baselines=baselines, held_out=held_out)
 
 
 def _cell(folder: Path, name: str, axes: dict[str, Any]) -> CellResult:
