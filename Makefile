@@ -6,7 +6,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test test-slow lint format install lock schema clean
+.PHONY: demo test test-slow lint format install lock schema bench-evaluate clean
 
 demo: $(INSTALLED)
 	snakemake --cores all
@@ -41,6 +41,11 @@ format: $(INSTALLED)
 
 schema: $(INSTALLED)
 	counterpoint schema --out workflow/schemas/config.schema.json
+
+# Threads that wait passively are not slowed by whatever else the machine is doing.
+bench-evaluate: $(INSTALLED)
+	OMP_WAIT_POLICY=passive python benchmarks/evaluate.py --all-unseen \
+		--out results/benchmarks/evaluate.json
 
 # Makes the lock anew from the ranges in pyproject.toml, in an environment of its own. torch goes
 # first and pinned: any other build would bring gigabytes of GPU libraries.

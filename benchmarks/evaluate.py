@@ -1,0 +1,273 @@
+"""Seconds and memory of evaluation once vectors exist, beside the way the seeds evaluated.
+
+    python benchmarks/evaluate.py --all-unseen --out evaluate.json
+
+The seeds' way, written anew from its description: a BallTree with leaf size 2 over all points and
+counters, the 10 nearest to each point, and one call of the classifier for each of them. It knows
+the protocol `legacy` alone, so that is what both are compared by; beside it stands what all tasks,
+stages and protocols take us. The model has random weights, and the vectors are random with those
+of one debate near each other, as real ones are: a tree gains by that.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.neighbors import BallTree
+
+from counterpoint import corpus, files, sources, synthesize
+from counterpoint.config import CellOptions
+from counterpoint.encoder import FrozenFeatures
+from counterpoint.evaluation import Records, evaluate, evaluate_legacy
+from counterpoint.model import Retriever
+from counterpoint.seeding import generator, torch_seed
+from counterpoint.system import System, embed
+from counterpoint.tasks import Pool, make_pool
+
+HIDDEN_SIZE = 384
+"""Width of the bundled encoder's outputs."""
+
+NEAREST = 10
+"""How many the classifier re-orders, in the seeds' way and in ours."""
+
+SYNTHETIC_PAIRS = 6775
+"""Of the three splits of a made-up corpus whose training split is as large as the real one."""
+
+SECONDS_ALLOWED, MIB_ALLOWED = 20, 1536
+"""What all tasks, stages and protocols of the real training split may take on two cores."""
+
+Ints = npt.NDArray[np.int64]
+Result = TypeVar("Result")
+
+
+def read_split(path: str | None, folder: str) -> tuple[corpus.Corpus, Pool]:
+    """A split as a corpus of its own, and its pool; without a path, of a made-up corpus."""
+    with tempfile.TemporaryDirectory() as name:
+        if path is None:
+            path = f"{name}/corpus"
+            synthesize.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
+        arguments, _, bare = corpus.read_splits(sources.open_source(path), [folder])
+    read = corpus.Corpus(arguments, {"train": folder}, bare)
+    return read, make_pool(read, folder)
+
+
+def random_system(pool: Pool, texts: int, options: CellOptions) -> System:
+    """A model with random weights, and random vectors that lie near their debate's centre."""
+    rng = generator(options.seed, -1, "benchmark vectors")
+    centres = rng.standard_normal((pool.debate.max() + 1, HIDDEN_SIZE), dtype=np.float32)
+    x = rng.standard_normal((texts, HIDDEN_SIZE), dtype=np.float32)
+    x[pool.text] += centres[pool.debate]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
+        model = Retriever(options, FrozenFeatures(x)).eval()
+    return System(model, embed(model, torch.arange(texts), texts), NEAREST)
+
+
+@torch.no_grad()
+def our_legacy(system: System, pool: Pool, queries: Ints) -> Records:
+    return evaluate_legacy(
+        pool,
+        system.costs(pool.text[pool.pairs :], pool.text),
+        queries=queries,
+        k=NEAREST,
+        scorer=system.scorer("candidate"),
+    )
+
+
+@torch.no_grad()
+def our_everything(system: System, pool: Pool, queries: Ints) -> list[Records]:
+    """All tasks and protocols, both stages."""
+    costs = system.costs(pool.text[pool.pairs :], pool.text)
+    found = evaluate(pool, costs, queries=queries, k=NEAREST, scorer=system.scorer("query"))
+    return [*found, our_legacy(system, pool, queries)]
+
+
+def seeds_way(system: System, pool: Pool, queries: Ints) -> Ints:
+    """(n,) the rows that answer the queries under `legacy`, one call of the classifier each."""
+    rows = system.vectors["candidate"].rows(torch.from_numpy(pool.text))
+    points = system.vectors["query"].e[torch.from_numpy(pool.text[pool.pairs :])].numpy()
+    tree = BallTree(rows.e.numpy(), leaf_size=2)
+    answers = []
+    for query in queries.tolist():
+        _, nearest = tree.query(points[query : query + 1], k=NEAREST)
+        gold = rows.rows(slice(query, query + 1))
+        answer, highest = -1, -1.0
+        for row in nearest[0].tolist():
+            with torch.no_grad():
+                logits = system.model.logits(gold, rows.rows(slice(row, row + 1)))
+            probability = logits.softmax(dim=1)[0, 1].item()
+            if probability > highest:
+                answer, highest = row, probability
+        answers.append(answer)
+    return np.array(answers, dtype=np.int64)
+
+
+def accuracy(pool: Pool, answers: Ints, queries: Ints) -> float:
+    """Share of queries answered with the gold's text; which of its copies it is, a tie decides."""
+    return float((pool.text[answers] == pool.text[queries]).mean())
+
+
+def timed(function: Callable[..., Result], *arguments: Any) -> tuple[float, Result]:
+    start = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - start, result
+
+
+def compare(system: System, pool: Pool, queries: Ints, repeat: int) -> dict[str, Any]:
+    """Seconds of each way, in turn so that both meet the same machine.
+
+    Raises:
+        RuntimeError: the two ways answer differently.
+    """
+    seconds: dict[str, list[float]] = {"seeds_legacy": [], "our_legacy": [], "our_everything": []}
+    for _ in range(repeat):
+        spent, slow = timed(seeds_way, system, pool, queries)
+        seconds["seeds_legacy"].append(spent)
+        spent, records = timed(our_legacy, system, pool, queries)
+        seconds["our_legacy"].append(spent)
+        spent, everything = timed(our_everything, system, pool, queries)
+        seconds["our_everything"].append(spent)
+        assert records.reordered is not None
+        fast = records.reordered[:, 0]
+        found = {"seeds": accuracy(pool, slow, queries), "ours": accuracy(pool, fast, queries)}
+        if found["seeds"] != found["ours"]:
+            raise RuntimeError(f"the two ways answer differently: accuracy {found}")
+    slow_seconds = np.array(seconds["seeds_legacy"])
+    ratios = {
+        "seeds_legacy_to_our_legacy": (slow_seconds / seconds["our_legacy"]).tolist(),
+        "seeds_legacy_to_our_everything": (slow_seconds / seconds["our_everything"]).tolist(),
+    }
+    return {
+        "pairs": {f"{one.protocol} {one.task}": int(one.candidates.sum()) for one in everything},
+        "accuracy": found,
+        "same_answers": float((pool.text[slow] == pool.text[fast]).mean()),
+        "seconds": seconds,
+        "ratios": ratios,
+        "medians": {name: statistics.median(values) for name, values in (seconds | ratios).items()},
+    }
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held, in MiB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def peak_of_new_process(arguments: Sequence[str]) -> dict[str, float]:
+    """Peak memory before and after our evaluation of everything, in a process of its own.
+
+    Linux counts the memory of whoever starts a process as that process's, so this comes first.
+    """
+    command = [sys.executable, str(Path(__file__).resolve()), *arguments, "--peak"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    peaks: dict[str, float] = json.loads(done.stdout)
+    return peaks
+
+
+def machine(threads: int) -> dict[str, Any]:
+    model = platform.processor()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    return {
+        "platform": platform.platform(),
+        "processor": model,
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "load": os.getloadavg(),
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY"),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    rows = [("", "median", "least", "most")]
+    for name, values in (result["seconds"] | result["ratios"]).items():
+        unit = " s" if name in result["seconds"] else " ×"
+        numbers = (result["medians"][name], min(values), max(values))
+        rows.append((name.replace("_", " "), *(f"{number:.2f}{unit}" for number in numbers)))
+    lines = [f"{row[0]:32}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows]
+    lines.append(
+        f"{'peak memory of our everything':32}{result['peak_mib']['after']:8.0f} MiB"
+        f" ({result['peak_mib']['before']:.0f} before it began)"
+    )
+    lines.append(f"allowed: {SECONDS_ALLOWED} s, {MIB_ALLOWED} MiB")
+    return "\n".join(lines)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument(
+        "--corpus",
+        default=os.environ.get("COUNTERPOINT_ARGUANA"),
+        help="by default $COUNTERPOINT_ARGUANA, else a made-up corpus of its size",
+    )
+    parser.add_argument("--folder", default="training")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--queries", type=int, help="only the first so many, for a quick look")
+    parser.add_argument(
+        "--all-unseen",
+        action="store_true",
+        help="count every query as unseen: `clean`, which asks none of training, then costs too",
+    )
+    parser.add_argument("--out", help="a JSON file")
+    parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    parsed = parse(arguments)
+    torch.set_num_threads(parsed.threads)
+    peak = None if parsed.peak else peak_of_new_process(arguments)
+    read, pool = read_split(parsed.corpus, parsed.folder)
+    if parsed.all_unseen:
+        pool = replace(pool, unseen=np.ones_like(pool.unseen))
+    queries = pool.queries("official")[: parsed.queries]
+    system = random_system(pool, len(read.texts), CellOptions())
+    if parsed.peak:
+        before = peak_mib()
+        our_everything(system, pool, queries)
+        print(json.dumps({"before": before, "after": peak_mib()}))
+        return
+    packages = ("counterpoint", "torch", "numpy", "scikit-learn")
+    result = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["python", "benchmarks/evaluate.py", *arguments]),
+        "machine": machine(parsed.threads),
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in packages},
+        "corpus": parsed.corpus or f"made up, {SYNTHETIC_PAIRS} pairs",
+        "folder": parsed.folder,
+        "queries": len(queries),
+        "all_unseen": parsed.all_unseen,
+        **compare(system, pool, queries, parsed.repeat),
+        "peak_mib": peak,
+    }
+    print(table(result))
+    if parsed.out:
+        files.write_json(parsed.out, result)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
