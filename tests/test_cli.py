@@ -168,7 +168,7 @@ def test_help_lists_every_command(capsys: Captured) -> None:
         cli.main(["--help"])
     assert exit_.value.code == 0
     out = capsys.readouterr().out
-    listed = set(re.findall(r"^ {4}([a-z]+)", out, flags=re.MULTILINE))
+    listed = set(re.findall(r"^ {4}([a-z-]+)", out, flags=re.MULTILINE))
     assert set(subcommands()) == listed >= {"corpus", "tasks", "train", "tables", "plots"}
 
 

@@ -8,9 +8,9 @@ import pytest
 from counterpoint import files, markdown_tables, plots, tables
 from counterpoint.evaluation import Records, write_records
 from counterpoint.tasks import Pool
-from tests.test_tables import THREE_SEEDS, finish, pool, records, run, seeded
+from tests.test_tables import THREE_SEEDS, finish, imported, pool, records, run, seeded
 
-__all__ = ["pool", "run"]
+__all__ = ["imported", "pool", "run"]
 
 LEAKS = "## legacy (leaks the answer; nothing is ranked by it)"
 
@@ -191,6 +191,33 @@ def test_a_run_without_any_record_still_has_tables(run: Path, tmp_path: Path) ->
     assert (
         plots.draw_curves(tables.curves(tables.read_run(empty)), empty / "plots", "png", 60) == []
     )
+
+
+def test_imported_logs_have_a_table_that_names_the_leak(run: Path, imported: Path) -> None:
+    write(imported)
+    lines = (run / "tables" / "imported.md").read_text().splitlines()
+    assert "Protocol `legacy`, which shows the classifier the answer" in lines[2]
+    assert lines[4:] == [
+        "| log | protocol | epochs | train best | train last | dev best | dev last | test best "
+        "| test last |",
+        "| --- | --- | ---: | --- | ---: | --- | ---: | --- | --- |",
+        "| a | legacy (leaks) | 2 | 50.0 (epoch 0) | 25.0 | 50.0 (epoch 0) | 25.0 "
+        "| 50.0 (epoch 0) | 25.0 |",
+        "| b | legacy (leaks) | 2 | 50.0 (epoch 0) | 25.0 | 50.0 (epoch 0) | 25.0 | – | – |",
+    ]
+    rows = pd.read_csv(run / "tables" / "imported.csv", dtype={"dev_best_epoch": "Int64"})
+    assert rows[["log", "protocol", "epochs"]].to_numpy().tolist() == [
+        ["a", "legacy", 2],
+        ["b", "legacy", 2],
+    ]
+    assert rows["dev_best"].tolist() == [0.5, 0.5]
+    assert rows["dev_best_epoch"].tolist() == [0, 0]
+    assert rows["test_last"].isna().tolist() == [False, True]
+
+
+def test_without_imported_logs_there_is_no_table_of_them(run: Path) -> None:
+    write(run)
+    assert list((run / "tables").glob("imported*")) == []
 
 
 @pytest.mark.parametrize(

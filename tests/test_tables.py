@@ -15,6 +15,7 @@ from counterpoint.config import RunConfig
 from counterpoint.corpus import Corpus
 from counterpoint.errors import InputError
 from counterpoint.evaluation import Records, write_records
+from counterpoint.old_logs import import_logs
 from counterpoint.runlog import append
 from counterpoint.tasks import Pool, make_pool
 
@@ -337,6 +338,57 @@ def test_one_figure_a_fusion_and_head_the_same_each_time(run: Path, file_format:
             path.read_bytes() for path in plots.draw_curves(curves, run / "plots", "png", 60)
         ]
         assert all(content.startswith(b"\x89PNG") for content in contents)
+
+
+@pytest.fixture
+def imported(run: Path, tmp_path: Path) -> Path:
+    """The run with two logs of the seeds' scripts beside it, one of them without a test figure."""
+    for name, splits in (("a", ("训练集", "验证集", "测试集")), ("b", ("训练集", "验证集"))):
+        lines = [f"{split}top1 accuracy为{figure}" for figure in (0.5, 0.25) for split in splits]
+        (tmp_path / f"{name}.log").write_text("\n".join(lines) + "\n")
+    import_logs([tmp_path / "a.log", tmp_path / "b.log"], run.parent / "imported")
+    return run
+
+
+def test_imported_logs_have_curves_under_the_protocol_that_leaks(run: Path, imported: Path) -> None:
+    curves = tables.curves(tables.read_run(imported))
+    assert set(curves[["split", "protocol"]].itertuples(index=False, name=None)) == {
+        ("train", "official"), ("dev", "clean"),
+        ("train", "legacy"), ("dev", "legacy"), ("test", "legacy"),
+    }  # fmt: skip
+    old = curves[curves.protocol == "legacy"]
+    assert old[old.split == "dev"][["cell", "epoch", "value"]].to_numpy().tolist() == [
+        ["imported/a", 0, 0.5],
+        ["imported/a", 1, 0.25],
+        ["imported/b", 0, 0.5],
+        ["imported/b", 1, 0.25],
+    ]
+    assert old[["fusion", "head", "decrease_rate", "seed"]].isna().all(axis=None)
+    cells = curves[curves.protocol != "legacy"]
+    assert cells["seed"].tolist() == [1] * len(cells)
+    assert str(cells["seed"].iloc[0]) == "1"
+
+
+def test_imported_logs_change_no_curve_of_a_cell(run: Path, imported: Path) -> None:
+    curves = tables.curves(tables.read_run(imported))
+    both = plots.draw_curves(curves, run / "plots", "png", 60)
+    contents = [path.read_bytes() for path in both]
+    assert [path.name for path in both][-1] == "imported.png"
+    (run.parent / "imported").rename(run.parent / "elsewhere")
+    alone = plots.draw_curves(tables.curves(tables.read_run(run)), run / "plots", "png", 60)
+    assert [path.read_bytes() for path in alone] == contents[:-1]
+
+
+def test_imported_logs_are_drawn_without_any_cell(
+    run: Path, imported: Path, tmp_path: Path
+) -> None:
+    empty = run.parent / "empty"
+    for name in ("matrix.csv", "config.json"):
+        files.write_text(empty / name, (run / name).read_text())
+    curves = tables.curves(tables.read_run(empty))
+    assert len(curves) == 2 * 3 + 2 * 2  # epochs times splits of either log
+    paths = plots.draw_curves(curves, tmp_path / "plots", "svg", 60)
+    assert [path.name for path in paths] == ["imported.svg"]
 
 
 def test_results_are_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ from counterpoint.tables import (
     comparison_csv,
     extra_axes,
     figure_column,
+    imported,
     overview,
 )
+from counterpoint.tasks import LEGACY
 
 Rows = list[dict[str, object]]
 
@@ -58,6 +60,11 @@ def write_tables(run: Run, folder: Path, decimals: int) -> str:
         ("protocols.md", protocols),
     ):
         write_text(folder / name, write(found, decimals))
+    old = imported(run)
+    if len(old):
+        with replacing(folder / "imported.csv") as temporary:
+            old.to_csv(temporary, index=False)
+        write_text(folder / "imported.md", imported_logs(old, decimals))
     text = summary(found, decimals)
     write_text(folder / "summary.txt", text)
     return text
@@ -319,6 +326,24 @@ def _places(figures: pd.DataFrame, show: Callable[["pd.Series[Any]"], str]) -> d
 
 def _short(protocol: str) -> str:
     return "legacy (leaks)" if protocol == "legacy" else protocol
+
+
+def imported_logs(logs: pd.DataFrame, decimals: int) -> str:
+    """`imported.md`: a row a log of `tables.imported`."""
+    head = (
+        "# Imported logs\n\nAccuracy@1 in % as the seeds' scripts logged it, best (its first "
+        "epoch, counted from 0) and last. Protocol `legacy`, which shows the classifier the "
+        "answer: nothing is ranked by these figures.\n\n"
+    )
+    rows: Rows = []
+    for _, log in logs.iterrows():
+        row = {"log": log["log"], "protocol": _short(LEGACY), "epochs": log["epochs"]}
+        for split in ("train", *SPLITS):
+            best, last = (percent(log[f"{split}_{name}"], decimals) for name in ("best", "last"))
+            where = "" if best == "–" else f" (epoch {log[f'{split}_best_epoch']})"
+            row |= {f"{split} best": best + where, f"{split} last": last}
+        rows.append(row)
+    return head + markdown_table(rows)
 
 
 def summary(found: Overview, decimals: int) -> str:

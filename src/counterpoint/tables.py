@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from counterpoint import runlog
+from counterpoint import old_logs, runlog
 from counterpoint.errors import InputError
 from counterpoint.metrics import METRICS, Bootstrap, Values, accuracy_at_1, over_seeds
 from counterpoint.tasks import LEGACY
@@ -463,9 +463,10 @@ def comparison_csv(overview: Overview) -> pd.DataFrame:
 
 
 def curves(run: Run) -> pd.DataFrame:
-    """Every epoch of every cell: one row a cell, epoch and split; accuracy@1 on `epa`, re-ranked.
+    """Every epoch of every cell and imported log: accuracy@1 on `epa`, re-ranked.
 
-    The train split under `official`, dev and test under `clean`.
+    One row a cell, epoch and split: cells' train split under `official`, their dev and test under
+    `clean`. An imported log is `imported/NAME`, without axes, under `legacy`.
     """
     rows = []
     for cell in run.with_status("done", "diverged"):
@@ -473,14 +474,44 @@ def curves(run: Run) -> pd.DataFrame:
             for split, protocols in record["accuracy"].items():
                 protocol = "official" if split == "train" else "clean"
                 if protocol in protocols:
+                    row = {"cell": cell.name, **cell.axes, "epoch": record["epoch"]}
                     value = protocols[protocol]["reranked"]
-                    rows.append(
-                        {
-                            "cell": cell.name,
-                            **cell.axes,
-                            "epoch": record["epoch"],
-                            "split": split,
-                            "value": value,
-                        }
-                    )
-    return pd.DataFrame(rows)
+                    rows.append({**row, "split": split, "protocol": protocol, "value": value})
+    extra = [*AXES, *extra_axes(run)]
+    table = pd.DataFrame(rows, columns=["cell", *extra, "epoch", "split", "protocol", "value"])
+    old = [
+        {"cell": f"imported/{name}", "epoch": record["epoch"], "split": split, "protocol": LEGACY}
+        | {"value": protocols[LEGACY]["reranked"]}
+        for name, records in _imported(run).items()
+        for record in records
+        for split, protocols in record["accuracy"].items()
+    ]
+    if not old:
+        return table
+    # Without this the imported rows' empty fields would turn the axes' whole numbers into 1.0.
+    whole = dict.fromkeys(table[extra].select_dtypes("integer"), "Int64")
+    frames = [frame for frame in (table.astype(whole), pd.DataFrame(old)) if not frame.empty]
+    return pd.concat(frames, ignore_index=True).reindex(columns=table.columns)
+
+
+def imported(run: Run) -> pd.DataFrame:
+    """`imported.csv`: one row an imported log beside the run, all of them under `legacy`.
+
+    Columns are `log`, `protocol`, `epochs`, and for train, dev and test `SPLIT_best` (a fraction),
+    `SPLIT_best_epoch` and `SPLIT_last`, empty where the log lacks the split.
+    """
+    rows = []
+    for name, records in _imported(run).items():
+        row: dict[str, Any] = {"log": name, "protocol": LEGACY, "epochs": len(records)}
+        for split, course in old_logs.courses(records).items():
+            row |= {f"{split}_best": course.best, f"{split}_best_epoch": course.best_epoch}
+            row[f"{split}_last"] = course.last
+        rows.append(row)
+    of_split = ("best", "best_epoch", "last")
+    figures = [f"{split}_{name}" for split in ("train", *SPLITS) for name in of_split]
+    table = pd.DataFrame(rows, columns=["log", "protocol", "epochs", *figures])
+    return table.astype({f"{split}_best_epoch": "Int64" for split in ("train", *SPLITS)})
+
+
+def _imported(run: Run) -> dict[str, list[dict[str, Any]]]:
+    return old_logs.read_imported(run.folder.absolute().parent / old_logs.FOLDER)
