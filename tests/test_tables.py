@@ -103,7 +103,7 @@ def run(tmp_path: Path, pool: Pool) -> Path:
 
 
 def test_cells_csv_has_its_columns_and_the_figures_of_the_records(run: Path) -> None:
-    markdown_tables.write_tables(tables.read_run(run), run / "tables", 1)
+    markdown_tables.write_tables(tables.overview(tables.read_run(run)), run / "tables", 1)
     table = pd.read_csv(run / "tables" / "cells.csv")
     assert list(table.columns) == [
         "kind", "cell", "fusion", "head", "decrease_rate", "initial_random_rate", "seed",

@@ -7,6 +7,7 @@ features never loads what it does not need.
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,10 +53,13 @@ def _parser() -> argparse.ArgumentParser:
         _add_features,
         _add_train,
         _add_baseline,
+        _add_plan,
+        _add_status,
         _add_tables,
         _add_compare,
         _add_leak,
         _add_evaluate,
+        _add_import_log,
         _add_plots,
         _add_schema,
     ):
@@ -362,6 +366,14 @@ def _add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="DIR",
         help="folder for what a running job leaves; of this cell alone",
     )
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        choices=("tensorboard", "mlflow"),
+        default=[],
+        help="write the epoch log there too, into the folder of the run; may be repeated; each "
+        "is an extra to install",
+    )
     _add_out(parser, "folder to write into")
     parser.set_defaults(command=_train)
 
@@ -379,6 +391,7 @@ def _train(arguments: argparse.Namespace) -> None:
         jobs_per_gpu=arguments.jobs_per_gpu,
         state=arguments.state,
         out=arguments.out,
+        tracker_names=arguments.tracker,
     ).run()
 
 
@@ -407,6 +420,87 @@ def _baseline(arguments: argparse.Namespace) -> None:
     evaluation.write_records(records, arguments.out)
 
 
+def _add_plan(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="estimate what a run will cost: cells, jobs, hours, disk",
+        description="Print the number of cells, the jobs by rule, and an estimate of the hours "
+        "that are left and of the disk space: from finished cells, or else from a few epochs that "
+        "are measured here and now. Says what it was measured on.",
+    )
+    run = parser.add_mutually_exclusive_group(required=True)
+    run.add_argument(
+        "--config", metavar="JSON|FILE", help="the configuration, as JSON or a file of it"
+    )
+    run.add_argument("--run", type=Path, metavar="DIR", help="folder of a run, results/RUN")
+    parser.add_argument(
+        "--arguments",
+        type=Path,
+        metavar="FILE",
+        help="arguments.parquet (default: the run's; where it has none yet the corpus is read)",
+    )
+    parser.add_argument(
+        "--cores",
+        type=_positive,
+        default=os.cpu_count(),
+        help="that snakemake will get (default: all, %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.set_defaults(command=_plan)
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from counterpoint import config, devices, plan
+
+    text = arguments.config or str(arguments.run / "config.json")
+    read = config.load_options(config.RunConfig, text, "--config")
+    with devices.device_for_job(read.resources.jobs_per_gpu) as device:
+        found = plan.plan(
+            read,
+            arguments.run or Path("results") / read.run,
+            arguments=arguments.arguments,
+            cores=arguments.cores,
+            device=torch.device(device),
+        )
+    print(json.dumps(dataclasses.asdict(found)) + "\n" if arguments.json else found.text(), end="")
+
+
+def _add_status(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "status",
+        help="where a run stands: a grid of its cells, what failed, the time left",
+        description="Print a run's cells as a grid (done, running with epoch and time left, "
+        "failed, diverged, waiting), the failed ones with reason and log, and an estimate of the "
+        "time left. Disturbs no job.",
+    )
+    _add_run_or_only(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--watch",
+        type=_positive,
+        nargs="?",
+        const=5,
+        metavar="SECONDS",
+        help="look again every so many seconds (default: 5), until nothing runs or Ctrl-C",
+    )
+    how.add_argument("--failed", action="store_true", help="print the failed cells alone")
+    parser.set_defaults(command=_status)
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    from counterpoint import status, tables
+
+    folder = arguments.run or tables.find_run()
+    clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
+    if arguments.watch is not None:
+        status.watch(folder, arguments.watch, lambda text: print(clear + text, flush=True))
+        return
+    run = tables.read_run(folder)
+    print(status.failures(run, status.look(run)) if arguments.failed else status.text(run), end="")
+
+
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", type=Path, required=True, metavar="DIR", help="folder of the run, results/RUN"
@@ -418,21 +512,28 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
         "tables",
         help="make the tables of a run from whatever records exist",
         description="Write the tables of a run into its folder tables/: figures (cells.csv), "
-        "comparison, strategies, seeds, protocols, the claims and their verdicts, and a summary, "
-        "which is printed. Trains nothing.",
+        "comparison, strategies, seeds, protocols (Markdown; CSV and LaTeX of some), the claims and "
+        "their verdicts, and a summary, which is printed. Trains nothing.",
     )
     _add_run(parser)
     parser.add_argument(
         "--decimals", type=_not_negative, default=1, help="of percentages (default: 1)"
     )
+    parser.add_argument(
+        "--intervals",
+        action="store_true",
+        help="give the figures of the LaTeX tables their 95 %% intervals as subscripts",
+    )
     parser.set_defaults(command=_tables)
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    from counterpoint import claims, markdown_tables, tables
+    from counterpoint import claims, latex_tables, markdown_tables, tables
 
     run, folder = tables.read_run(arguments.run), arguments.run / "tables"
-    summary = markdown_tables.write_tables(run, folder, arguments.decimals)
+    found = tables.overview(run)
+    summary = markdown_tables.write_tables(found, folder, arguments.decimals)
+    latex_tables.write_latex(found, folder, arguments.decimals, intervals=arguments.intervals)
     claims.write_claims(run, folder, arguments.decimals)
     print(summary, end="")
 
@@ -568,6 +669,38 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             out=arguments.out or transfer.default_folder(arguments.system, run, arguments.corpus),
         ).write()
     print(formats.markdown_table(transfer.readable(figures)), end="")
+
+
+def _add_import_log(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "import-log",
+        help="read text logs of the seeds' scripts, to be shown beside new runs",
+        description="Read text logs of the seeds' scripts (UTF-8 or GB18030) into the epoch log, "
+        "marked as protocol legacy, which leaks the answer. Writes NAME/epochs.jsonl and "
+        "NAME/source.json; prints a line a log: epochs, and for train, dev and test the best "
+        "accuracy, its epoch counted from 0, and the last. Tables and plots of every run that has "
+        "that folder beside it show them.",
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="the logs")
+    parser.add_argument("--name", help="of the log, where there is one (default: the file's)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results/imported"),
+        metavar="DIR",
+        help="folder of the imported logs; runs look in `imported` beside their own folder "
+        "(default: %(default)s)",
+    )
+    parser.set_defaults(command=_import_log)
+
+
+def _import_log(arguments: argparse.Namespace) -> None:
+    from counterpoint import old_logs
+
+    for log in old_logs.import_logs(arguments.files, arguments.out, arguments.name):
+        for note in log.notes:
+            print(f"counterpoint: {log.source['file']}: {note}", file=sys.stderr)
+        print(old_logs.summary(log))
 
 
 def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:

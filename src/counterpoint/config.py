@@ -333,7 +333,9 @@ class TableOptions(Section):
     """How tables are written; changing it trains nothing."""
 
     decimals: Annotated[int, Field(ge=0, le=4)] = 1
-    """Of percentages in the Markdown tables."""
+    """Of percentages in the Markdown and LaTeX tables."""
+    intervals: bool = False
+    """Whether figures in the LaTeX tables have their 95 % intervals as subscripts."""
 
 
 class PlotOptions(Section):

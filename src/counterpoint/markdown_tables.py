@@ -40,13 +40,8 @@ MISSING_SHOWN = 5
 """How many cells that are not trained yet the summary names."""
 
 
-def write_tables(run: Run, folder: Path, decimals: int) -> str:
-    """Write every table of a run; return the summary.
-
-    Raises:
-        InputError: records that cannot be used, or that lack a query which others have.
-    """
-    found = overview(run)
+def write_tables(found: Overview, folder: Path, decimals: int) -> str:
+    """Write every table of a run but LaTeX's and the claims; return the summary."""
     for name, table in (
         ("cells.csv", found.figures),
         ("comparison.csv", comparison_csv(found)),
@@ -60,7 +55,7 @@ def write_tables(run: Run, folder: Path, decimals: int) -> str:
         ("protocols.md", protocols),
     ):
         write_text(folder / name, write(found, decimals))
-    old = imported(run)
+    old = imported(found.run)
     if len(old):
         with replacing(folder / "imported.csv") as temporary:
             old.to_csv(temporary, index=False)
