@@ -404,3 +404,23 @@ def test_results_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
         raise RuntimeError("half")
     assert json.loads(target.read_text()) == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_main_figures_are_drawn_the_same_each_time(run: Path) -> None:
+    figures = tables.all_figures(tables.read_run(run))
+    drawn = [plots.draw_figures(figures, run / name, "png", 50) for name in ("a", "b")]
+    assert [path.name for path in drawn[0]] == ["rates.png", "heatmap.png"]
+    for one, other in zip(*drawn, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    written = run / "tables" / "cells.csv"
+    written.parent.mkdir(exist_ok=True)
+    figures.to_csv(written, index=False)
+    read = tables.written_figures(tables.read_run(run))
+    pd.testing.assert_frame_equal(read, figures, check_dtype=False)
+
+
+def test_without_a_cell_there_is_no_figure(run: Path) -> None:
+    figures = tables.all_figures(tables.read_run(run))
+    baselines = figures[figures["kind"] == "baseline"]
+    assert plots.draw_figures(baselines, run / "plots", "svg", 50) == []
+    assert not (run / "plots").exists()

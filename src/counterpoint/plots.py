@@ -53,6 +53,115 @@ def draw_curves(curves: pd.DataFrame, folder: Path, file_format: str, dpi: int) 
     return written
 
 
+def draw_figures(figures: pd.DataFrame, folder: Path, file_format: str, dpi: int) -> list[Path]:
+    """Accuracy@1 (dev, `clean`, `epa`, re-ranked) against the rate, and as a heat map.
+
+    `rates`: a panel a fusion, a line a head, intervals as bars. `heatmap`: at the decrease rate
+    that the best cell has. Both of the cells with the best cell's initial random rate and further
+    axes; mean over seeds, whose lowest and highest then make the bar.
+
+    Args:
+        figures: as `tables.all_figures` gives them; may have no cell.
+        folder: to write into.
+        file_format: `png`, `svg` or `pdf`.
+        dpi: of png.
+
+    Returns:
+        The files written.
+    """
+    chosen = figures[
+        (figures["kind"] == "cell")
+        & (figures["split"] == "dev")
+        & (figures["protocol"] == "clean")
+        & (figures["task"] == "epa")
+        & (figures["stage"] == "reranked")
+        & (figures["metric"] == "accuracy@1")
+    ]
+    if chosen.empty:
+        return []
+    best = chosen.sort_values("value", ascending=False, kind="stable").iloc[0]
+    extra = [axis for axis in chosen.columns if axis not in _KNOWN | _OF_FIGURES]
+    for axis in ("initial_random_rate", *extra):
+        same = chosen[axis].isna() if pd.isna(best[axis]) else chosen[axis] == best[axis]
+        chosen = chosen[same]
+    by = chosen.groupby(["fusion", "head", "decrease_rate"], sort=True)
+    several = by["seed"].transform("nunique") > 1
+    ends = chosen.assign(
+        low=chosen["low"].where(~several, chosen["value"]),
+        high=chosen["high"].where(~several, chosen["value"]),
+    )
+    found = ends.groupby(["fusion", "head", "decrease_rate"], sort=True).agg(
+        value=("value", "mean"), low=("low", "min"), high=("high", "max")
+    )
+    found = 100 * found
+    title = f"initial random rate {best['initial_random_rate']:g}"
+    rates = _rates(found)
+    rates.suptitle(f"{title}; bars: 95 % over debates, or the range of several seeds")
+    heat = _heat_map(found, float(best["decrease_rate"]))
+    heat.suptitle(f"{title}, decrease rate {best['decrease_rate']:g}")
+    return [
+        _save(rates, folder / f"rates.{file_format}", file_format, dpi),
+        _save(heat, folder / f"heatmap.{file_format}", file_format, dpi),
+    ]
+
+
+def _rates(found: pd.DataFrame) -> Figure:
+    fusions = found.index.unique("fusion")
+    figure, panels = plt.subplots(
+        1,
+        len(fusions),
+        figsize=(4.3 * len(fusions), 4.2),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    heads = list(found.index.unique("head"))
+    rates = sorted(found.index.unique("decrease_rate"))
+    for axis, fusion in zip(panels[0], fusions, strict=True):
+        for head, line in found.xs(fusion, level="fusion").groupby("head", sort=True):
+            number = heads.index(head)
+            at = line.index.get_level_values("decrease_rate").to_numpy(dtype=float)
+            axis.errorbar(
+                # Moved apart a little, so that bars can be told from each other.
+                at + max(rates) / 120 * number,
+                line["value"],
+                yerr=[line["value"] - line["low"], line["high"] - line["value"]],
+                marker="osD^"[number % 4],
+                color=plt.get_cmap("viridis")(number / len(heads)),
+                linestyle=_STYLES[number % len(_STYLES)],
+                capsize=2,
+                linewidth=1.3,
+                label=str(head),
+            )
+        axis.set_title(str(fusion))
+        axis.set_xticks(rates, [f"{rate:g}" for rate in rates], rotation=45)
+        axis.set_xlabel("decrease rate δ (an epoch)")
+        axis.grid(alpha=0.3)
+    panels[0][0].set_ylabel("accuracy@1 on epa, dev, clean, re-ranked (%)")
+    drawn = [axis.get_legend_handles_labels() for axis in panels[0]]
+    lines = {label: handle for both in drawn for handle, label in zip(*both, strict=True)}
+    figure.legend(lines.values(), lines.keys(), title="head", loc="outside right center")
+    return figure
+
+
+def _heat_map(found: pd.DataFrame, rate: float) -> Figure:
+    table = found["value"].xs(rate, level="decrease_rate").unstack("head")
+    figure, axis = plt.subplots(
+        figsize=(1.5 * len(table.columns) + 2, 0.8 * len(table) + 1.6), layout="constrained"
+    )
+    image = axis.imshow(table.to_numpy(), cmap="Greys", aspect="auto")
+    axis.set_xticks(range(len(table.columns)), [str(head) for head in table.columns])
+    axis.set_yticks(range(len(table)), [str(fusion) for fusion in table.index])
+    middle = (table.max().max() + table.min().min()) / 2
+    for i, row in enumerate(table.to_numpy()):
+        for j, value in enumerate(row):
+            text = "–" if pd.isna(value) else f"{value:.1f}"
+            colour = "white" if value > middle else "black"
+            axis.text(j, i, text, ha="center", va="center", color=colour)
+    figure.colorbar(image, label="accuracy@1 on epa, dev, clean, re-ranked (%)")
+    return figure
+
+
 def _figure(group: pd.DataFrame, protocols: dict[str, str], by: list[str], legend: str) -> Figure:
     """A panel a split, each with a line for every combination of the columns `by`."""
     figure, axes = plt.subplots(
@@ -91,7 +200,6 @@ _METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def _draw_panel(axis: Axes, group: pd.DataFrame, by: list[str], numbers: "pd.Series[int]") -> None:
-    styles = ["-", "--", "-.", ":"]
     for setting, line in group.groupby(by, sort=True, dropna=False):
         number = numbers[line.index[0]]
         by_epoch = line.groupby("epoch")["value"]
@@ -100,7 +208,7 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, by: list[str], numbers: "pd.Ser
         axis.plot(
             mean.index,
             mean.to_numpy(),
-            linestyle=styles[number % len(styles)],
+            linestyle=_STYLES[number % len(_STYLES)],
             color=plt.get_cmap("viridis")(number / max(numbers.max() + 1, 2)),
             marker="." if len(mean) < 3 else None,
             linewidth=1.3,
@@ -108,5 +216,9 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, by: list[str], numbers: "pd.Ser
         )
     axis.grid(alpha=0.3)
 
+
+_STYLES = ["-", "--", "-.", ":"]
+
+_OF_FIGURES = {"kind", "task", "stage", "metric", "low", "high", "n"}
 
 _KNOWN = {"cell", *AXES, "epoch", "split", "protocol", "value"}

@@ -295,6 +295,14 @@ def all_figures(run: Run) -> pd.DataFrame:
     return table.astype({"seed": "Int64"})
 
 
+def written_figures(run: Run) -> pd.DataFrame:
+    """What `all_figures` gives: as `tables/cells.csv` has it, or where there is none computed."""
+    path = run.folder / "tables" / "cells.csv"
+    if not path.is_file():
+        return all_figures(run)
+    return pd.read_csv(path, dtype={"options": str})
+
+
 def figure_column(split: str, protocol: str, stage: str) -> str:
     """The column of `comparison.csv` with accuracy@1 on `epa`: `clean` goes without saying."""
     return f"{split}_{stage}" if protocol == "clean" else f"{split}_{protocol}_{stage}"

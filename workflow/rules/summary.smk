@@ -36,6 +36,10 @@ rule summary:
         protocols=f"{RUN}/tables/protocols.md",
         claims=f"{RUN}/tables/claims.md",
         claims_csv=f"{RUN}/tables/claims.csv",
+        latex=[
+            f"{RUN}/tables/{name}.tex"
+            for name in ("comparison-dev", "comparison-test", "baselines")
+        ],
         summary=f"{RUN}/tables/summary.txt",
     log:
         f"{RUN}/logs/tables.log",
@@ -44,16 +48,19 @@ rule summary:
     params:
         run=folder_of_matrix,
         decimals=CONFIG.tables.decimals,
+        intervals="--intervals" if CONFIG.tables.intervals else "",
     shell:
         "logged {log:q} counterpoint tables --run {params.run:q} --decimals {params.decimals}"
+        " {params.intervals}"
 
 
 rule curves:
     input:
         matrix=rules.matrix.output.matrix,
-        records=RECORDS,
+        figures=rules.summary.output.cells,
     output:
         [f"{RUN}/plots/accuracy-{fusion}-{head}.{CONFIG.plots.format}" for fusion, head in FIGURES],
+        [f"{RUN}/plots/{name}.{CONFIG.plots.format}" for name in ("rates", "heatmap")],
     log:
         f"{RUN}/logs/plots.log",
     conda:
@@ -86,6 +93,6 @@ onsuccess:
 
 onerror:
     shell(
-        "test ! -f {RUN}/matrix.csv || counterpoint tables --run {RUN}"
-        " --decimals {CONFIG.tables.decimals}"
+        "if test -f {RUN}/matrix.csv; then counterpoint tables --run {RUN}"
+        " --decimals {CONFIG.tables.decimals} || true; counterpoint status --run {RUN} --failed; fi"
     )
