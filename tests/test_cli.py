@@ -556,3 +556,95 @@ def test_numbers_out_of_range_are_refused_with_the_value(
     message = capsys.readouterr().err
     assert "expected a whole number of at least" in message
     assert repr(arguments[-1]) in message or repr(arguments[2]) in message
+
+
+# Decontaminated training
+
+
+def test_corpus_decontaminates_and_counts_what_training_drops(
+    small_tree: dict[str, str], write_tree: Callable, tmp_path: Path, capsys: Captured
+) -> None:
+    training = "training/law/juries/pro/pro01a-point.txt"
+    tree = small_tree | {training: small_tree["test/sport/boxing/con/con02b-counter.txt"]}
+    root = str(write_tree(tree))
+    dropped, unseen = {}, {}
+    for value in ("none", "train"):
+        out = tmp_path / value
+        given = ["corpus", "--corpus", root, "--decontaminate", value, "--out", str(out)]
+        assert cli.main(given) == 0
+        assert read_arguments(out / "arguments.parquet").decontaminate == value
+        table = pd.read_csv(out / "audit.csv").set_index("split")
+        dropped[value] = table["dropped_pairs"].to_dict()
+        unseen[value] = table["unseen_queries"].to_dict()
+        assert table["trained_pairs"]["training"] == 8 - (value == "train")
+        assert capsys.readouterr().out == (out / "audit.md").read_text()
+    assert dropped["none"] == {"training": 0, "validation": 0, "test": 0}
+    assert dropped["train"] == {"training": 1, "validation": 0, "test": 0}
+    assert unseen["none"] == unseen["train"] == {"training": 0, "validation": 8, "test": 7}
+
+
+def test_corpus_does_not_decontaminate_a_folder_from_itself(world: World, capsys: Captured) -> None:
+    given = ["corpus", "--corpus", world.corpus, "--decontaminate", "train"]
+    message = refused([*given, "--splits", "dev=training"], world.tmp, capsys)
+    assert "corpus.decontaminate train would leave nothing of 'training'" in message
+
+
+# Other layouts and corpora
+
+
+BEIR = {
+    "corpus.jsonl": '{"_id": "d", "text": "juries"}\n{"_id": "e", "text": "judges and juries"}',
+    "queries.jsonl": '{"_id": "q", "text": "juries"}',
+    "qrels/test.tsv": "query-id\tcorpus-id\tscore\nq\td\t1\n",
+}
+
+
+@pytest.mark.parametrize("command", [["corpus"], ["corpus", "--bad-files", "skip"]], ids=" ".join)
+def test_corpus_says_what_to_do_with_beirs_layout(
+    command: list[str], world: World, write_tree: Callable, capsys: Captured
+) -> None:
+    folder = write_tree(BEIR, name="arguana")
+    message = refused([*command, "--corpus", folder], world.tmp, capsys)
+    assert f"corpus {folder}: BEIR's layout has no pairs to train on" in message
+    assert "`counterpoint evaluate SYSTEM --corpus PATH`" in message
+
+
+def test_tasks_of_beirs_layout_are_refused(write_tree: Callable, capsys: Captured) -> None:
+    folder = str(write_tree(BEIR, name="arguana"))
+    assert cli.main(["tasks", "--corpus", folder, "--split", "test"]) == 2
+    assert "counterpoint evaluate SYSTEM" in capsys.readouterr().err
+
+
+def test_evaluate_prints_the_figures_of_a_baseline(
+    small_tree: dict[str, str],
+    write_tree: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, tree, first in (
+        ("debates", small_tree, "| test | official | retrieval | 8 |"),
+        # d is the query's own text.
+        ("beir", BEIR, "| test | beir | retrieval | 1 | 100.0 (100.0–100.0) |"),
+    ):
+        folder = str(write_tree(tree, name=name))
+        assert cli.main(["evaluate", "baseline/tfidf", "--corpus", folder]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[2].startswith(first)
+        table = pd.read_csv(tmp_path / "evaluations" / "baseline" / "tfidf" / name / "figures.csv")
+        assert set(table.system) == {"baseline/tfidf"}
+
+
+def test_evaluate_refuses_and_writes_nothing(
+    world: World, write_tree: Callable, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(world.tmp)
+    broken = write_tree(BEIR | {"qrels/test.tsv": "q\tx\t1\n"}, name="broken")
+    for given, expected in (
+        (["best"], "found none; name the run with --run"),
+        (["baseline/tfidf", "--corpus", broken], "document 'x' is not in corpus.jsonl"),
+        (["baseline/tfidf", "--corpus", world.bad], "training/law/juries/pro/notes.txt"),
+        (["baseline/none", "--corpus", world.corpus], "'none': no such baseline"),
+    ):
+        assert expected in refused(["evaluate", *given, "--trec"], world.tmp, capsys)

@@ -34,7 +34,7 @@ from counterpoint.config import (
     rate_text,
 )
 from counterpoint.errors import InputError
-from counterpoint.matrix import base_options
+from counterpoint.matrix import base_options, expand
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
@@ -506,3 +506,57 @@ def test_every_main_key_is_a_key_of_its_section() -> None:
     mains = {kind: kind.main for kind in Section.__subclasses__() if kind.main is not None}
     assert EncoderOptions in mains
     assert all(main in kind.model_fields for kind, main in mains.items())
+
+
+# ---- decontaminated training ----
+
+
+def test_decontaminating_is_an_option_of_the_corpus() -> None:
+    assert run().corpus.decontaminate == "none"
+    config = run(corpus={"decontaminate": "train"})
+    assert config.corpus.decontaminate == "train"
+    assert load_options(RunConfig, dump(config)) == config
+    # It is of the corpus: no option of a cell differs.
+    assert base_options(config) == base_options(run())
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"dev": "training"},
+        {"test": "training"},
+        {"train": "validation"},
+        {"train": "all", "dev": "all", "test": "all"},
+    ],
+    ids=str,
+)
+def test_decontaminating_needs_a_training_folder_of_its_own(splits: dict[str, str]) -> None:
+    message = refusal({"run": "x", "corpus": {"decontaminate": "train", "splits": splits}})
+    assert "corpus.decontaminate train would leave nothing" in message
+    assert f"'{splits.get('train', 'training')}'" in message
+    assert "give training a folder of its own" in message
+    load({"run": "x", "corpus": {"splits": splits}}, "test.yaml")
+
+
+def test_decontaminating_takes_a_folder_that_is_dev_and_test() -> None:
+    values = {"decontaminate": "train", "splits": {"dev": "validation", "test": "validation"}}
+    assert run(corpus=values).corpus.decontaminate == "train"
+
+
+def test_decontaminating_anything_but_training_is_refused() -> None:
+    message = refusal({"run": "x", "corpus": {"decontaminate": "dev"}})
+    assert "corpus.decontaminate" in message
+    assert '"dev"' in message
+
+
+def test_the_decontaminated_run_has_cells_of_arguanas() -> None:
+    """`counterpoint leak` lays a cell beside the one of the same name."""
+    config = load(on_top("arguana.yaml", "decontaminated.yaml"), "decontaminated.yaml")
+    assert config.run == "arguana-decontaminated"
+    assert config.corpus.decontaminate == "train"
+    arguana = load(on_top("arguana.yaml"), "arguana.yaml")
+    assert config.corpus.model_copy(update={"decontaminate": "none"}) == arguana.corpus
+    theirs = {one.name: one.options for one in expand(arguana, "arguana.yaml")}
+    cells = expand(config, "decontaminated.yaml")
+    assert len(cells) > 0
+    assert all(theirs[one.name] == one.options for one in cells)

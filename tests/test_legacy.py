@@ -11,7 +11,7 @@ from torch import Tensor
 from counterpoint.corpus import Corpus, read_corpus
 from counterpoint.evaluation import evaluate, evaluate_legacy
 from counterpoint.metrics import accuracy_at_1, recall_at_10
-from counterpoint.ranking import Euclidean
+from counterpoint.ranking import Euclidean, precedes
 from counterpoint.sources import open_source
 from counterpoint.synthesize import write_corpus
 from counterpoint.tasks import Pool, make_pool
@@ -124,3 +124,75 @@ def test_legacy_does_not_depend_on_the_block(
     small = evaluate_legacy(pool, costs)
     np.testing.assert_array_equal(whole.rank, small.rank)
     np.testing.assert_array_equal(whole.nearest, small.nearest)
+
+
+# Ties
+
+
+def slow_rank(costs: np.ndarray, gold: int) -> int:
+    """Whoever is nearer, and whoever ties and has a lower row, stands before the gold."""
+    rows = np.arange(len(costs))
+    return 1 + int(((costs < costs[gold]) | ((costs == costs[gold]) & (rows < gold))).sum())
+
+
+def tied(pool: Pool, seed: int) -> tuple[Euclidean, np.ndarray]:
+    """Whole numbers on a plane, so that ties abound; and the squared distances."""
+    rows = np.random.default_rng(seed).integers(0, 4, (2 * pool.pairs, 2))
+    queries = rows[pool.pairs :]
+    exact = ((queries[:, None] - rows[None]) ** 2).sum(axis=2)
+    return Euclidean(*(torch.from_numpy(part).float() for part in (queries, rows))), exact
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ties_go_to_the_lower_row_however_many_are_recorded(strangers: Corpus, seed: int) -> None:
+    pool = make_pool(strangers, "validation")
+    costs, exact = tied(pool, seed)
+    expected = [slow_rank(exact[query], query) for query in range(pool.pairs)]
+    # Golds that tie with rows on both sides of where the recorded ones end.
+    assert min(expected) <= 10 < max(expected)
+    whole = np.argsort(exact, axis=1, kind="stable")
+    for depth in (None, 11, 40, 2 * pool.pairs, 3 * pool.pairs):
+        found = evaluate_legacy(pool, costs, depth=depth)
+        assert found.rank.tolist() == expected
+        width = min(depth or 10, 2 * pool.pairs)
+        np.testing.assert_array_equal(found.nearest[:, :width], whole[:, :width])
+        assert (found.nearest[:, width:] == -1).all()
+
+
+def test_the_second_stage_does_not_depend_on_how_many_are_recorded(strangers: Corpus) -> None:
+    pool = make_pool(strangers, "validation")
+    costs, _ = tied(pool, 0)
+
+    def scorer(first: Tensor, candidates: Tensor) -> Tensor:
+        return ((7 * first + 3 * candidates) % 5).float()
+
+    short, long = (evaluate_legacy(pool, costs, depth=d, scorer=scorer) for d in (None, 70))
+    assert short.reranked is not None
+    assert short.reordered is not None
+    assert long.reranked is not None
+    assert long.reordered is not None
+    np.testing.assert_array_equal(short.rank, long.rank)
+    np.testing.assert_array_equal(short.reranked, long.reranked)
+    np.testing.assert_array_equal(short.reordered, long.reordered[:, :10])
+    # Behind the first ten nothing is re-ordered, and the gold stands at its rank.
+    np.testing.assert_array_equal(long.reordered[:, 10:], long.nearest[:, 10:])
+    there = long.reranked <= 70
+    place = (long.reordered[there] == long.queries[there, None]).argmax(axis=1)
+    np.testing.assert_array_equal(1 + place, long.reranked[there])
+
+
+def test_lower_ties_precede_and_higher_do_not() -> None:
+    """On the line 5 1 3 3 3 1, seen from 0: of the three at 3 the lower rows come first."""
+    rows = torch.tensor([[5.0], [1.0], [3.0], [3.0], [3.0], [1.0]])
+    block = Euclidean(torch.zeros(3, 1), rows).block(torch.arange(3))
+    gold = torch.tensor([3, 2, 5])
+    assert precedes(block, gold, lower_ties=True).int().tolist() == [
+        [0, 1, 1, 0, 0, 1],
+        [0, 1, 0, 0, 0, 1],
+        [0, 1, 0, 0, 0, 0],
+    ]
+    assert precedes(block, gold).int().tolist() == [
+        [0, 1, 1, 0, 1, 1],
+        [0, 1, 0, 1, 1, 1],
+        [0, 1, 0, 0, 0, 0],
+    ]

@@ -542,3 +542,12 @@ def test_weights_of_another_model_are_refused(
         load_weights(model, path)
     assert str(path) in str(caught.value)
     assert word in str(caught.value)
+
+
+def test_damaged_weights_are_an_input_error(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = build(options_of(hidden=5, width=4), 6)
+    save_weights(model, path)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match=r"model\.safetensors: not weights .* train the cell again"):
+        load_weights(model, path)

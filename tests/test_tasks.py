@@ -1,11 +1,21 @@
 """The eight candidate sets, the protocols and the training pairs, against design §3."""
 
+import dataclasses
 import unicodedata
 
 import numpy as np
 import pytest
 
-from counterpoint.corpus import Argument, Corpus, read_corpus, text_hash
+from counterpoint.corpus import (
+    Argument,
+    Corpus,
+    read_arguments,
+    read_corpus,
+    text_hash,
+    write_arguments,
+)
+from counterpoint.evaluation import evaluate
+from counterpoint.ranking import Similarities
 from counterpoint.sources import open_source
 from counterpoint.tasks import (
     PROTOCOLS,
@@ -13,6 +23,7 @@ from counterpoint.tasks import (
     blocks,
     make_pool,
     totals,
+    trainable,
     training_pairs,
 )
 from tests.conftest import debate
@@ -487,3 +498,188 @@ def test_training_pairs_of_the_sample_are_its_different_pairs(sample) -> None:
 
 def test_the_real_training_split_has_3103_different_pairs(real) -> None:
     assert len(training_pairs(make_pool(real, "training"))) == 3103
+
+
+# What may be trained on
+
+
+def held_back(validation, training):
+    """A corpus whose training shares no text with dev."""
+    return dataclasses.replace(corpus_of(validation, training), decontaminate="train")
+
+
+def trained_ids(corpus):
+    pool = make_pool(corpus, "training")
+    return [pool.ids[pool.pairs + row].removeprefix("training/") for row in trainable(corpus, pool)]
+
+
+def test_pairs_that_share_a_text_with_dev_are_not_trained_on() -> None:
+    training = {
+        "law/juries/pro01a": "caf\u00e9  one",  # a point of dev, written otherwise
+        "law/juries/pro01b": "c1",
+        "law/juries/pro02a": "p2",
+        "law/juries/pro02b": "c2",
+        "law/juries/pro03a": "a counter of dev",
+        "law/juries/pro03b": "c3",
+        "law/juries/pro04a": "p4",
+        "law/juries/pro04b": "an orphan of dev",
+        "law/juries/pro05a": "a point of dev",  # an orphan, and no pair
+        "law/prisons/pro01a": "p2",  # a copy is kept like its like
+        "law/prisons/pro01b": "c2",
+        "law/prisons/pro02a": "p2",
+        "law/prisons/pro02b": "a point of dev",
+    }
+    validation = {
+        "x/x/pro01a": "cafe\u0301 one",
+        "x/x/pro01b": "a counter of dev",
+        "x/x/pro02a": "a point of dev",
+        "x/x/pro02b": "another",
+        "x/x/con01a": "an orphan of dev",
+    }
+    every = [one for one in training if one.endswith("a") and one != "law/juries/pro05a"]
+    assert trained_ids(corpus_of(validation, training)) == every
+    corpus = held_back(validation, training)
+    kept = ["law/juries/pro02a", "law/prisons/pro01a"]
+    assert trained_ids(corpus) == kept
+    pool = make_pool(corpus, "training")
+    pairs = training_pairs(pool, trainable(corpus, pool))
+    assert [corpus.texts[text] for text in (*pairs.point, *pairs.counter)] == ["p2", "c2"]
+    # A debate is one of a point's where a pair with it is kept.
+    law, prisons = (int(pool.debate[pool.ids.index(f"training/{one}")]) for one in kept)
+    assert pairs.debates == (frozenset({law, prisons}),)
+    assert pairs.debates_of_point == {int(pairs.point[0]): frozenset({law, prisons})}
+
+
+def test_texts_of_dev_and_of_test_are_withheld() -> None:
+    texts = {"training": "t", "validation": "v", "exam": "e", "unused": "u"}
+    arguments = [
+        argument(split, f"x/x/pro01{letter}", f"{text} {letter}")
+        for split, text in texts.items()
+        for letter in "ab"
+    ]
+    roles = {"train": "training", "dev": "validation", "test": "exam"}
+    corpus = Corpus(arguments, roles, dict.fromkeys(texts, 0), "train")
+    assert corpus.withheld == {text_hash(f"{text} {letter}") for text in "ve" for letter in "ab"}
+    assert dataclasses.replace(corpus, decontaminate="none").withheld == frozenset()
+
+
+def test_trainable_agrees_with_reading_every_text() -> None:
+    dropped = kept = 0
+    for seed in range(60):
+        plain = random_corpus(seed)
+        corpus = dataclasses.replace(plain, decontaminate="train")
+        pool = make_pool(corpus, "training")
+        shared = {folded(one.text) for one in corpus.split("validation")}
+        text = {one.id: folded(one.text) for one in corpus.split("training")}
+        points = [one for one in text if one.endswith("a") and one[:-1] + "b" in text]
+        expected = [one for one in points if not {text[one], text[one[:-1] + "b"]} & shared]
+        rows = trainable(corpus, pool)
+        assert [pool.ids[pool.pairs + row] for row in rows] == expected
+        found = training_pairs(pool, rows)
+        unique = dict.fromkeys((text[one], text[one[:-1] + "b"]) for one in expected)
+        assert [
+            (corpus.texts[point], corpus.texts[counter])
+            for point, counter in zip(found.point, found.counter, strict=True)
+        ] == list(unique)
+        assert len(trainable(plain, pool)) == len(points)
+        dropped, kept = dropped + len(points) - len(expected), kept + len(expected)
+    assert min(dropped, kept) > 10
+
+
+def test_unseen_queries_stay_what_they_were_when_training_drops_pairs() -> None:
+    some = 0
+    for seed in range(30):
+        plain = random_corpus(seed)
+        corpus = dataclasses.replace(plain, decontaminate="train")
+        for folder in ("training", "validation"):
+            before, after = make_pool(plain, folder), make_pool(corpus, folder)
+            np.testing.assert_array_equal(before.unseen, after.unseen)
+            assert before.ids == after.ids
+        some += len(trained_ids(corpus)) < len(trained_ids(plain))
+    assert some > 5
+
+
+def test_training_pairs_of_some_rows_are_those_of_these_rows_alone() -> None:
+    training = {
+        f"law/{name}/pro{n:02d}{letter}": f"{letter} {n % 3}"
+        for name in ("juries", "prisons")
+        for n in range(1, 6)
+        for letter in "ab"
+    }
+    pool = make_pool(corpus_of({"x/x/pro01a": "v", "x/x/pro01b": "w"}, training), "training")
+    everything = training_pairs(pool)
+    again = training_pairs(pool, np.arange(pool.pairs))
+    assert again.point.tolist() == everything.point.tolist()
+    assert again.debates == everything.debates
+    # Rows 1 and 4 are of juries and have n 2 and 5; row 6 is of prisons and has n 2.
+    some = training_pairs(pool, np.array([1, 4, 6]))
+    assert len(some) == 1
+    assert some.point.tolist() == [pool.text[pool.pairs + 1]]
+    assert some.counter.tolist() == [pool.text[1]]
+    assert some.debates == (frozenset({int(pool.debate[1]), int(pool.debate[6])}),)
+    assert len(training_pairs(pool, np.array([], dtype=np.int64))) == 0
+
+
+def test_decontamination_is_written_and_read_again(tmp_path) -> None:
+    for corpus in (corpus_of(TINY), dataclasses.replace(corpus_of(TINY), decontaminate="train")):
+        write_arguments(corpus, tmp_path / "arguments.parquet")
+        again = read_arguments(tmp_path / "arguments.parquet")
+        assert again == corpus
+        assert again.withheld == corpus.withheld
+        assert bool(again.withheld) == (corpus.decontaminate == "train")
+
+
+# Tasks without a choice
+
+
+def pool_of_pairs(*pairs):
+    """A pool of (where, point, counter)."""
+    files = {
+        f"{where}{letter}": text
+        for where, *texts in pairs
+        for letter, text in zip("ab", texts, strict=True)
+    }
+    return make_pool(corpus_of(files), "validation")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([("law/juries/pro01", "p1", "c1")], TASKS),
+        # Alone in their debates, together in their theme.
+        (
+            [("law/juries/pro01", "p1", "c1"), ("law/bail/pro01", "p2", "c2")],
+            ("sdoc", "sdc", "sdoa", "sda"),
+        ),
+        (
+            [("law/juries/pro01", "p1", "c1"), ("sport/boxing/pro01", "p2", "c2")],
+            ("sdoc", "sdc", "sdoa", "sda", "stc", "sta"),
+        ),
+        # On two sides: each has the other side's counter, and its point.
+        ([("law/juries/pro01", "p1", "c1"), ("law/juries/con01", "p2", "c2")], ("sdoc",)),
+        # One counter to both: a copy of the gold is no candidate, the other point is.
+        (
+            [("law/juries/pro01", "p1", "c"), ("law/juries/pro02", "p2", "c")],
+            ("sdoc", "sdc", "sdoa", "stc", "epc"),
+        ),
+        # One query with a choice is enough.
+        (
+            [
+                ("law/juries/pro01", "p1", "c1"),
+                ("law/juries/pro02", "p2", "c2"),
+                ("sport/boxing/pro01", "p3", "c3"),
+            ],
+            (),
+        ),
+    ],
+)
+def test_tasks_are_left_out_where_the_gold_is_the_only_candidate(pairs, expected) -> None:
+    pool = pool_of_pairs(*pairs)
+    assert pool.left_out == tuple(expected)
+    queries = pool.queries("official")
+    for task in TASKS:
+        counts = pool.candidates(task, "official", queries).sum(axis=1)
+        assert (counts == 1).all() == (task in expected)
+    costs = Similarities(lambda asked: np.zeros((len(asked), 2 * pool.pairs), dtype=np.float32))
+    found = evaluate(pool, costs, protocols=("official",))
+    assert [each.task for each in found] == [task for task in TASKS if task not in expected]

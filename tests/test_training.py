@@ -1,10 +1,12 @@
 """The training job: same cell same log, losses fall, every option acts, and how cells end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -13,9 +15,11 @@ from counterpoint.config import CellOptions, parse
 from counterpoint.corpus import Corpus, read_corpus, write_arguments
 from counterpoint.encoder import FrozenFeatures, LiveEncoder, tokenise, write_features, write_tokens
 from counterpoint.errors import InputError
+from counterpoint.evaluation import Records
 from counterpoint.job import RESULTS, Job, epoch_line
 from counterpoint.sources import open_source
 from counterpoint.synthesize import write_corpus
+from counterpoint.tasks import Pool
 from counterpoint.training import Data, Trainer
 from tests.conftest import ROLES
 
@@ -363,3 +367,96 @@ def test_a_gpu_trains_the_same_cell_to_rounding(
             there["losses"]["train"]["total"], rel=1e-3
         )
         assert here["negatives"]["random"] == there["negatives"]["random"]
+
+
+# Decontaminated training
+
+
+def contaminated(corpus: Corpus) -> tuple[Corpus, set[str]]:
+    """Three training pairs share a text with dev or test; the ids of their points."""
+    given = {split: corpus.split(split) for split in ROLES.values()}
+    points = [each for each in given["training"] if each.kind == "point"]
+    counters = {each.id: each for each in given["training"] if each.kind == "counter"}
+    text_of = {
+        points[2].id: given["validation"][0],
+        counters[points[5].id[:-1] + "b"].id: given["test"][3],
+        points[9].id: given["test"][1],
+    }
+    arguments = [
+        replace(each, text=f" {text_of[each.id].text}", text_hash=text_of[each.id].text_hash)
+        if each.id in text_of
+        else each
+        for each in corpus.arguments
+    ]
+    shared = Corpus(arguments, corpus.roles, corpus.bare_debates)
+    return shared, {points[place].id for place in (2, 5, 9)}
+
+
+def asked(found: dict[str, tuple[Pool, list[Records]]], role: str) -> set[str]:
+    pool, several = found[role]
+    return {pool.ids[pool.pairs + query] for each in several for query in each.queries}
+
+
+def test_training_drops_exactly_the_pairs_that_share_a_text(corpus: Corpus) -> None:
+    shared, dropped = contaminated(corpus)
+    clean = replace(shared, decontaminate="train")
+    before, after = (Data(each, cell()) for each in (shared, clean))
+    assert (len(before.pairs), len(after.pairs)) == (36, 33)
+    pool = after.pool("train")
+    assert {pool.ids[pool.pairs + row] for row in before.trained} - {
+        pool.ids[pool.pairs + row] for row in after.trained
+    } == dropped
+    held_out = set(after.texts(("dev", "test")).tolist())
+    for texts in (after.pairs.point, after.pairs.counter, after.negatives.texts):
+        assert held_out.isdisjoint(texts.tolist())
+    assert held_out & set(before.pairs.point.tolist())
+    # Dev and test are asked as before, unseen or not.
+    for role in ("dev", "test"):
+        np.testing.assert_array_equal(before.pool(role).unseen, after.pool(role).unseen)
+        assert not after.pool(role).unseen.all()
+        np.testing.assert_array_equal(before.held_out[role], after.held_out[role])
+
+
+@pytest.mark.parametrize("sample", [1000, 5])
+def test_the_train_sample_is_of_kept_pairs(corpus: Corpus, sample: int) -> None:
+    shared, dropped = contaminated(corpus)
+    options = cell(evaluation={"train_sample": sample}, training={"epochs": 1, "batch": 4})
+    trainer, _, _ = train(options, replace(shared, decontaminate="train"))
+    found = trainer.records()
+    assert len(asked(found, "train")) == min(sample, 33)
+    assert not asked(found, "train") & dropped
+    assert (len(asked(found, "dev")), len(asked(found, "test"))) == (12, 12)
+    if sample == 1000:
+        assert asked(train(options, shared)[0].records(), "train") > dropped
+
+
+def test_a_job_trains_on_what_the_table_of_arguments_says(
+    corpus: Corpus, inputs: dict[str, Any]
+) -> None:
+    shared, dropped = contaminated(corpus)
+    write_features(features(shared), shared, inputs["features"])
+    queries = {}
+    for value in ("none", "train"):
+        write_arguments(replace(shared, decontaminate=value), inputs["arguments"])
+        out = inputs["out"].with_name(value)
+        Job(options=cell(), **{**inputs, "out": out}).run()
+        table = pd.read_parquet(out / "records.parquet", columns=["split", "query"])
+        queries[value] = set(table[table.split == "train"]["query"])
+        facts = runlog.read(out / "epochs.jsonl")[0]["negatives"]
+        drawn = facts["random"] + facts["hard_point"] + facts["hard_counter"]
+        assert drawn == len(queries[value])
+    assert queries["none"] - queries["train"] == dropped
+
+
+def test_nothing_left_to_train_on_is_an_input_error(corpus: Corpus) -> None:
+    """Validation with every text of training."""
+    copies = [
+        replace(each, split="validation", id=each.id.replace("training", "validation"))
+        for each in corpus.split("training")
+    ]
+    new = [replace(each, debate=f"{each.debate}-new") for each in corpus.split("validation")]
+    new = [replace(each, id=f"validation/new/{each.id.split('/', 1)[1]}") for each in new]
+    arguments = [*corpus.split("training"), *copies, *new, *corpus.split("test")]
+    whole = Corpus(arguments, corpus.roles, corpus.bare_debates, "train")
+    with pytest.raises(InputError, match="every training pair shares a text"):
+        Data(whole, cell())

@@ -10,6 +10,7 @@ ArguAna wants it, where each query is a document too.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,16 +115,20 @@ def _read_jsonl(source: Source, path: str, *, title: bool) -> dict[str, str]:
     for place, line in _lines(source, path):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # a number too long, or too many brackets
             raise InputError(f"{place}: not JSON: {error}") from error
-        if not isinstance(row, dict) or not all(
-            isinstance(row.get(key), str) for key in ("_id", "text")
+        if not isinstance(row, dict) or not (
+            isinstance(row.get("_id"), str) and row["_id"] and isinstance(row.get("text"), str)
         ):
-            raise InputError(f'{place}: expected an object with the texts "_id" and "text"')
+            raise InputError(
+                f'{place}: expected an object with "_id", not empty, and "text", both texts'
+            )
         if row["_id"] in found:
             raise InputError(f"{place}: id {row['_id']!r} stands there twice; ids are unique")
         parts = [str(row.get("title") or ""), row["text"]] if title else [row["text"]]
         found[row["_id"]] = normalise(" ".join(parts))
+        if re.search(r"[\ud800-\udfff]", row["_id"] + found[row["_id"]]):
+            raise InputError(f"{place}: half a surrogate pair is escaped; expected Unicode text")
     return found
 
 
@@ -137,7 +142,7 @@ def _read_qrels(
         fields = line.rstrip("\r").split("\t")
         if number == 0 and fields[-1] == "score":
             continue
-        if len(fields) != 3 or not fields[2].lstrip("-").isdecimal():
+        if len(fields) != 3 or not re.fullmatch(r"-?[0-9]{1,9}", fields[2]):
             raise InputError(
                 f"{place}: expected query-id, corpus-id and a whole score, parted by tabs, found "
                 f"{line!r}"
@@ -186,11 +191,12 @@ def rank(
         corpus: what is searched.
         costs: of all documents to the queries.
         k: how many of the nearest the scorer re-orders.
-        depth: how many are kept.
+        depth: how many are kept, never fewer than k.
         scorer: the second stage, on numbers of the corpus's texts; None for a system without one.
         device: where the costs lie.
     """
     device = device or torch.device("cpu")
+    depth = max(k, depth)
     gold = _relevant_rows(corpus)
     found = []
     for numbers in blocks(np.arange(len(corpus.queries))):

@@ -1,11 +1,19 @@
 """Which layout a corpus has, and reading it whichever it is."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from counterpoint import pair_files, sources
-from counterpoint.corpus import Argument, Corpus, Problem, read_corpus, read_splits, report
+from counterpoint.corpus import (
+    ROLES,
+    Argument,
+    Corpus,
+    Problem,
+    read_corpus,
+    read_splits,
+    report,
+)
 from counterpoint.errors import InputError
 from counterpoint.sources import Source, expand_variables, open_source
 
@@ -49,12 +57,24 @@ def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
         if problems:
             raise InputError(report(source.name, problems, skip=False))
     else:
-        splits = wanted or pair_files.split_names(file)
+        there = pair_files.split_names(file)
+        splits = wanted or there
         arguments = list[Argument]()
         for split in splits:
-            arguments += pair_files.read_pairs(file, {"test": split})[0].arguments
+            if split not in there:
+                raise InputError(f"{file}: no split {split!r}; expected one of {', '.join(there)}")
+            arguments += _pairs_of(file, split, there)
         bare = dict.fromkeys(splits, 0)
     return Corpus(arguments, {split: split for split in splits}, bare)
+
+
+def _pairs_of(file: Path, split: str, there: Collection[str]) -> list[Argument]:
+    # A row may name its split by its role, so the role is one that no other split is called.
+    role = next((role for role in ROLES if role == split or role not in there), None)
+    # Where all three are called so, a split of one's own name goes before the role.
+    roles = {role: split} if role else {"train": split, "dev": "train"}
+    read, _ = pair_files.read_pairs(file, roles)
+    return read.split(split)
 
 
 def split_folders(source: Source) -> list[str]:
@@ -74,11 +94,18 @@ def split_folders(source: Source) -> list[str]:
 
 
 def beir_root(source: Source) -> str | None:
-    """The folder of BEIR's corpus.jsonl: `""`, or ending in `/`; None where there is none."""
-    for path in sorted(source.files()):
-        if path == "corpus.jsonl" or path.endswith("/corpus.jsonl"):
-            return path.removesuffix("corpus.jsonl")
-    return None
+    """The folder of BEIR's corpus.jsonl: `""`, or ending in `/`; None where there is none.
+
+    Raises:
+        InputError: there are several.
+    """
+    paths = sorted(path for path in source.files() if f"/{path}".endswith("/corpus.jsonl"))
+    if len(paths) > 1:
+        raise InputError(
+            f"corpus {source.name}: several corpora in BEIR's layout: {', '.join(paths)}; give the "
+            "path of one of them"
+        )
+    return paths[0].removesuffix("corpus.jsonl") if paths else None
 
 
 def is_pair_file(path: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -226,9 +227,14 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     """Read what `save_weights` wrote into a model of the same options.
 
     Raises:
-        InputError: the file is of another model.
+        InputError: the file is damaged, or of another model.
     """
-    weights = load_file(path)
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise InputError(
+            f"{path}: not weights that can be read ({error}); train the cell again"
+        ) from error
     expected = {tensor.data_ptr(): name for name, tensor in reversed(model.state_dict().items())}
     shapes = {name: model.state_dict()[name].shape for name in expected.values()}
     found = {name: tensor.shape for name, tensor in weights.items()}

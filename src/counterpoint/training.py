@@ -89,6 +89,11 @@ class Data:
             )
         self.trained = trainable(corpus, self.pool("train"))
         self.pairs = training_pairs(self.pool("train"), self.trained)
+        if not len(self.pairs):
+            raise InputError(
+                "corpus.decontaminate: every training pair shares a text with dev or test; set it "
+                "to none, or choose another training folder"
+            )
         self.negatives = negative_pool(self.pairs, "training")
         if len(self.pairs) < options.training.batch:
             raise InputError(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -45,17 +46,17 @@ Floats = npt.NDArray[np.float32]
 
 BASELINE = "baseline/"
 
+RESULTS = Path("results")
+"""Where the only run is looked for."""
+
 
 def find_run(system: str, folder: Path | None) -> Run | None:
     """The run that is named, or else the only one; None for a baseline where there is none."""
     if folder is not None:
         return read_run(folder)
-    try:
-        return read_run(only_run())
-    except InputError:
-        if system.startswith(BASELINE):
-            return None
-        raise
+    if system.startswith(BASELINE) and not list(RESULTS.glob("*/matrix.csv")):
+        return None
+    return read_run(only_run(RESULTS))
 
 
 def default_folder(system: str, run: Run | None, corpus: str | None) -> Path:
@@ -129,7 +130,7 @@ class Transfer:
         if self.corpus is not None and not layouts.is_pair_file(self.corpus):
             source = open_source(self.corpus)
             if layouts.beir_root(source) is not None:
-                found = self._on_beir(name, folder, beir.read_beir(source, *self.splits[:1]))
+                found = self._on_beir(name, folder, beir.read_beir(source, self._beir_split()))
                 return self._figures(name, found)
         corpus = self._read()
         ranker = self._ranker(name, folder, corpus)
@@ -181,6 +182,14 @@ class Transfer:
                     f"{', '.join(sorted(known))}"
                 )
         return Corpus(own.arguments, {split: split for split in splits}, own.bare_debates)
+
+    def _beir_split(self) -> str:
+        if len(self.splits) > 1:
+            raise InputError(
+                f"--splits: BEIR's layout is evaluated by one split at a time, found "
+                f"{', '.join(self.splits)}; give one"
+            )
+        return self.splits[0] if self.splits else "test"
 
     def _own_corpus(self) -> Corpus:
         assert self.run is not None
@@ -247,7 +256,7 @@ class Transfer:
             return x[queries], x[documents]
 
         search = Search(
-            name=corpus.name,
+            name=self._beir_split(),
             collection=corpus.document_texts,
             candidates=np.arange(len(documents)),
             queries=corpus.query_texts,
@@ -275,7 +284,7 @@ class Transfer:
             low, high = Bootstrap(corpus.queries).interval(np.stack(list(values.values()), axis=1))
             for place, (metric, each) in enumerate(values.items()):
                 yield {
-                    "split": self.splits[0] if self.splits else "test",
+                    "split": self._beir_split(),
                     "protocol": "beir",
                     "task": "beir",
                     "stage": stage,
@@ -307,7 +316,8 @@ class Transfer:
             protocols=(found.protocol,),
             depth=int(deep),
         )
-        stem = self.out / "trec" / f"{split}.{found.protocol}.{found.task}"
+        # A split of a file of pairs may be called anything.
+        stem = self.out / "trec" / f"{quote(split, '')}.{found.protocol}.{found.task}"
         queries = [pool.ids[pool.pairs + query] for query in whole.queries]
         golds = [pool.ids[query] for query in whole.queries]
         trec.write_qrels(
