@@ -14,6 +14,9 @@ min_version("9.5")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/train.smk"
@@ -26,3 +29,4 @@ rule all:
     input:
         rules.summary.output,
         rules.curves.output,
+        rules.page.output,

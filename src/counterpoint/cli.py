@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_import_log,
         _add_plots,
+        _add_report,
         _add_schema,
     ):
         add(commands)
@@ -512,8 +513,8 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
         "tables",
         help="make the tables of a run from whatever records exist",
         description="Write the tables of a run into its folder tables/: figures (cells.csv), "
-        "comparison, strategies, seeds, protocols (Markdown; CSV and LaTeX of some), the claims and "
-        "their verdicts, and a summary, which is printed. Trains nothing.",
+        "comparison, strategies, seeds, protocols (Markdown; CSV and LaTeX of some), the claims "
+        "and their verdicts, and a summary, which is printed. Trains nothing.",
     )
     _add_run(parser)
     parser.add_argument(
@@ -638,7 +639,8 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
         nargs="+",
         default=[],
         metavar="SPLIT",
-        help="of that corpus (default: all; dev and test of the run's own; test of BEIR's)",
+        help="of that corpus (default: all; dev and test of the run's own; test of BEIR's, one "
+        "at a time)",
     )
     parser.add_argument("--trec", action="store_true", help="write TREC qrels and runs too")
     _add_threads(parser)
@@ -706,9 +708,10 @@ def _import_log(arguments: argparse.Namespace) -> None:
 def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "plots",
-        help="draw a run's learning curves from whatever logs exist",
+        help="draw a run's figures from whatever logs and records exist",
         description="Draw accuracy@1 against epoch for train, dev and test, one figure a fusion "
-        "and head, the decrease rates as lines.",
+        "and head, the decrease rates as lines; accuracy@1 on dev against the decrease rate, with "
+        "intervals; and fusion by head as a heat map.",
     )
     _add_run(parser)
     parser.add_argument(
@@ -721,8 +724,34 @@ def _add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _plots(arguments: argparse.Namespace) -> None:
     from counterpoint import plots, tables
 
-    curves = tables.curves(tables.read_run(arguments.run))
-    plots.draw_curves(curves, arguments.run / "plots", arguments.format, arguments.dpi)
+    run, folder = tables.read_run(arguments.run), arguments.run / "plots"
+    plots.draw_curves(tables.curves(run), folder, arguments.format, arguments.dpi)
+    plots.draw_figures(tables.written_figures(run), folder, arguments.format, arguments.dpi)
+
+
+def _add_report(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "report",
+        help="make one page to look at from whatever a run has",
+        description="Write report/index.html into a run's folder: one page that opens from disk, "
+        "with the answer, the comparison, charts, claims, baselines, the corpus, example queries "
+        "and what failed. Makes the run's tables first where records are newer. Trains nothing.",
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "--decimals", type=_not_negative, default=1, help="of percentages (default: 1)"
+    )
+    parser.set_defaults(command=_report)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from counterpoint import report, tables
+
+    run = tables.read_run(arguments.run)
+    if not report.has_tables(run):
+        given = ["tables", "--run", str(arguments.run), "--decimals", str(arguments.decimals)]
+        _tables(_parser().parse_args(given))
+    print(f"report: {report.write_report(run, arguments.decimals)}")
 
 
 def _add_schema(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -366,6 +366,8 @@ class RunConfig(CellOptions):
         "untrained",
     ]
     """Systems that nothing is trained for."""
+    trackers: list[Literal["tensorboard", "mlflow"]] = []
+    """Where each cell's epoch log is written too; extras to install. Changes no result."""
     resources: ResourceOptions = ResourceOptions()
     """What jobs ask for."""
     tables: TableOptions = TableOptions()

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,17 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from counterpoint import config, corpus, devices, encoder, evaluation, files, runlog
+from counterpoint import (
+    config,
+    corpus,
+    devices,
+    encoder,
+    evaluation,
+    files,
+    progress,
+    runlog,
+    trackers,
+)
 from counterpoint.errors import InputError
 from counterpoint.model import save_weights
 from counterpoint.provenance import provenance
@@ -51,6 +62,8 @@ class Job:
     state: Path
     """Folder for what a running job leaves; of this cell alone."""
     out: Path
+    tracker_names: Sequence[str] = ()
+    """Names of `trackers.TRACKERS` that get the epoch log too; they change no result."""
 
     def run(self) -> None:
         """Train the cell and write its results.
@@ -76,7 +89,11 @@ class Job:
             failure = self.state / "failure.json"
             failure.unlink(missing_ok=True)
             try:
-                self._train()
+                with (
+                    progress.Reporter(self.state, self.options) as reporter,
+                    trackers.opened(self.tracker_names, self.out) as followers,
+                ):
+                    self._train(reporter, followers)
             except Exception as error:
                 # The summary tells of failed cells; the error itself goes on to whoever called.
                 files.write_json(failure, {"reason": f"{type(error).__name__}: {error}"})
@@ -84,7 +101,7 @@ class Job:
         finally:
             lock.release()
 
-    def _train(self) -> None:
+    def _train(self, reporter: progress.Reporter, followers: Sequence[trackers.Tracker]) -> None:
         started = time.time()
         torch.set_num_threads(self.threads)
         read = corpus.read_arguments(self.arguments)
@@ -102,9 +119,13 @@ class Job:
 
             def on_epoch(record: dict[str, Any]) -> None:
                 runlog.append(log, record)
-                print(epoch_line(record), file=sys.stderr, flush=True)
+                reporter.epoch(record, epoch_line(record))
+                for follower in followers:
+                    follower.epoch(record)
 
+            reporter.begin()
             outcome = trainer.run(on_epoch)
+            reporter.close_bar()
             print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
             with trainer.watch("final evaluation"):
                 evaluation.write_records(trainer.records(), self.state / "records.parquet")

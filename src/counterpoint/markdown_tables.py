@@ -13,6 +13,7 @@ import pandas as pd
 
 from counterpoint.files import replacing, write_text
 from counterpoint.formats import markdown_table
+from counterpoint.progress import duration
 from counterpoint.tables import (
     SHOWN,
     SPLITS,
@@ -23,7 +24,6 @@ from counterpoint.tables import (
     extra_axes,
     figure_column,
     imported,
-    overview,
 )
 from counterpoint.tasks import LEGACY
 
@@ -404,13 +404,3 @@ def _facts(trained: list[CellResult]) -> list[str]:
         "end."
     )
     return lines
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

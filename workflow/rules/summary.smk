@@ -1,5 +1,6 @@
-# Tables and plots. `summary` and `curves` follow the cells; `tables` and `plots` are the same
-# commands without inputs or outputs, so they work on whatever records exist and never train.
+# Tables, plots and the page. `summary`, `curves` and `page` follow the cells; `tables`, `plots` and
+# `report` are the same commands without inputs or outputs, so they work on whatever records exist
+# and never train.
 
 RECORDS = [
     *(f"{RUN}/cells/{name}/records.parquet" for name in CELLS),
@@ -14,6 +15,8 @@ rule matrix:
         config=f"{RUN}/config.json",
     log:
         f"{RUN}/logs/matrix.log",
+    # Early, because `counterpoint status` looks at it.
+    priority: 100
     conda:
         ENVIRONMENT
     params:
@@ -29,13 +32,48 @@ rule summary:
         records=RECORDS,
     output:
         cells=f"{RUN}/tables/cells.csv",
-        comparison=f"{RUN}/tables/comparison.md",
-        comparison_csv=f"{RUN}/tables/comparison.csv",
-        strategies=f"{RUN}/tables/strategies.md",
-        seeds=f"{RUN}/tables/seeds.md",
-        protocols=f"{RUN}/tables/protocols.md",
-        claims=f"{RUN}/tables/claims.md",
-        claims_csv=f"{RUN}/tables/claims.csv",
+        comparison=report(
+            f"{RUN}/tables/comparison.md",
+            caption="../report/comparison.rst",
+            category="Tables",
+            labels={"table": "comparison", "format": "Markdown"},
+        ),
+        comparison_csv=report(
+            f"{RUN}/tables/comparison.csv",
+            caption="../report/comparison.rst",
+            category="Tables",
+            labels={"table": "comparison", "format": "CSV"},
+        ),
+        strategies=report(
+            f"{RUN}/tables/strategies.md",
+            caption="../report/strategies.rst",
+            category="Tables",
+            labels={"table": "strategies", "format": "Markdown"},
+        ),
+        seeds=report(
+            f"{RUN}/tables/seeds.md",
+            caption="../report/seeds.rst",
+            category="Tables",
+            labels={"table": "seeds", "format": "Markdown"},
+        ),
+        protocols=report(
+            f"{RUN}/tables/protocols.md",
+            caption="../report/protocols.rst",
+            category="Tables",
+            labels={"table": "protocols", "format": "Markdown"},
+        ),
+        claims=report(
+            f"{RUN}/tables/claims.md",
+            caption="../report/claims.rst",
+            category="Tables",
+            labels={"table": "claims", "format": "Markdown"},
+        ),
+        claims_csv=report(
+            f"{RUN}/tables/claims.csv",
+            caption="../report/claims.rst",
+            category="Tables",
+            labels={"table": "claims", "format": "CSV"},
+        ),
         latex=[
             f"{RUN}/tables/{name}.tex"
             for name in ("comparison-dev", "comparison-test", "baselines")
@@ -59,8 +97,24 @@ rule curves:
         matrix=rules.matrix.output.matrix,
         figures=rules.summary.output.cells,
     output:
-        [f"{RUN}/plots/accuracy-{fusion}-{head}.{CONFIG.plots.format}" for fusion, head in FIGURES],
-        [f"{RUN}/plots/{name}.{CONFIG.plots.format}" for name in ("rates", "heatmap")],
+        [
+            report(
+                f"{RUN}/plots/accuracy-{fusion}-{head}.{CONFIG.plots.format}",
+                caption="../report/curves.rst",
+                category="Learning curves",
+                labels={"fusion": fusion, "head": head},
+            )
+            for fusion, head in FIGURES
+        ],
+        [
+            report(
+                f"{RUN}/plots/{name}.{CONFIG.plots.format}",
+                caption="../report/overview.rst",
+                category="All cells",
+                labels={"figure": name},
+            )
+            for name in ("rates", "heatmap")
+        ],
     log:
         f"{RUN}/logs/plots.log",
     conda:
@@ -73,6 +127,29 @@ rule curves:
         "logged {log:q} counterpoint plots --run {params.run:q} --format {params.format} --dpi {params.dpi}"
 
 
+rule page:
+    input:
+        matrix=rules.matrix.output.matrix,
+        arguments=rules.corpus.output.arguments,
+        tables=rules.summary.output,
+    output:
+        report(
+            f"{RUN}/report/index.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"page": "everything"},
+        ),
+    log:
+        f"{RUN}/logs/report.log",
+    conda:
+        ENVIRONMENT
+    params:
+        run=folder_of_matrix,
+        decimals=CONFIG.tables.decimals,
+    shell:
+        "logged {log:q} counterpoint report --run {params.run:q} --decimals {params.decimals}"
+
+
 use rule summary as tables with:
     input:
         matrix=rules.matrix.output.matrix,
@@ -81,6 +158,13 @@ use rule summary as tables with:
 
 
 use rule curves as plots with:
+    input:
+        matrix=rules.matrix.output.matrix,
+    output:
+        [],
+
+
+use rule page as report with:
     input:
         matrix=rules.matrix.output.matrix,
     output:

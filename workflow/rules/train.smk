@@ -36,4 +36,4 @@ rule cell:
     shell:
         "logged {log:q} counterpoint train --arguments {input.arguments:q} --{params.kind} {input.texts:q}"
         " --options {params.options:q} --threads {params.threads}"
-        " --jobs-per-gpu {resources.jobs_per_gpu} --state {params.state:q} --out {params.out:q}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} {TRACKERS} --state {params.state:q} --out {params.out:q}"

@@ -1,0 +1,156 @@
+"""TensorBoard and MLflow, as extras: the epoch log once more, for those who look there.
+
+They get the very records of the epoch log and change no result. Each import waits until the tracker
+is asked for.
+"""
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock
+
+from counterpoint.errors import InputError
+
+
+class Tracker(Protocol):
+    """One cell's place in a tracker."""
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        """Add an epoch's record, as the epoch log has it."""
+
+    def close(self, *, failed: bool = False) -> None:
+        """End it."""
+
+
+def figures(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The finite numbers of a record but `epoch`, by path: `accuracy/dev/clean/recall_at_10`.
+
+    `@` is spelt out because MLflow refuses it in a name.
+    """
+    for key, value in record.items():
+        path = prefix + key.replace("@", "_at_")
+        if isinstance(value, Mapping):
+            yield from figures(value, f"{path}/")
+        elif isinstance(value, int | float) and math.isfinite(value) and path != "epoch":
+            yield path, float(value)
+
+
+class _TensorBoard:
+    def __init__(self, folder: Path, cell: str) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        place = folder / "tensorboard" / cell
+        # It would draw the curves of an earlier training of the cell on top.
+        shutil.rmtree(place, ignore_errors=True)
+        self._writer: Any = SummaryWriter(str(place))
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        for name, value in figures(record):
+            self._writer.add_scalar(name, value, record["epoch"])
+        self._writer.flush()
+
+    def close(self, *, failed: bool = False) -> None:  # noqa: ARG002  it has no word for it
+        self._writer.close()
+
+
+class _MLflow:
+    def __init__(self, folder: Path, cell: str) -> None:
+        # It would tell its makers about each call.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+        from mlflow.entities import Metric
+
+        self._metric = Metric
+        store = (folder / "mlflow").absolute()
+        store.mkdir(parents=True, exist_ok=True)
+        # Cells that start together would each create the tables and the experiment; later on
+        # SQLite gives up on a file that another one holds for long.
+        self._lock = FileLock(store / "lock")
+        with self._lock:
+            # MLflow takes no plain folder of files any more.
+            self._client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
+            name = folder.absolute().name
+            found = self._client.get_experiment_by_name(name)
+            experiment = (
+                found.experiment_id
+                if found
+                else self._client.create_experiment(name, (store / "artifacts").as_uri())
+            )
+            self._run = self._client.create_run(experiment, run_name=cell).info.run_id
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        now = int(time.time() * 1000)
+        metrics = [
+            self._metric(name, value, now, record["epoch"]) for name, value in figures(record)
+        ]
+        with self._lock:
+            self._client.log_batch(self._run, metrics=metrics)
+
+    def close(self, *, failed: bool = False) -> None:
+        with self._lock:
+            self._client.set_terminated(self._run, "FAILED" if failed else "FINISHED")
+
+
+TRACKERS: Mapping[str, Callable[[Path, str], Tracker]] = {
+    "tensorboard": _TensorBoard,
+    "mlflow": _MLflow,
+}
+"""Name, which is also the extra's and the package's, to what writes there."""
+
+
+def open(name: str, folder: Path, cell: str) -> Tracker:
+    """Begin a cell in a tracker: `folder/tensorboard/CELL`, or a run of `folder/mlflow/mlflow.db`.
+
+    Args:
+        name: of `TRACKERS`.
+        folder: of the run.
+        cell: its name.
+
+    Raises:
+        InputError: there is no such tracker, or its extra is not installed.
+    """
+    if name not in TRACKERS:
+        raise InputError(f"tracker {name!r}: expected one of {', '.join(TRACKERS)}")
+    try:
+        return TRACKERS[name](folder, cell)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"tracker {name!r} needs the module {error.name}, which is not installed; run "
+            f"pip install 'counterpoint[{name}]'"
+        ) from error
+
+
+def place(out: Path) -> tuple[Path, str]:
+    """The run's folder and the cell's name, by where a cell's results go.
+
+    `RUN/cells/NAME` as the workflow has it; by hand, elsewhere, the folder above and the last part.
+    """
+    for parent in out.absolute().parents:
+        if parent.name == "cells":
+            return parent.parent, out.absolute().relative_to(parent).as_posix()
+    return out.absolute().parent, out.name
+
+
+@contextmanager
+def opened(names: Sequence[str], out: Path) -> Iterator[list[Tracker]]:
+    """The trackers of a job while its body runs; ended as failed where that raises.
+
+    Raises:
+        InputError: as `open`.
+    """
+    trackers: list[Tracker] = []
+    failed = True
+    try:
+        for name in dict.fromkeys(names):
+            trackers.append(open(name, *place(out)))
+        yield trackers
+        failed = False
+    finally:
+        for tracker in trackers:
+            tracker.close(failed=failed)
