@@ -16,7 +16,9 @@ LEAKS = "## legacy (leaks the answer; nothing is ranked by it)"
 
 
 def write(run: Path, decimals: int = 1) -> str:
-    return markdown_tables.write_tables(tables.overview(tables.read_run(run)), run / "tables", decimals)
+    return markdown_tables.write_tables(
+        tables.overview(tables.read_run(run)), run / "tables", decimals
+    )
 
 
 def sections(run: Path, name: str) -> dict[str, str]:
@@ -185,7 +187,9 @@ def test_a_run_without_any_record_still_has_tables(run: Path, tmp_path: Path) ->
     empty = tmp_path / "empty"
     for name in ("matrix.csv", "config.json"):
         files.write_text(empty / name, (run / name).read_text())
-    text = markdown_tables.write_tables(tables.overview(tables.read_run(empty)), empty / "tables", 1)
+    text = markdown_tables.write_tables(
+        tables.overview(tables.read_run(empty)), empty / "tables", 1
+    )
     assert "0 of 5 cells trained" in text
     assert "5 cells missing" in text
     assert (

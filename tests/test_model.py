@@ -549,5 +549,7 @@ def test_damaged_weights_are_an_input_error(tmp_path: Path) -> None:
     model = build(options_of(hidden=5, width=4), 6)
     save_weights(model, path)
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(InputError, match=r"model\.safetensors: not weights .* train the cell again"):
+    with pytest.raises(
+        InputError, match=r"model\.safetensors: not weights .* train the cell again"
+    ):
         load_weights(model, path)

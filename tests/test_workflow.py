@@ -100,6 +100,7 @@ def test_one_command_gives_cells_tables_plots_and_a_summary(trained: tuple[Path,
     ):
         assert (run / "tables" / name).stat().st_size > 0
     assert len(list((run / "plots").glob("accuracy-*.png"))) == 3
+    assert (run / "report" / "index.html").stat().st_size > 0
     assert len(list(run.glob("encoder/*/features.npz"))) == 1
     log = next(run.glob("logs/cells/**/*options~encoder.trainable=all.log"))
     assert "epoch   1" in log.read_text()
@@ -115,15 +116,19 @@ def test_an_added_cell_trains_that_cell_alone(trained: tuple[Path, str], tiny_be
     values["matrix"]["include"].append({"head": "relu", "decrease_rate": 0.5, "margin": 0.7})
     arguments = configure(trained[0], values, "added.yaml")
     plan = planned(snakemake(trained[0], "-n", *arguments))
-    assert plan == {"matrix": 1, "cell": 1, "summary": 1, "curves": 1, "all": 1, "total": 5}
+    after = {"summary": 1, "curves": 1, "page": 1}
+    assert plan == {"matrix": 1, "cell": 1, **after, "all": 1, "total": 6}
 
 
 @pytest.mark.parametrize(
     ("values", "rules"),
     [
-        ({"tables": {"decimals": 2}}, {"matrix", "summary", "curves"}),
-        ({"plots": {"dpi": 60}}, {"matrix", "summary", "curves"}),
-        ({"resources": {"jobs_per_gpu": 4, "memory_mb": 999}}, {"matrix", "summary", "curves"}),
+        ({"tables": {"decimals": 2}}, {"matrix", "summary", "curves", "page"}),
+        ({"plots": {"dpi": 60}}, {"matrix", "summary", "curves", "page"}),
+        (
+            {"resources": {"jobs_per_gpu": 4, "memory_mb": 999}},
+            {"matrix", "summary", "curves", "page"},
+        ),
     ],
     ids=["tables", "plots", "resources"],
 )
