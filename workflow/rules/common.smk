@@ -36,7 +36,6 @@ RUN = f"results/{CONFIG.run}"
 SPACE = Paramspace(
     pd.DataFrame([dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)),
 )
-# No parameter of the rule, because it changes no result.
 TRACKERS = " ".join(f"--tracker {name}" for name in CONFIG.trackers)
 CELL = f"{RUN}/cells/{SPACE.wildcard_pattern}"
 ENVIRONMENT = "../envs/counterpoint.yaml"

@@ -24,6 +24,8 @@ rule cell:
         mem_mb=grown(CONFIG.resources.memory_mb),
         runtime=grown(CONFIG.resources.runtime_minutes),
         jobs_per_gpu=CONFIG.resources.jobs_per_gpu,
+        # Here and not under params, because they change no result.
+        trackers=TRACKERS,
     params:
         options=lambda wildcards: dump(cell_of(wildcards).options),
         weights=lambda wildcards: encoder_fingerprint(cell_of(wildcards).options.encoder),
@@ -36,4 +38,4 @@ rule cell:
     shell:
         "logged {log:q} counterpoint train --arguments {input.arguments:q} --{params.kind} {input.texts:q}"
         " --options {params.options:q} --threads {params.threads}"
-        " --jobs-per-gpu {resources.jobs_per_gpu} {TRACKERS} --state {params.state:q} --out {params.out:q}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} {resources.trackers} --state {params.state:q} --out {params.out:q}"
