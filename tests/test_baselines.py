@@ -1,5 +1,6 @@
 """Baselines against formulas, scikit-learn and the figures of another program."""
 
+import dataclasses
 import math
 import re
 
@@ -227,3 +228,12 @@ def test_features_of_another_corpus_are_an_input_error(sample, tiny, tmp_path) -
 def test_an_unknown_baseline_is_refused(sample) -> None:
     with pytest.raises(InputError, match="baseline 'bm26': no such baseline; expected random,"):
         evaluate_baseline("bm26", sample, None)
+
+
+@pytest.mark.parametrize("baseline", [tfidf, bm25])
+def test_a_collection_without_a_word_is_an_input_error(tiny, baseline) -> None:
+    empty = dataclasses.replace(
+        search(tiny, "validation"), collection=["the", "x"] * 20, training=["the", "x"]
+    )
+    with pytest.raises(InputError, match="no text has a word"):
+        baseline(empty)

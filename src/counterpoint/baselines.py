@@ -60,11 +60,17 @@ def tfidf(search: Search) -> Costs:
     """Cosine of TF-IDF vectors: sublinear, English stop words, fitted on the training split.
 
     On all its texts, orphans and copies included.
+
+    Raises:
+        InputError: they hold no word that counts.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
-    vectorizer.fit(search.training)
+    try:
+        vectorizer.fit(search.training)
+    except ValueError as error:  # scikit-learn's way to say that the vocabulary is empty
+        raise _no_words("tfidf", "the training texts") from error
     queries = vectorizer.transform(search.queries)
     rows = vectorizer.transform([search.collection[row] for row in search.candidates]).T.tocsr()
     return Similarities(lambda asked: (queries[asked] @ rows).toarray().astype(np.float32))
@@ -75,6 +81,9 @@ def bm25(search: Search) -> Costs:
 
     Orphans and copies included. Lù, *BM25S: Orders of magnitude faster lexical search via eager
     sparse scoring* (2024).
+
+    Raises:
+        InputError: the collection holds no word that counts.
     """
     import bm25s
 
@@ -84,14 +93,24 @@ def bm25(search: Search) -> Costs:
         )
         return found
 
+    collection = tokens(search.collection)
+    if not any(collection):
+        raise _no_words("bm25", search.name)
     index = bm25s.BM25()
-    index.index(tokens(search.collection), show_progress=False)
+    index.index(collection, show_progress=False)
     queries = tokens(search.queries)
 
     def similarity(asked: Ints) -> Floats:
         return np.stack([index.get_scores(queries[query])[search.candidates] for query in asked])
 
     return Similarities(similarity)
+
+
+def _no_words(baseline: str, where: str) -> InputError:
+    return InputError(
+        f"baseline {baseline}: {where}: no text has a word of two letters or more that is no English "
+        "stop word; check the corpus, or leave this baseline out"
+    )
 
 
 def random(search: Search) -> Costs:
