@@ -108,8 +108,8 @@ def bm25(search: Search) -> Costs:
 
 def _no_words(baseline: str, where: str) -> InputError:
     return InputError(
-        f"baseline {baseline}: {where}: no text has a word of two letters or more that is no English "
-        "stop word; check the corpus, or leave this baseline out"
+        f"baseline {baseline}: {where}: no text has a word of two letters or more that is no "
+        "English stop word; check the corpus, or leave this baseline out"
     )
 
 
