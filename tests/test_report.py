@@ -557,3 +557,25 @@ def test_an_imported_log_is_a_course_that_leaks(maker: Maker) -> None:
     (course,) = embedded(maker.report())["courses"]
     assert course["label"] == "imported/old (legacy, leaks the answer)"
     assert course["columns"] == {"accuracy/dev/legacy": [8000]}
+
+
+PAGES = sorted(Path(__file__).parents[1].glob("results/*/report/index.html"))
+"""Of the runs that lie in this checkout: the demo, the real corpus."""
+
+
+@pytest.mark.parametrize("path", PAGES or [None], ids=lambda path: path and path.parts[-3])
+def test_the_pages_of_finished_runs(path: Path | None, visit: Open) -> None:
+    if path is None:
+        pytest.skip("no run with a report in results/; make demo")
+    page = visit(path, viewport={"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    assert page.locator(".js-plotly-plot .trace, .js-plotly-plot .hm").count() > 0
+    shown = len(column(page, 1))
+    by_name = page.locator("#table thead th").first
+    by_name.get_by_role("button").click()
+    assert by_name.get_attribute("aria-sort") in ("ascending", "descending")
+    names = column(page, 1)
+    assert len(names) == shown > 1
+    page.locator("#table-controls").get_by_label("fusion").select_option("cls")
+    assert 0 < len(column(page, 1)) < shown
+    assert "embedding" not in column(page, 1)
