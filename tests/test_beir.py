@@ -420,7 +420,7 @@ def test_a_baseline_without_a_run(
     assert "| test | beir | retrieval | 13 |" in capsys.readouterr().out
     # A zip has the same figures, whatever it is called.
     evaluate(f"baseline/{name}", "--corpus", pack(folder, tmp_path / "x.zip"))
-    packed = out.parent / "x" / "figures.csv"
+    packed = out.parent / "x.zip" / "figures.csv"
     assert packed.read_bytes() == (out / "figures.csv").read_bytes()
 
 

@@ -460,8 +460,9 @@ def test_tfidf_is_fitted_on_the_runs_training_or_else_on_what_is_searched(
     ("corpus", "with_run", "expected"),
     [
         (None, True, "results/tiny/evaluations/best/own"),
-        ("data/other.zip", True, "results/tiny/evaluations/best/other"),
-        ("pairs.csv", False, "evaluations/best/pairs"),
+        ("data/other.zip", True, "results/tiny/evaluations/best/other.zip"),
+        ("debates-1.1", True, "results/tiny/evaluations/best/debates-1.1"),
+        ("pairs.csv", False, "evaluations/best/pairs.csv"),
     ],
 )
 def test_where_an_evaluation_goes(corpus: str | None, with_run: bool, expected: str) -> None:

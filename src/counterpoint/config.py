@@ -444,6 +444,7 @@ def _read_scalar(values: Any, location: tuple[int | str, ...]) -> bool:
     for part in path[:-1]:
         if not isinstance(values, dict | list) or (isinstance(values, dict) and part not in values):
             return False
+        # A list's part is its number, which mypy cannot tell from a key.
         values = values[part]  # type: ignore[index]
     text = values.get(path[-1]) if path and isinstance(values, dict) else None
     if not isinstance(text, str):

@@ -6,6 +6,7 @@ What a cell may have seen is the training folder of its own run: a query of anot
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -61,7 +62,7 @@ def find_run(system: str, folder: Path | None) -> Run | None:
 
 def default_folder(system: str, run: Run | None, corpus: str | None) -> Path:
     """Where an evaluation goes: below its run, or where there is none below `evaluations/`."""
-    name = "own" if corpus is None else Path(corpus).stem
+    name = "own" if corpus is None else Path(corpus).absolute().name
     return (run.folder if run else Path()) / "evaluations" / system / name
 
 
@@ -82,6 +83,7 @@ class CellRanker:
 
     second: System
 
+    # It looks at text numbers alone.
     def costs(self, search: Search, queries: Ints, candidates: Ints) -> Costs:  # noqa: ARG002
         """See `Ranker`."""
         return self.second.costs(queries, candidates)
@@ -98,6 +100,7 @@ class BaselineRanker:
         """None."""
         return NoSecondStage()
 
+    # It looks at texts alone.
     def costs(self, search: Search, queries: Ints, candidates: Ints) -> Costs:  # noqa: ARG002
         """See `Ranker`."""
         return baseline_costs(self.name, search)
@@ -170,7 +173,7 @@ class Transfer:
         """The corpus, its splits as its roles."""
         if self.corpus is not None:
             return layouts.read_all(self.corpus, list(self.splits) or None)
-        own = self._own_corpus()
+        own = self._own_corpus
         splits = list(self.splits) or list(
             dict.fromkeys(own.roles[role] for role in ("dev", "test"))
         )
@@ -191,14 +194,16 @@ class Transfer:
             )
         return self.splits[0] if self.splits else "test"
 
+    @cached_property
     def _own_corpus(self) -> Corpus:
+        """The corpus of the run, read once."""
         assert self.run is not None
         return read_arguments(self.run.folder / "corpus" / "arguments.parquet")
 
     def _pool(self, corpus: Corpus, split: str) -> Pool:
         training = set[str]()
         if self.run is not None:
-            own = self._own_corpus()
+            own = self._own_corpus
             training = {each.text_hash for each in own.split(own.roles["train"])}
         return pool_of(corpus.split(split), corpus.text_number, training)
 
@@ -206,7 +211,7 @@ class Transfer:
         """The texts that TF-IDF is fitted on: the run's, or without one what is searched."""
         if self.run is None:
             return otherwise
-        own = self._own_corpus()
+        own = self._own_corpus
         return [each.text for each in own.split(own.roles["train"])]
 
     def _search(self, corpus: Corpus, split: str, pool: Pool) -> Search:
@@ -307,14 +312,13 @@ class Transfer:
         """Judgements and rankings of one task, down to each query's gold, at least ten."""
         if not len(found.queries):
             return
-        deep = found.rank.max() if found.reranked is None else max(found.rank.max(), 10)
         [whole] = records(
             pool,
             costs,
             second,
             tasks=(found.task,) if found.protocol in PROTOCOLS else (),
             protocols=(found.protocol,),
-            depth=int(deep),
+            depth=int(found.rank.max()),
         )
         # A split of a file of pairs may be called anything.
         stem = self.out / "trec" / f"{quote(split, '')}.{found.protocol}.{found.task}"
