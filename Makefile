@@ -6,7 +6,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test test-slow lint format install lock schema bench-evaluate clean
+.PHONY: demo test test-slow test-faults lint format install lock schema bench bench-evaluate clean
 
 demo: $(INSTALLED)
 	snakemake --cores all
@@ -27,6 +27,9 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	pytest -m slow
 
+test-faults: $(INSTALLED)
+	pytest -m faults
+
 lint: $(INSTALLED)
 	ruff check .
 	ruff format --check .
@@ -46,6 +49,12 @@ schema: $(INSTALLED)
 bench-evaluate: $(INSTALLED)
 	OMP_WAIT_POLICY=passive python benchmarks/evaluate.py --all-unseen \
 		--out results/benchmarks/evaluate.json
+
+# The engine against the seeds' loop and sentence-transformers: hours on two cores; `--only` of
+# `python -m benchmarks.engine --help` takes some figures. The machine must be idle.
+bench: $(INSTALLED)
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements-bench.lock
+	python -m benchmarks.engine --out results/benchmarks/engine.json --markdown docs/benchmarks.md
 
 # Makes the lock anew from the ranges in pyproject.toml, in an environment of its own. torch goes
 # first and pinned: any other build would bring gigabytes of GPU libraries.

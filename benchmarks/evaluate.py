@@ -63,7 +63,7 @@ def read_split(path: str | None, folder: str) -> tuple[corpus.Corpus, Pool]:
         if path is None:
             path = f"{name}/corpus"
             synthesize.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
-        arguments, _, bare = corpus.read_splits(sources.open_source(path), [folder])
+        arguments, bare, _ = corpus.read_splits(sources.open_source(path), [folder])
     read = corpus.Corpus(arguments, {"train": folder}, bare)
     return read, make_pool(read, folder)
 

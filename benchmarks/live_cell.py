@@ -1,6 +1,6 @@
 """Seconds by stage of a cell that trains its encoder on some pairs of a real corpus.
 
-    python benchmarks/live_cell.py --corpus /path/to/arguana-counterargs-corpus.zip --pairs 300
+    python -m benchmarks.live_cell --corpus /path/to/arguana-counterargs-corpus.zip --pairs 300
 
 Takes whole debates from the training split until there are enough pairs, and a fifth as many from
 the dev split, writes them as a corpus of their own, and trains one cell on it through the same
@@ -9,25 +9,14 @@ commands that the workflow runs.
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.small_corpus import first_debates
 from counterpoint import cli, corpus, runlog, sources
 from counterpoint.corpus import Argument
-
-
-def first_debates(arguments: Sequence[Argument], pairs: int) -> list[Argument]:
-    """Whole debates, in the corpus's order, until they hold so many pairs."""
-    chosen: list[Argument] = []
-    debates: dict[tuple[str, str], list[Argument]] = {}
-    for argument in arguments:
-        debates.setdefault((argument.theme, argument.debate), []).append(argument)
-    for debate in debates.values():
-        if len(corpus.pairs_of(chosen)) >= pairs:
-            break
-        chosen += debate
-    return chosen
 
 
 def write(arguments: Sequence[Argument], folder: Path) -> None:
@@ -44,16 +33,19 @@ def command(*arguments: str) -> None:
         raise SystemExit(status)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
-    parsed = parser.parse_args()
+    parser.add_argument("--encoder", default="all-MiniLM-L6-v2", help="a name or a folder")
+    parser.add_argument("--max-tokens", type=int, default=256)
+    parsed = parser.parse_args(arguments)
     read, _, _ = corpus.read_splits(sources.open_source(parsed.corpus), ["training", "validation"])
+    encoder = {"name": parsed.encoder, "max_tokens": parsed.max_tokens}
     options = {
-        "encoder": {"trainable": "all"},
+        "encoder": {**encoder, "trainable": "all"},
         "training": {"epochs": parsed.epochs, "learning_rate": 2e-5},
     }
     with tempfile.TemporaryDirectory() as name:
@@ -64,7 +56,8 @@ def main() -> None:
         splits = ("train=training", "dev=validation", "test=validation")
         command("corpus", "--corpus", f"{name}/corpus", "--splits", *splits, "--out", name)
         inputs = ("--arguments", f"{name}/arguments.parquet")
-        command("tokens", *inputs, "--out", f"{name}/tokens.npz")
+        tokens = ("--options", json.dumps(encoder), "--out", f"{name}/tokens.npz")
+        command("tokens", *inputs, *tokens)
         command(
             "train", *inputs, "--tokens", f"{name}/tokens.npz", "--options", json.dumps(options),
             "--threads", str(parsed.threads), "--state", f"{name}/state", "--out", f"{name}/cell",
@@ -76,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

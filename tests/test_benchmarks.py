@@ -1,4 +1,4 @@
-"""The benchmark compares two ways that give the same answers, and writes what it measured."""
+"""The benchmarks compare ways that give the same answers, and write what they measured."""
 
 import json
 
@@ -6,8 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import evaluate
+from benchmarks import (
+    engine,
+    epochs,
+    evaluate,
+    figures,
+    live_cell,
+    mining,
+    peers,
+    seeds_loop,
+    small_corpus,
+)
 from counterpoint.config import CellOptions
+from counterpoint.corpus import pairs_of
 from counterpoint.synthesize import split_sizes
 from counterpoint.tasks import PROTOCOLS, TASKS
 
@@ -78,3 +89,277 @@ def test_the_command_writes_what_it_measured(tmp_path, capsys) -> None:
 
 def test_the_made_up_training_split_is_as_large_as_the_real_one() -> None:
     assert split_sizes(evaluate.SYNTHETIC_PAIRS)["training"] == 4065
+
+
+ENCODER = {"max_tokens": 32}
+"""Of the tiny encoder's options; its folder is each test's own."""
+
+
+@pytest.fixture(autouse=True)
+def short_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test looks at how fast this machine is."""
+    monkeypatch.setattr(epochs, "RATE_SECONDS", 0.01)
+
+
+@pytest.fixture(scope="module")
+def folders():
+    """The sample's arguments."""
+    return small_corpus.read_folders("sample")
+
+
+@pytest.fixture(scope="module")
+def work(folders, tiny_bert):
+    """A little training with the tiny encoder."""
+    made = small_corpus.small_corpus(folders, 12)
+    return epochs.Work(made, {"name": str(tiny_bert), **ENCODER})
+
+
+def test_a_small_corpus_is_whole_debates_that_no_two_splits_share(folders) -> None:
+    made = small_corpus.small_corpus(folders, 12)
+    ids = {role: [each.id for each in made.split(folder)] for role, folder in made.roles.items()}
+    assert len(pairs_of(made.split("training"))) >= 12
+    assert not set(ids["dev"]) & set(ids["test"])
+    for role in ("dev", "test"):
+        assert len(pairs_of(made.split(made.roles[role]))) >= small_corpus.LEAST_HELD_OUT
+    train = {(each.theme, each.debate) for each in made.split("training")}
+    whole = [each.id for each in folders["training"] if (each.theme, each.debate) in train]
+    assert ids["train"] == whole
+    # Without a limit the whole folder.
+    every = small_corpus.small_corpus(folders, None)
+    assert every.split("training") == folders["training"]
+
+
+def test_the_seeds_loop_chooses_the_negatives_that_we_do() -> None:
+    queries, candidates, pool = mining.vectors(40)
+    found = seeds_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), np.arange(40))
+    np.testing.assert_array_equal(found, mining.ours(queries, candidates, pool))
+    some = np.array([7, 3])
+    again = seeds_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), some)
+    np.testing.assert_array_equal(again, found[some])
+
+
+def test_the_seeds_loop_starts_from_our_vectors(work) -> None:
+    """Texts in random batches and duplicates apart, or each once by length: the same vectors."""
+    theirs = seeds_loop.SeedsLoop(work.corpus, work.options())
+    split = theirs.splits["dev"]
+    vectors = theirs.embed(split)
+    ours = work.trainer(work.options()).embed(("dev",))["query"]
+    texts = [work.corpus.texts.index(text) for text in split.texts]
+    np.testing.assert_allclose(vectors.x, ours.x[texts].detach(), atol=1e-5)
+    np.testing.assert_allclose(vectors.e, ours.e[texts].detach(), atol=1e-5)
+
+
+def test_the_seeds_loop_learns(work) -> None:
+    changes = {"training": {"learning_rate": 1e-3, "batch": 4}}
+    loop = seeds_loop.SeedsLoop(work.corpus, work.options(changes))
+    seconds, first = loop.epoch(0)
+    assert len(first) == len(pairs_of(work.corpus.split("training"))) // 4
+    for epoch in range(1, 6):
+        _, last = loop.epoch(epoch)
+    assert np.isfinite([*first, *last]).all()
+    assert np.mean(last) < np.mean(first)
+    assert seconds.keys() == set(epochs.STAGES)
+
+
+def test_parameters_that_every_token_meets_by_hand(work) -> None:
+    model = work.trainer(work.options()).model.encoder.models["query"]
+    attention = 4 * (32 * 32 + 32)
+    feed_forward = (32 * 64 + 64) + (64 * 32 + 32)
+    norms = 2 * 2 * 32
+    # Beside two layers the norm of the embeddings; no tables, no pooler.
+    by_hand = 2 * (attention + feed_forward + norms) + 2 * 32
+    assert epochs.counted_parameters(model) == by_hand
+
+
+def test_arithmetic_by_hand() -> None:
+    assert epochs.arithmetic(10, trained=3, embedded=5) == 10 * (6 * 3 + 2 * 5)
+    assert epochs.matrix_rate((4, 5, 6), torch.device("cpu"), torch.float32) > 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
+    """One batch of all triples, each unique text once; each unique text embedded once."""
+    size = len(work.trainer(work.options()).data.pairs)
+    trainer = work.trainer(work.options({"training": {"batch": size, "epochs": count}}))
+    epoch = epochs.run_epochs(trainer)
+
+    def tokens(texts: set[int]) -> int:
+        return sum(int(work.tokens.starts[t + 1] - work.tokens.starts[t]) for t in texts)
+
+    pairs = trainer.data.pairs
+    trained = {*pairs.point.tolist(), *pairs.counter.tolist(), *trainer.negatives.text.tolist()}
+    assert epoch.trained == tokens(trained)
+    in_pairs = [
+        work.corpus.text_number[each.text_hash]
+        for folder in work.corpus.roles.values()
+        for pair in pairs_of(work.corpus.split(folder))
+        for each in pair
+    ]
+    assert epoch.embedded == tokens(set(in_pairs))
+    # What came before, the first embedding pass among it, is no part of the epoch.
+    assert trainer.seconds_before["embed"] > 0
+    whole = sum(trainer.watch.seconds[stage] for stage in epochs.STAGES)
+    assert epoch.total == pytest.approx(whole - sum(trainer.seconds_before.values()))
+
+
+def test_every_way_of_mining_chooses_the_same() -> None:
+    found = mining.compare(mining.balltree, 30, 2, alike=1.0)
+    assert found["same_negatives"] == [1.0, 1.0]
+    assert len(found["ours"]) == len(found["theirs"]) == 2
+    with pytest.raises(RuntimeError, match=r"choose differently: 0\.00%"):
+        mining.compare(lambda queries, candidates, pool: np.full(30, -1), 30, 1, alike=1.0)
+
+
+def test_what_mining_takes_is_above_the_vectors() -> None:
+    assert 0 <= mining.memory_of_new_process(50, 1) < 1024
+
+
+def test_the_peer_mines_the_same_negatives_from_the_same_vectors() -> None:
+    pytest.importorskip("datasets")
+    given = mining.vectors(60)
+    np.testing.assert_array_equal(peers.mine(*given), mining.ours(*given))
+
+
+def test_a_missing_peer_is_a_row_that_says_how_to_install_it(
+    work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "PACKAGES", ("no_such_package",))
+    bench = engine.Bench({}, work, repeat=1, points=5, memory_points=5, gpu_pairs=5, threads=1)
+    rows = engine.measure(bench, ["trainer", "hard-negatives"])["rows"]
+    assert [each["name"] for each in rows] == ["trainer", "hard-negatives"]
+    assert all("pip install 'counterpoint[bench]'" in each["reason"] for each in rows)
+
+
+def test_what_a_machine_cannot_do_is_a_row_with_the_reason(
+    work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epochs.Work, "refused", lambda self, changes: "no instructions")
+    found = engine.compare_epochs(work, ["epoch", "bfloat16", "share"], 1)
+    assert set(found["rows"].values()) == {"not on this machine: no instructions"}
+    # Nor does the other side run for nothing.
+    assert found["epochs"] == {engine.SEEDS: []}
+
+
+def test_ratios_and_shares_are_those_of_the_epochs(work) -> None:
+    found = engine.compare_epochs(work, ["epoch", "frozen", "share-no-dropout"], 2)
+    each = found["epochs"]
+    assert each.keys() == {engine.SEEDS, "ours", "ours, no dropout", "ours, frozen"}
+    for name, cell in (("epoch", "ours"), ("frozen", "ours, frozen")):
+        by_hand = [
+            sum(theirs[stage] for stage in epochs.STAGES)
+            / sum(ours[stage] for stage in epochs.STAGES)
+            for theirs, ours in zip(each[engine.SEEDS], each[cell], strict=True)
+        ]
+        assert found["rows"][name] == pytest.approx(by_hand)
+    by_hand = [
+        100
+        * (run["parameters"] * (6 * run["trained_tokens"] + 2 * run["embedded_tokens"]))
+        / (run["matrix_rate"] * sum(run[stage] for stage in epochs.STAGES))
+        for run in each["ours, no dropout"]
+    ]
+    assert found["rows"]["share-no-dropout"] == pytest.approx(by_hand)
+
+
+def test_every_cell_is_the_one_that_its_name_says(work) -> None:
+    options = {name: work.options(changes) for name, changes in engine.CELLS.items()}
+    assert options["ours"].encoder.dropout is None
+    assert {each.encoder.precision for each in options.values()} == {"float32", "bfloat16"}
+    for name, each in options.items():
+        assert (each.encoder.dropout == 0) == ("no dropout" in name)
+        assert (each.encoder.precision == "bfloat16") == ("bfloat16" in name)
+        assert (each.encoder.trainable == "none") == ("frozen" in name)
+    assert {*engine.RATIOS.values(), *engine.SHARES.values()} == engine.CELLS.keys()
+
+
+def test_a_gpus_figures_but_for_the_gpu(folders, work) -> None:
+    tiny = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shape = {**tiny, "intermediate_size": 32, "max_position_embeddings": 40}
+    bench = engine.Bench(folders, work, 2, 5, 5, gpu_pairs=12, threads=1, gpu_shape=shape)
+    found = engine.gpu_rows(bench, 8, torch.device("cpu"))
+    assert found.keys() == {name for name in figures.FIGURES if name.startswith("gpu-8-")}
+    assert {len(values) for values in found.values()} == {2}
+    assert all(value > 0 for value in found["gpu-8-utilisation"])
+
+
+RESULT = {
+    "rows": [
+        figures.row("epoch", [2.0, 1.5, 1.75]),
+        figures.row("memory", [300.0]),
+        figures.row("share", "not on this machine:\nno | matrix"),
+        figures.row("gpu-8-tokens", [123456.0]),
+    ],
+    "epochs": {
+        "seeds' loop": [
+            dict.fromkeys([*epochs.STAGES, "total"], seconds) for seconds in (4.0, 2.0)
+        ],
+        "ours": [{**dict.fromkeys([*epochs.STAGES, "total"], 1.0), "matrix_rate": 150e9}],
+        "ours, frozen": [],
+    },
+    "date": "2026-11-24T00:00:00+00:00",
+    "command": "python -m benchmarks.engine",
+    "machine": {"processor": "P", "cores": 2, "threads": 1, "load": (0.25, 0, 0), "gpu": None},
+    "versions": {"torch": "2.13.0"},
+    "work": {
+        **{"corpus": "c.zip", "encoder": "E", "max_tokens": 256},
+        **{"train": 512, "dev": 128, "test": 128, "points": 20000, "memory_points": 200000},
+    },
+    "repeat": 3,
+}
+
+
+def test_the_page_by_hand() -> None:
+    lines = figures.markdown(RESULT).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert "| ≥ 1.8 × | 1.75 × (1.50–2.00) | **missed** |" in table[2]
+    assert "| ≤ 1,024 MiB | 300.0 MiB (300.0–300.0) | met |" in table[3]
+    assert "| ≥ 60 % | not on this machine: no \\| matrix |  |" in table[4]
+    assert "|  | 123,456 tokens/s (123,456–123,456) |  |" in table[5]
+    assert "| seeds' loop | 3.00 | 3.00 | 3.00 | 3.00 | 3.00 |  |" in table
+    assert "| ours | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 150 |" in table
+    assert not any("frozen" in line for line in table[6:])
+    page = "\n".join(lines)
+    for fact in ("2026-11-24", "python -m benchmarks.engine", "P, 2 cores", "torch 2.13.0"):
+        assert fact in page
+
+
+def test_a_row_that_does_not_exist_is_refused(capsys) -> None:
+    with pytest.raises(SystemExit):
+        engine.parse(["--only", "epohc"])
+    assert "no row epohc; there are epoch," in capsys.readouterr().err
+    assert engine.chosen(["gpu-8", "share"]) == [
+        *("share", "share-no-dropout"),
+        *(name for name in figures.FIGURES if name.startswith("gpu-8-")),
+    ]
+    assert engine.chosen([]) == list(figures.FIGURES)
+
+
+def test_the_engines_command_from_end_to_end(tmp_path, tiny_bert, capsys) -> None:
+    out, page = tmp_path / "engine.json", tmp_path / "engine.md"
+    # Threads are those of this process, which other tests share.
+    given = {"corpus": "sample", "encoder": tiny_bert, "threads": torch.get_num_threads()}
+    given |= {"max-tokens": 32, "pairs": 12, "points": 30, "memory-points": 50, "repeat": 1}
+    given |= {"gpu-pairs": 64, "out": out, "markdown": page}
+    engine.main([part for name, value in given.items() for part in (f"--{name}", str(value))])
+    result = json.loads(out.read_text(encoding="utf-8"))
+    assert [row["name"] for row in result["rows"]] == list(figures.FIGURES)
+    rows = {row["name"]: row for row in result["rows"]}
+    for name in ("epoch", "frozen", "balltree", "memory", "share", "share-no-dropout"):
+        assert len(rows[name]["values"]) == 1, name
+        assert rows[name]["median"] > 0
+    for name, row in rows.items():
+        if "reason" in row:
+            assert name.startswith(("bfloat16", "gpu")) or "[bench]" in row["reason"]
+    assert result["work"]["train"] >= 12
+    assert result["command"].startswith("python -m benchmarks.engine --corpus sample")
+    assert page.read_text(encoding="utf-8").strip() == capsys.readouterr().out.strip()
+
+
+def test_a_live_cell_from_end_to_end(tiny_bert, capsys) -> None:
+    given = {"corpus": "sample", "encoder": tiny_bert, "threads": torch.get_num_threads()}
+    given |= {"max-tokens": 32, "pairs": 20, "epochs": 1}
+    live_cell.main([part for name, value in given.items() for part in (f"--{name}", str(value))])
+    printed = capsys.readouterr().out
+    start = printed.index('{"loss"')
+    loss, seconds = printed[start:].split("\n", 1)
+    assert len(json.loads(loss)["loss"]) == 1
+    assert {"embed", "mine", "train", "evaluate"} <= json.loads(seconds).keys()

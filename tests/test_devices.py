@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -88,3 +89,24 @@ def test_locks_do_not_depend_on_the_session(monkeypatch: pytest.MonkeyPatch) -> 
     before = devices.lock_folder()
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/nobody")
     assert devices.lock_folder() == before
+
+
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda name, value: asked.append((name, value)))
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    devices.keep_freed_memory()
+    # malloc.h: M_MMAP_MAX is -4, M_TRIM_THRESHOLD is -1.
+    assert dict(asked) == {-4: 0, -1: 2**31 - 1}
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace())
+    devices.keep_freed_memory()
+    assert len(asked) == 2
+
+
+def test_denormals_are_zero_for_a_while() -> None:
+    tiny = torch.tensor([1e-38])
+    with devices.no_denormals():
+        inside = (tiny / 16).item()
+    if inside:
+        pytest.skip("this CPU cannot flush them")
+    assert (tiny / 16).item() > 0

@@ -1,5 +1,6 @@
 """Encoders: where they come from, tokens, pooling, batches, and what may learn."""
 
+import itertools
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import torch
 from counterpoint import encoder
 from counterpoint.config import EncoderOptions
 from counterpoint.corpus import Corpus
+from counterpoint.dropout import Dropout
 from counterpoint.encoder import (
     FrozenFeatures,
     LiveEncoder,
@@ -107,15 +109,43 @@ def test_pooling_by_hand() -> None:
 
 def test_batches_keep_the_budget_and_hold_every_text_once() -> None:
     lengths = np.random.default_rng(1).integers(3, 60, size=200)
-    batches = list(length_batches(lengths, 256))
+    batches = list(length_batches(lengths, 256, 10))
     assert sorted(np.concatenate(batches).tolist()) == list(range(200))
     assert all(lengths[batch].max() * len(batch) <= 256 for batch in batches)
     assert lengths[batches[0]].max() == lengths.max()
 
 
 def test_a_text_above_the_budget_is_a_batch_of_its_own() -> None:
-    batches = list(length_batches(np.array([5, 500, 5]), 64))
+    batches = list(length_batches(np.array([5, 500, 5]), 64, 10))
     assert [batch.tolist() for batch in batches] == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    # In one batch 3 · 9 = 27 tokens; the two short ones apart 9 + 2 · 2 = 13 and another call.
+    [(13, [[1], [0, 2]]), (15, [[1, 0, 2]])],
+)
+def test_padding_is_weighed_against_another_call(call: int, expected: list[list[int]]) -> None:
+    batches = list(length_batches(np.array([2, 9, 2]), 64, call))
+    assert [batch.tolist() for batch in batches] == expected
+
+
+@pytest.mark.parametrize("call", [0, 7, 40])
+def test_no_other_cut_of_the_sorted_texts_costs_less(call: int) -> None:
+    lengths = np.random.default_rng(2).integers(1, 30, size=9)
+    ordered = np.sort(lengths)[::-1]
+
+    def cost(cuts: tuple[int, ...]) -> int:
+        edges = [0, *cuts, len(ordered)]
+        parts = [ordered[i:j] for i, j in itertools.pairwise(edges)]
+        if any(part[0] * len(part) > 70 for part in parts):
+            return 10**9
+        return sum(call + int(part[0]) * len(part) for part in parts)
+
+    every = (c for k in range(9) for c in itertools.combinations(range(1, 9), k))
+    batches = list(length_batches(lengths, 70, call))
+    found = sum(call + int(lengths[part].max()) * len(part) for part in batches)
+    assert found == min(cost(cuts) for cuts in every)
 
 
 @pytest.mark.parametrize("pooling", ["pooler", "cls", "mean"])
@@ -204,3 +234,87 @@ def test_positions_that_are_the_paddings_do_not_count(tmp_path: Path, small: Cor
     LiveEncoder(EncoderOptions(name=str(tmp_path), max_tokens=18), tokens)
     with pytest.raises(InputError, match="19 is more than the 18 positions"):
         LiveEncoder(EncoderOptions(name=str(tmp_path), max_tokens=19), tokens)
+
+
+# ---- pieces, dropout, precision ----
+
+
+def gradients(live: LiveEncoder, texts: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    live.zero_grad()
+    live(texts, "query").square().sum().backward()
+    return {name: p.grad.clone() for name, p in live.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradients_add_up_over_pieces(small: Corpus, tiny_bert: Path, dropout: float) -> None:
+    setting = options(tiny_bert, trainable="all", dropout=dropout)
+    live = LiveEncoder(setting, tokenise(small, setting)).train()
+    texts = torch.arange(6)
+    whole = live(texts, "query").detach() if dropout == 0 else None
+    plain = gradients(live, texts, 1)
+    assert live.back_off()
+    assert live.back_off()
+    assert live.pieces == 4
+    pieces = gradients(live, texts, 1)
+    assert pieces.keys() == plain.keys()
+    if whole is None:
+        # Other draws than in one piece, but the same each time: what is computed again for the
+        # gradient drops what was dropped before.
+        again = gradients(live, texts, 1)
+        assert all(torch.equal(again[name], pieces[name]) for name in pieces)
+        return
+    torch.testing.assert_close(live(texts, "query").detach(), whole)
+    for name in plain:
+        torch.testing.assert_close(pieces[name], plain[name], rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_is_the_checkpoints_own_or_the_options(small: Corpus, tiny_bert: Path) -> None:
+    for rate, expected in ((None, 0.1), (0.0, 0.0), (0.25, 0.25)):
+        setting = options(tiny_bert, trainable="all", dropout=rate)
+        live = LiveEncoder(setting, tokenise(small, setting))
+        rates = {m.p for m in live.modules() if isinstance(m, Dropout)}
+        assert rates == {expected}
+        assert not [m for m in live.modules() if isinstance(m, torch.nn.Dropout)]
+
+
+def test_bfloat16_is_refused_where_the_cpu_has_no_instructions(
+    small: Corpus, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = tokenise(small, options(tiny_bert))
+    half = options(tiny_bert, trainable="all", precision="bfloat16", dropout=0.0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    with pytest.raises(InputError, match="AVX512-BF16"):
+        LiveEncoder(half, tokens)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    found = LiveEncoder(half, tokens).eval()(torch.arange(4), "query")
+    exact = LiveEncoder(options(tiny_bert), tokens).eval()(torch.arange(4), "query")
+    assert found.dtype == torch.float32
+    assert 0 < (found - exact).abs().max() < 0.1
+
+
+def test_learning_sees_the_vectors_that_embedding_gives(small: Corpus, tiny_bert: Path) -> None:
+    """Two ways into the transformer: words looked up once for a batch, and ids of each call."""
+    for pooling in ("mean", "cls", "pooler"):
+        setting = options(tiny_bert, trainable="all", pooling=pooling)
+        live = LiveEncoder(setting, tokenise(small, setting)).eval()
+        texts = torch.tensor([7, 2, 5, 0, 2])
+        with torch.no_grad():
+            expected = live.embed(torch.arange(len(small.texts)), "query")[texts]
+        torch.testing.assert_close(live(texts, "query"), expected)
+
+
+def test_words_have_the_gradients_of_a_plain_pass(small: Corpus, tiny_bert: Path) -> None:
+    setting = options(tiny_bert, trainable="all")
+    live = LiveEncoder(setting, tokenise(small, setting)).eval()
+    found = gradients(live, torch.arange(5), 1)
+    model = live.models["query"]
+    live.zero_grad()
+    ids, mask = live.tokens.padded(np.arange(5))
+    output = model(input_ids=ids, attention_mask=mask)
+    pool(output, mask, "mean").square().sum().backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            own = found[f"models.query.{name}"]
+            torch.testing.assert_close(own, parameter.grad, rtol=1e-4, atol=1e-6)

@@ -1,7 +1,6 @@
 """The losses against numbers worked by hand, a slow reference, and their own gradients."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ def batch_of(
     b = len(p)
     numbers = texts or (list(range(b)), list(range(b, 2 * b)), list(range(2 * b, 3 * b)))
     as_point = p if as_candidate is None else torch.tensor(as_candidate, dtype=torch.float64)
-    return Batch(p, as_point, c, n, *(torch.tensor(part) for part in numbers))
+    return Batch(p, as_point, torch.stack([c, n]), torch.tensor(numbers))
 
 
 def random_batch(rng: np.random.Generator, rows: int, texts: int) -> Batch:
@@ -37,7 +36,8 @@ def random_batch(rng: np.random.Generator, rows: int, texts: int) -> Batch:
         for vectors in rng.normal(size=(4, rows, 5))
     )
     numbers = rng.integers(0, texts, size=(3, rows))
-    return Batch(*(torch.from_numpy(part) for part in (p, q, c, n, *numbers)))
+    others = np.stack([c, n])
+    return Batch(*(torch.from_numpy(part) for part in (p, q, others, numbers)))
 
 
 # ---- distance and triplet ----
@@ -82,10 +82,10 @@ def test_triplet_has_the_gradient_of_its_formula() -> None:
         for _ in range(3)
     )
     options = RetrievalLossOptions(margin=20.0)  # far from the hinge, so smooth
-    texts = (torch.arange(4), torch.arange(4, 8), torch.arange(8, 12))
+    texts = torch.arange(12).reshape(3, 4)
 
     def loss(p: Tensor, c: Tensor, n: Tensor) -> Tensor:
-        return triplet(Batch(p, p, c, n, *texts), options)
+        return triplet(Batch(p, p, torch.stack([c, n]), texts), options)
 
     assert gradcheck(loss, (p, c, n))
 
@@ -93,8 +93,8 @@ def test_triplet_has_the_gradient_of_its_formula() -> None:
 def test_a_distance_of_zero_has_a_finite_gradient() -> None:
     vectors = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
     same = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
-    texts = (torch.arange(2), torch.arange(2, 4), torch.arange(4, 6))
-    loss = triplet(Batch(vectors, vectors, same, same, *texts), TRIPLET)
+    texts = torch.arange(6).reshape(3, 2)
+    loss = triplet(Batch(vectors, vectors, torch.stack([same, same]), texts), TRIPLET)
     loss.backward()
     assert loss.item() == 1.0  # 0 − 0 + m
     for tensor in (vectors, same):
@@ -148,27 +148,24 @@ def test_infonce_masks_a_copy_of_the_query() -> None:
 def test_the_gold_itself_is_never_masked() -> None:
     # Every text the same: the gold is the only column left, and nothing is NaN.
     batch = batch_of([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[1, 0], [0, 1]], ([7, 7],) * 3)
-    for tensor in (batch.point, batch.counter, batch.negative):
+    for tensor in (batch.point, batch.others):
         tensor.requires_grad_()
     loss = infonce(batch, NCE)
     loss.backward()
     assert loss.item() == 0.0
-    for tensor in (batch.point, batch.counter, batch.negative):
+    for tensor in (batch.point, batch.others):
         assert tensor.grad is not None
         assert torch.isfinite(tensor.grad).all()
 
 
 def slow_infonce(batch: Batch, temperature: float) -> float:
     """One row and one column at a time, from the words of the design."""
-    columns = torch.cat([batch.counter, batch.point_as_candidate, batch.negative]).tolist()
-    texts = [
-        *batch.counter_text.tolist(),
-        *batch.point_text.tolist(),
-        *batch.negative_text.tolist(),
-    ]
+    counters, negatives = batch.others
+    columns = torch.cat([counters, batch.point_as_candidate, negatives]).tolist()
+    texts = batch.texts[[1, 0, 2]].flatten().tolist()
     losses = []
     for row, query in enumerate(batch.point.tolist()):
-        own = (batch.counter_text[row].item(), batch.point_text[row].item())
+        own = batch.texts[:2, row].tolist()
         total = 0.0
         for place, (column, text) in enumerate(zip(columns, texts, strict=True)):
             if place == row or text not in own:
@@ -192,7 +189,12 @@ def test_infonce_is_the_slow_one(rng: np.random.Generator, rows: int, texts: int
 def test_no_loss_depends_on_the_order_of_the_batch(kind: str, rng: np.random.Generator) -> None:
     batch = random_batch(rng, 6, 8)
     order = torch.from_numpy(rng.permutation(6))
-    turned = replace(batch, **{name: part[order] for name, part in vars(batch).items()})
+    turned = Batch(
+        batch.point[order],
+        batch.point_as_candidate[order],
+        batch.others[:, order],
+        batch.texts[:, order],
+    )
     options = RetrievalLossOptions(kind=kind)  # type: ignore[arg-type]
     loss = RETRIEVAL_LOSSES[kind]
     assert loss(turned, options).item() == pytest.approx(loss(batch, options).item(), rel=1e-10)
@@ -208,14 +210,13 @@ def test_a_sharp_temperature_overflows_nothing() -> None:
 @pytest.mark.parametrize("texts", [4, 1000])
 def test_infonce_has_the_gradient_of_its_formula(rng: np.random.Generator, texts: int) -> None:
     batch = random_batch(rng, 4, texts)
-    numbers = (batch.point_text, batch.counter_text, batch.negative_text)
     inputs = tuple(
         tensor.clone().requires_grad_()
-        for tensor in (batch.point, batch.point_as_candidate, batch.counter, batch.negative)
+        for tensor in (batch.point, batch.point_as_candidate, batch.others)
     )
 
-    def loss(p: Tensor, q: Tensor, c: Tensor, n: Tensor) -> Tensor:
-        return infonce(Batch(p, q, c, n, *numbers), NCE)
+    def loss(p: Tensor, q: Tensor, others: Tensor) -> Tensor:
+        return infonce(Batch(p, q, others, batch.texts), NCE)
 
     assert gradcheck(loss, inputs)
 
@@ -226,15 +227,18 @@ def test_infonce_has_the_gradient_of_its_formula(rng: np.random.Generator, texts
 def test_classifier_by_hand() -> None:
     # Logits 0 and log 3: probabilities ¼ and ¾.
     logits = torch.tensor([[0.0, math.log(3)]], dtype=torch.float64)
-    assert classifier(logits, 1).item() == pytest.approx(math.log(4 / 3), rel=1e-12)
-    assert classifier(logits, 0).item() == pytest.approx(math.log(4), rel=1e-12)
+    found = classifier(torch.stack([logits, logits])).tolist()
+    assert found == pytest.approx([math.log(4 / 3), math.log(4)], rel=1e-12)
 
 
 def test_classifier_is_the_mean_over_the_batch() -> None:
-    # Losses for class 1: log 2, and log 4/3; their mean is half of log 8/3.
+    # Losses for class 1: log 2, and log 4/3; their mean is half of log 8/3. For class 0: log 2 and
+    # log 4, half of log 8.
     logits = torch.tensor([[5.0, 5.0], [0.0, math.log(3)]], dtype=torch.float64)
-    assert classifier(logits, 1).item() == pytest.approx(math.log(8 / 3) / 2, rel=1e-12)
+    found = classifier(torch.stack([logits, logits])).tolist()
+    assert found == pytest.approx([math.log(8 / 3) / 2, math.log(8) / 2], rel=1e-12)
 
 
 def test_classifier_overflows_nothing() -> None:
-    assert classifier(torch.tensor([[1e4, 0.0]]), 1).item() == pytest.approx(1e4)
+    logits = torch.tensor([[[1e4, 0.0]], [[0.0, 1e4]]])
+    assert classifier(logits).tolist() == pytest.approx([1e4, 1e4])

@@ -391,12 +391,12 @@ def test_scores_are_the_logits_difference_whatever_pairs_share_a_text(
         np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_a_point_goes_with_several_candidates_in_turn() -> None:
+def test_a_point_goes_with_several_candidates() -> None:
     model = shake(build(options_of(hidden=5, width=4), 6))
     vectors = model.embed(torch.arange(9), "query")
     p, c = vectors.rows(slice(0, 3)), vectors.rows(slice(3, 9))
-    both = [model.logits(p, c.rows(half)) for half in (slice(0, 3), slice(3, 6))]
-    torch.testing.assert_close(model.logits(p, c), torch.cat(both))
+    each = [model.logits(p, c.rows(half)) for half in (slice(0, 3), slice(3, 6))]
+    torch.testing.assert_close(model.logits(p, c.split(2)), torch.stack(each))
 
 
 def test_scores_still_differ_where_the_probability_is_one_in_float32() -> None:
@@ -445,7 +445,7 @@ def test_gradients_reach_what_should_learn_and_nothing_else(
 
     # The classifier teaches the head, and the projection only where it sees e.
     p, c, n = triple()
-    loss = classifier(model.logits(p, c), 1) + classifier(model.logits(p, n), 0)
+    loss = classifier(torch.stack([model.logits(p, c), model.logits(p, n)])).sum()
     sees_e = fusion != "cls"
     assert parts_with_gradient(model, loss) == head | (layers if sees_e else set())
 
@@ -463,7 +463,7 @@ def test_frozen_features_neither_learn_nor_are_saved() -> None:
     before = model.encoder.features.clone()
     optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
     p, c = model(torch.arange(4), "query"), model(torch.arange(4, 8), "candidate")
-    (classifier(model.logits(p, c), 1) + distance(p.e, c.e).mean()).backward()
+    (model.logits(p, c).mean() + distance(p.e, c.e).mean()).backward()
     optimiser.step()
     assert torch.equal(model.encoder.features, before)
     assert not model.encoder.features.requires_grad
@@ -488,7 +488,7 @@ def test_a_head_learns_to_tell_a_counter_from_a_negative(kind: str) -> None:
         p = model(torch.tensor([0, 1, 2]), "query")
         c = model(torch.tensor([3, 4, 5]), "candidate")
         n = model(torch.tensor([6, 7, 8]), "candidate")
-        return classifier(model.logits(p, c), 1) + classifier(model.logits(p, n), 0)
+        return classifier(torch.stack([model.logits(p, c), model.logits(p, n)])).sum()
 
     first = loss_now().item()
     for _ in range(60):

@@ -83,10 +83,12 @@ def records(
 def epoch(number: int) -> dict[str, Any]:
     figure = {"retrieval": 0.5, "reranked": 0.25 + number / 100, "recall@10": 1.0}
     losses = {"retrieval": 0.5, "counter": 0.6, "negative": 0.1 + number / 10, "total": 1.0}
+    distances = {name: {"mean": 0.5, "std": 0.1} for name in ("positive", "negative")}
     return {
         "epoch": number,
         "random_rate": 1 - number / 50,
         "losses": dict.fromkeys(("train", "dev", "test"), losses),
+        "distances": dict.fromkeys(("train", "dev", "test"), distances),
         "accuracy": {
             "train": {"official": figure},
             **{split: {"official": figure, "clean": figure} for split in ("dev", "test")},
@@ -438,6 +440,19 @@ def column(page: Any, number: int) -> list[str]:
     return texts
 
 
+def wait_until(page: Any, expression: str) -> None:
+    """Until a JavaScript expression is true.
+
+    Playwright's own `wait_for_function`, where it has to ask twice, evaluates it inside the page,
+    which the page's policy against scripts from text forbids.
+    """
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never came true: {expression}")
+
+
 def test_the_table_sorts_by_mouse_and_keyboard(partial: Path, visit: Open) -> None:
     page = visit(partial / "report" / "index.html")
     heads = page.locator("#table thead th")
@@ -498,8 +513,10 @@ def test_a_chart_has_a_table_and_follows_its_selects(partial: Path, visit: Open)
     assert "(diverged)" in page.locator("#accuracy-says").inner_text()
     page.locator("#heat-controls").get_by_label("rate").select_option("δ 0, r0 1")
     page.locator("#heat-data summary").click()
-    words = page.locator("#heat-data tbody tr").first.locator("td").all_text_contents()
-    assert words == ["25.0"] * 4
+    from playwright import sync_api
+
+    cells = page.locator("#heat-data tbody tr").first.locator("td")
+    sync_api.expect(cells).to_have_text(["25.0"] * 4)
     assert "–" in page.locator("#heat-data tbody").inner_text()
 
 
@@ -519,10 +536,50 @@ def test_light_and_dark_differ_and_follow_the_system(partial: Path, visit: Open)
 
     light = colours()
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"getComputedStyle(document.body).backgroundColor != '{light[0]}'")
+    wait_until(page, f"getComputedStyle(document.body).backgroundColor != '{light[0]}'")
     dark = colours()
     assert light[0] != dark[0]
     assert light[1] != dark[1]
+
+
+def test_print_hides_what_only_a_screen_can_do(partial: Path, visit: Open) -> None:
+    page = visit(partial / "report" / "index.html", color_scheme="dark")
+    controls = page.locator("nav, .controls:not(:empty), .chart + details, .on-screen")
+    shown = controls.count()
+    assert shown > 10
+    for place in range(shown):
+        assert controls.nth(place).is_visible()
+    page.locator("#accuracy-data summary").click()
+    page.locator(".query summary").first.click()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert [
+        controls.nth(place).get_attribute("id")
+        for place in range(shown)
+        if controls.nth(place).is_visible()
+    ] == ["accuracy-data"]
+    assert page.locator("#accuracy-data tbody tr").count() == 3
+    assert page.locator(".query blockquote").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    arrow = "getComputedStyle(document.querySelector('#table th button'), '::after').content"
+    assert page.evaluate(arrow) == "none"
+
+
+def test_nothing_is_wider_than_the_paper(partial: Path, visit: Open) -> None:
+    """A4 between margins of 15 mm: 180 mm, 680 pixels."""
+    page = visit(partial / "report" / "index.html", color_scheme="dark")
+    width = "document.querySelector('#accuracy svg.main-svg').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 1000})
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(width) == 680
+    assert page.evaluate("document.documentElement.scrollWidth") == 680
+    for table in page.locator("table:visible").all():
+        assert table.bounding_box()["width"] <= 680
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    wait_until(page, f"{width} === {before}")
 
 
 @pytest.mark.parametrize("cells", [0, 1])

@@ -214,6 +214,27 @@ def test_every_option_trains(corpus: Corpus, values: dict[str, Any]) -> None:
         torch.testing.assert_close(length[used], torch.ones(len(used)))
 
 
+def test_retrieval_alone_records_the_first_ten_and_reorders_none(corpus: Corpus) -> None:
+    options = cell(classifier_loss={"weight": 0}, evaluation={"rerank": 1})
+    # Vectors of chance, so that a gold among the first ten is seldom the first.
+    x = np.random.default_rng(8).normal(size=(len(corpus.texts), 16)).astype(np.float32)
+    trainer = Trainer(options, corpus, FrozenFeatures(x), CPU)
+    log: list[dict[str, Any]] = []
+    trainer.run(log.append)
+    for record in log:
+        for figures in record["accuracy"]["dev"].values():
+            assert figures["reranked"] == figures["retrieval"] <= figures["recall@10"]
+    assert any(
+        record["accuracy"]["dev"]["clean"]["recall@10"]
+        > record["accuracy"]["dev"]["clean"]["retrieval"]
+        for record in log
+    )
+    (found, *_) = [each for each in trainer.records()["dev"][1] if each.task == "epa"]
+    assert found.nearest.shape[1] == 10
+    assert found.reranked is not None
+    np.testing.assert_array_equal(found.reranked, found.rank)
+
+
 def test_the_classifier_alone_leaves_no_gradient_in_an_unused_projection(corpus: Corpus) -> None:
     options = cell(fusion="cls", retrieval_loss={"weight": 0}, training={"epochs": 1, "batch": 4})
     trainer = Trainer(options, corpus, FrozenFeatures(features(corpus)), CPU)
@@ -256,22 +277,84 @@ def test_a_live_encoder_learns(
         assert {"models.candidate.encoder.layer.1.output.dense.weight"} <= changed
 
 
+LAYERS = {
+    "encoder.models.query.embeddings",
+    *(f"encoder.models.query.encoder.layer.{i}" for i in (0, 1)),
+}
+QUERY, HEAD = {"projections.query"}, {"head"}
+
+
+def as_candidate(parts: set[str]) -> set[str]:
+    return {part.replace("query", "candidate") for part in parts}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, LAYERS | QUERY | HEAD),
+        ({"encoder": {"trainable": 1}}, {max(LAYERS)} | QUERY | HEAD),
+        ({"encoder": {"trainable": "none"}}, QUERY | HEAD),
+        ({"encoder": {"roles": "separate"}}, LAYERS | as_candidate(LAYERS) | QUERY | HEAD),
+        ({"encoder": {"pooling": "cls"}, "fusion": "cls"}, LAYERS | QUERY | HEAD),
+        (
+            {"encoder": {"pooling": "pooler"}},
+            LAYERS | {"encoder.models.query.pooler"} | QUERY | HEAD,
+        ),
+        ({"projection": {"width": "none"}}, LAYERS | HEAD),
+        ({"projection": "separate"}, LAYERS | QUERY | as_candidate(QUERY) | HEAD),
+        ({"projection": {"width": 24, "start": "identity"}}, LAYERS | QUERY | HEAD),
+        ({"retrieval_loss": "infonce", "projection": "separate"},
+         LAYERS | QUERY | as_candidate(QUERY) | HEAD),
+        ({"retrieval_loss": {"weight": 0}, "fusion": "cls"}, LAYERS | HEAD),
+        ({"retrieval_loss": {"weight": 0}, "fusion": "embedding"}, LAYERS | QUERY | HEAD),
+        ({"classifier_loss": 0}, LAYERS | QUERY),
+        ({"retrieval_loss": {"margin": 9.0}, "head": {"kind": "layernorm", "hidden": 0}},
+         LAYERS | QUERY | HEAD),
+    ],
+)  # fmt: skip
+def test_with_a_live_encoder_gradients_reach_what_should_learn_and_nothing_else(
+    corpus: Corpus, tiny_bert: Path, values: dict[str, Any], expected: set[str]
+) -> None:
+    base = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all", "dropout": 0.0}
+    options = cell(**{**values, "encoder": base | values.get("encoder", {})})
+    live = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
+    trainer = Trainer(options, corpus, live, CPU)
+    pairs = trainer.data.pairs
+    negatives = np.roll(pairs.counter, 1)
+    triples = torch.from_numpy(np.stack([pairs.point, pairs.counter, negatives])[:, :8])
+    trainer.model.train()
+    trainer._learn(triples, 0)
+    parts = {*LAYERS, "encoder.models.query.pooler", *QUERY}
+    parts |= as_candidate(parts) | HEAD
+    found = {
+        part
+        for part in parts
+        for name, parameter in trainer.model.named_parameters()
+        if name.startswith(part) and parameter.grad is not None and parameter.grad.any()
+    }
+    assert found == expected
+    width = options.projection.width
+    if width != "none":
+        assert trainer.model.projections["query"].weight.shape == (width, 32)
+    seen = {"embedding": 0, "cls": 32, "concat": 32}[options.fusion]
+    if options.fusion != "cls":
+        seen += 32 if width == "none" else width
+    assert trainer.model.head[0].weight.shape[-1] == 3 * seen
+
+
 def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
     corpus: Corpus, tiny_bert: Path
 ) -> None:
     """The slow path that encodes each batch, and the fast one on features computed before."""
-    encoder = {"name": str(tiny_bert), "max_tokens": 24}
-    options = cell(encoder=encoder)
+    # Dropout of a frozen encoder is off where its outputs are computed once.
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "dropout": 0.0}
+    options = cell(encoder=encoder, training={"order": "plain"})
     tokens = tokenise(corpus, options.encoder)
     live = LiveEncoder(options.encoder, tokens)
     x = live.eval().embed(torch.arange(len(corpus.texts)), "query").detach().numpy()
     logs: list[list[dict[str, Any]]] = [[], []]
     for module, log in zip((FrozenFeatures(x), live), logs, strict=True):
         trainer = Trainer(options, corpus, module, CPU)
-        # Dropout of a frozen encoder is off where its outputs are computed once.
-        for part in module.modules():
-            if isinstance(part, torch.nn.Dropout):
-                part.p = 0.0
         trainer.run(log.append)
     for fast, slow in zip(*logs, strict=True):
         assert fast["losses"]["train"]["total"] == pytest.approx(

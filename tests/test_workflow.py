@@ -177,6 +177,16 @@ def test_cores_change_no_result(trained: tuple[Path, str], tiny_bert: Path) -> N
         assert ours.read_bytes() == theirs.read_bytes(), name
 
 
+@pytest.mark.parametrize(("margins", "outputs"), [([1.0], 0), ([0.8], 0), ([0.8, 1.0], 2)])
+def test_a_table_of_margins_is_an_output_where_cells_differ_in_it(
+    checkout: Path, tiny_bert: Path, margins: list[float], outputs: int
+) -> None:
+    values = {**miniature(tiny_bert), "run": "margins"}
+    values["matrix"] = {"axes": {"margin": margins}, "include": []}
+    output = snakemake(checkout, "--summary", *configure(checkout, values, "margins.yaml"))
+    assert output.count("results/margins/tables/margins.") == outputs
+
+
 def test_a_failed_cell_is_told_and_stops_no_other(checkout: Path, tiny_bert: Path) -> None:
     values = {**miniature(tiny_bert), "run": "failing"}
     values["matrix"]["include"] = [{"trainable": 9, "decrease_rate": 0.5}]

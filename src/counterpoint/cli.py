@@ -13,17 +13,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterpoint import __version__
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, Interrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status: 0, or 2 for input that cannot be used."""
+    """Run one command; return the exit status.
+
+    0, 2 for input that cannot be used, or 75 for a job that was asked to stop and can go on.
+    """
     parsed = _parser().parse_args(arguments)
     try:
         parsed.command(parsed)
     except InputError as error:
         print(f"counterpoint: {error}", file=sys.stderr)
         return 2
+    except Interrupted as error:
+        print(f"counterpoint: {error}", file=sys.stderr)
+        return Interrupted.STATUS
     except OSError as error:
         named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"counterpoint: {named}", file=sys.stderr)
@@ -62,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_import_log,
         _add_plots,
         _add_report,
+        _add_clean,
         _add_schema,
     ):
         add(commands)
@@ -341,6 +348,7 @@ def _features(arguments: argparse.Namespace) -> None:
     read = corpus.read_arguments(arguments.arguments)
     tokens = encoder.read_tokens(arguments.tokens, read)
     with devices.device_for_job(arguments.jobs_per_gpu) as device:
+        devices.keep_freed_memory()
         found = encoder.frozen_features(read, tokens, options, torch.device(device))
     encoder.write_features(found, read, arguments.out)
 
@@ -368,6 +376,12 @@ def _add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="folder for what a running job leaves; of this cell alone",
     )
     parser.add_argument(
+        "--checkpoint-steps",
+        type=int,
+        metavar="N",
+        help="save the state every N steps too, and not after each epoch alone",
+    )
+    parser.add_argument(
         "--tracker",
         action="append",
         choices=("tensorboard", "mlflow"),
@@ -392,6 +406,7 @@ def _train(arguments: argparse.Namespace) -> None:
         jobs_per_gpu=arguments.jobs_per_gpu,
         state=arguments.state,
         out=arguments.out,
+        checkpoint_steps=arguments.checkpoint_steps,
         tracker_names=arguments.tracker,
     ).run()
 
@@ -752,6 +767,31 @@ def _report(arguments: argparse.Namespace) -> None:
         given = ["tables", "--run", str(arguments.run), "--decimals", str(arguments.decimals)]
         _tables(_parser().parse_args(given))
     print(f"report: {report.write_report(run, arguments.decimals)}")
+
+
+def _add_clean(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "clean",
+        help="remove saved states that no job will take up again",
+        description="Remove a run's stale states: of cells that are finished, planned no more, or "
+        "planned with other options now. Keeps results, and the states of running jobs.",
+    )
+    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the run")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.set_defaults(command=_clean)
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    from counterpoint import clean, tables
+
+    found = clean.stale(arguments.run or tables.find_run())
+    for state in found:
+        print(f"{state.path}: {state.reason} ({state.size / 1e6:.1f} MB)")
+    if not arguments.dry_run:
+        clean.remove(found)
+    size = sum(state.size for state in found) / 1e6
+    verb = "would be removed" if arguments.dry_run else "removed"
+    print(f"{len(found)} states, {size:.1f} MB {verb}" if found else "nothing is stale")
 
 
 def _add_schema(commands: "Commands[argparse.ArgumentParser]") -> None:

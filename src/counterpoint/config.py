@@ -124,6 +124,11 @@ class EncoderOptions(Section):
     """One encoder, or one for queries and one for candidates; alike as long as both are frozen."""
     batch_tokens: Annotated[int, Field(ge=64)] = 4096
     """Padded tokens in one batch of an embedding pass."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Rate of every dropout in the encoder while it trains; `null` for the checkpoint's own."""
+    precision: Literal["float32", "bfloat16"] | None = None
+    """Of the encoder's arithmetic where its weights learn or it is embedded live; scores and losses
+    are always float32. `null` for bfloat16 on a GPU and float32 on a CPU."""
 
 
 class ProjectionOptions(Section):
@@ -229,7 +234,18 @@ class TrainingOptions(Section):
     batch: Annotated[int, Field(ge=1)] = 8
     """Triples a step; a last short batch is dropped."""
     learning_rate: Positive = 1e-4
-    """Of Adam."""
+    """Of Adam, for the projections and the head."""
+    encoder_learning_rate: Positive | None = None
+    """The same for the encoder's weights; `null` for `learning_rate`."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled from the gradient (AdamW)."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """Whether both rates stay as they are, or fall in a line to 0 at the end of the last epoch."""
+    warmup: Probability = 0.0
+    """Share of all steps over which both rates rise in a line from 0."""
+    order: Literal["bucketed", "plain"] = "bucketed"
+    """How triples meet in batches: of about the same length, or anyhow. Only for a live encoder,
+    which then pads less; either way an epoch has the same triples, shuffled."""
 
 
 class StoppingOptions(Section):
@@ -327,6 +343,8 @@ class ResourceOptions(Section):
     """Of one cell, in MB; grows with each retry."""
     runtime_minutes: Annotated[int, Field(ge=1)] = 60
     """Of one cell; grows with each retry."""
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    """Save a cell's state every so many steps too, and not after each epoch alone."""
 
 
 class TableOptions(Section):

@@ -5,9 +5,11 @@ switched off never acts.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from counterpoint.config import StoppingOptions
+from counterpoint.config import RetrievalLossOptions, StoppingOptions
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ class _Rises:
         self._last = value
         return self.count
 
+    def state(self) -> dict[str, Any]:
+        return {"count": self.count, "last": None if math.isnan(self._last) else self._last}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.count = state["count"]
+        self._last = math.nan if state["last"] is None else state["last"]
+
 
 class Controls:
     """The controls of one cell, fed once an epoch, in order."""
@@ -55,6 +64,24 @@ class Controls:
         self._halved_epoch = -1
         self._loss_rises = _Rises()
         self._gap_rises = _Rises()
+
+    def state(self) -> dict[str, Any]:
+        """All that is remembered, for JSON."""
+        return {
+            "best": None if self._best == -math.inf else self._best,
+            "best_epoch": self.best_epoch,
+            "halved_epoch": self._halved_epoch,
+            "loss_rises": self._loss_rises.state(),
+            "gap_rises": self._gap_rises.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self._best = -math.inf if state["best"] is None else state["best"]
+        self.best_epoch = state["best_epoch"]
+        self._halved_epoch = state["halved_epoch"]
+        self._loss_rises.restore(state["loss_rises"])
+        self._gap_rises.restore(state["gap_rises"])
 
     def update(
         self, epoch: int, *, dev_accuracy: float, dev_loss: float, train_accuracy: float
@@ -94,3 +121,17 @@ class Controls:
         if after is not None and gap_rises >= after:
             return f"the gap between train and dev accuracy has grown for {gap_rises} epochs"
         return None
+
+
+COLLAPSED = 0.01
+"""Share of the first spread below which vectors count as collapsed, with the loss at the margin."""
+
+
+def collapsed(
+    record: Mapping[str, Any], first: float | None, options: RetrievalLossOptions
+) -> bool:
+    """Whether all vectors have become nearly the same: no distance tells texts apart any more."""
+    if first is None or record["spread"] is None or record["spread"] > COLLAPSED * first:
+        return False
+    at_margin = record["losses"]["train"]["retrieval"] > 0.99 * options.margin
+    return options.kind != "triplet" or at_margin

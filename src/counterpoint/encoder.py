@@ -9,7 +9,7 @@ import importlib.util
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from counterpoint.config import EncoderOptions
 from counterpoint.corpus import Texts
+from counterpoint.dropout import install
 from counterpoint.errors import InputError
 from counterpoint.files import replacing, sha256
 
@@ -176,6 +179,9 @@ def _read_arrays(path: str | Path, names: tuple[str, ...], corpus: Texts) -> dic
 class FrozenFeatures(nn.Module):
     """x of every text as a table that was computed before; both roles share it."""
 
+    pieces = 1
+    """As `LiveEncoder`'s; a table takes no memory by the batch."""
+
     def __init__(self, features: npt.NDArray[np.float32]) -> None:
         super().__init__()
         self.hidden_size = features.shape[1]
@@ -185,9 +191,16 @@ class FrozenFeatures(nn.Module):
 
     def forward(self, texts: Tensor, role: str) -> Tensor:  # noqa: ARG002  as LiveEncoder's
         """(n,) int64 text numbers to (n, H) float32."""
-        return self.features[texts]
+        return self.features[texts.to(self.features.device, non_blocking=True)]
 
     embed = forward
+
+    def lengths(self, texts: npt.NDArray[np.int64]) -> None:
+        """None: every text costs the same."""
+
+    def back_off(self) -> bool:
+        """False: there is nothing to split."""
+        return False
 
 
 class LiveEncoder(nn.Module):
@@ -195,7 +208,8 @@ class LiveEncoder(nn.Module):
 
     Raises:
         InputError: the model cannot be loaded, has no pooler output where that is asked for, has
-            fewer layers than `trainable`, or takes fewer tokens than `max_tokens`.
+            fewer layers than `trainable`, or takes fewer tokens than `max_tokens`; or this CPU has
+            no instructions for bfloat16.
     """
 
     def __init__(self, options: EncoderOptions, tokens: Tokens) -> None:
@@ -207,27 +221,118 @@ class LiveEncoder(nn.Module):
         second = load_model(options) if options.roles == "separate" else first
         self.models = nn.ModuleDict({"query": first, "candidate": second})
         self.hidden_size = int(first.config.hidden_size)
+        self.pieces = 1
+        """In how many pieces a batch is encoded and differentiated, one after the other."""
+        if options.precision == "bfloat16" and not torch.cuda.is_available():
+            _refuse_slow_bfloat16()
+
+    def lengths(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,) int64: tokens of each of some texts, which encoding them costs."""
+        return self.tokens.lengths(texts)
+
+    def back_off(self) -> bool:
+        """Halve what is held in memory at a time; whether more than single texts were."""
+        if self.pieces >= MOST_PIECES:
+            return False
+        self.pieces *= 2
+        return True
 
     def forward(self, texts: Tensor, role: str) -> Tensor:
-        """(n,) int64 text numbers to (n, H) float32; each unique text is encoded once."""
-        unique, position = torch.unique(texts, return_inverse=True)
-        return self._encode(unique.cpu().numpy(), role)[position]
+        """(n,) int64 text numbers to (n, H) float32; each unique text is encoded once.
+
+        In several pieces, a piece's activations are computed again when its gradient is due, and
+        gradients add up over pieces: the same result from less memory, for every loss (Gao, Zhang,
+        Han, Callan, *Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup*,
+        RepL4NLP 2021).
+        """
+        unique, position = torch.unique(texts.cpu(), return_inverse=True)
+        numbers = unique.numpy()
+        lengths = self.tokens.lengths(numbers)
+        budget = max(int(lengths.max()), int(lengths.max()) * len(numbers) // self.pieces)
+        # Looked up once for all calls: the gradient of the table is as large as the vocabulary.
+        model: Any = self.models[role]
+        words = model.get_input_embeddings()(self._flat(numbers))
+        last = np.cumsum(lengths)
+
+        def encode(part: npt.NDArray[np.int64]) -> Tensor:
+            mask = np.arange(lengths[part].max()) < lengths[part, None]
+            places = np.full(mask.shape, len(words) - 1)
+            places[mask] = np.concatenate([np.arange(last[i] - lengths[i], last[i]) for i in part])
+            inputs = functional.embedding(self._moved(torch.from_numpy(places)), words)
+            on_device = self._moved(torch.from_numpy(mask.astype(np.int64)))
+            if self.pieces == 1 or not torch.is_grad_enabled():
+                return self._encode(role, on_device, inputs_embeds=inputs)
+            result: Tensor = checkpoint(
+                self._encode, role, on_device, inputs_embeds=inputs, use_reentrant=False
+            )
+            return result
+
+        return self._in_batches(lengths, budget, encode)[position.to(self._device())]
 
     def embed(self, texts: Tensor, role: str) -> Tensor:
-        """(n,) int64 unique text numbers to (n, H) float32, batches sorted by length."""
+        """(n,) int64 unique text numbers to (n, H) float32, batches of like lengths."""
         numbers = texts.cpu().numpy()
-        result = torch.empty((len(numbers), self.hidden_size), device=self._device())
-        for batch in length_batches(self.tokens.lengths(numbers), self.options.batch_tokens):
-            result[torch.from_numpy(batch).to(result.device)] = self._encode(numbers[batch], role)
-        return result
+        budget = max(1, self.options.batch_tokens // self.pieces)
+
+        def encode(part: npt.NDArray[np.int64]) -> Tensor:
+            ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(numbers[part]))
+            return self._encode(role, mask, input_ids=ids)
+
+        return self._in_batches(self.tokens.lengths(numbers), budget, encode)
+
+    def _in_batches(
+        self,
+        lengths: npt.NDArray[np.int64],
+        budget: int,
+        encode: Callable[[npt.NDArray[np.int64]], Tensor],
+    ) -> Tensor:
+        """What `encode` makes of texts by their places in `lengths` (n,), in order: (n, H)."""
+        parts = list(length_batches(lengths, budget, CALL_TOKENS[self._device().type]))
+        found = torch.cat([encode(part) for part in parts])
+        order = np.empty(len(lengths), dtype=np.int64)
+        order[np.concatenate(parts)] = np.arange(len(lengths))
+        return found[torch.from_numpy(order).to(found.device)]
 
     def _device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def _encode(self, texts: npt.NDArray[np.int64], role: str) -> Tensor:
-        ids, mask = (tensor.to(self._device()) for tensor in self.tokens.padded(texts))
-        output = self.models[role](input_ids=ids, attention_mask=mask)
+    def _flat(self, texts: npt.NDArray[np.int64]) -> Tensor:
+        """The token ids of some texts one after the other, and a padding token at the end."""
+        starts = self.tokens.starts
+        parts = [self.tokens.ids[starts[text] : starts[text + 1]] for text in texts]
+        ids = np.concatenate([*parts, [self.tokens.pad]]).astype(np.int64)
+        return self._moved(torch.from_numpy(ids))
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """On the encoder's device; to a GPU from pinned memory, so that nobody waits for it."""
+        device = self._device()
+        if device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(device, non_blocking=True)
+
+    def _encode(self, role: str, mask: Tensor, **inputs: Tensor) -> Tensor:
+        """x of a batch of texts, (n, H), from `input_ids` (n, t) or `inputs_embeds` (n, t, H)."""
+        device = mask.device.type
+        precision = self.options.precision or ("bfloat16" if device == "cuda" else "float32")
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            output = self.models[role](attention_mask=mask, **inputs)
         return pool(output, mask, self.options.pooling)
+
+
+CALL_TOKENS = {"cpu": 64, "cuda": 8192}
+"""How many padded tokens cost as much as one more call of the encoder, by device."""
+
+MOST_PIECES = 4096
+"""Pieces beyond which no batch is cut."""
+
+
+def _refuse_slow_bfloat16() -> None:
+    has = torch.cpu.get_capabilities()
+    if not (has.get("avx512_bf16") or has.get("amx_bf16")):
+        raise InputError(
+            "encoder.precision: 'bfloat16' on a CPU without instructions for it (AVX512-BF16 or "
+            "AMX-BF16) would be slower than float32; use float32, or null"
+        )
 
 
 def load_model(options: EncoderOptions) -> "PreTrainedModel":
@@ -243,6 +348,7 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
         dtype=torch.float32,
         output_loading_info=True,
     )
+    install(model, options.dropout)
     missing = [
         key
         for key in sorted(loading["missing_keys"])
@@ -314,18 +420,35 @@ def pool(output: Any, mask: Tensor, pooling: str) -> Tensor:
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def length_batches(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Positions of texts, longest first, in batches of at most `budget` padded tokens.
+def length_batches(
+    lengths: npt.NDArray[np.int64], budget: int, call: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions of texts, longest first, in the batches that cost least.
 
-    The longest come first so that a lack of memory shows at once. A text longer than the budget
-    makes a batch of its own.
+    A batch costs as many tokens as it has with its padding, and a call on top. The longest come
+    first so that a lack of memory shows at once.
+
+    Args:
+        lengths: (n,) tokens of each text.
+        budget: padded tokens of a batch at most; a longer text makes a batch of its own.
+        call: what a call costs, in tokens.
     """
     order = np.argsort(-lengths, kind="stable")
+    ordered = lengths[order]
+    n = len(order)
+    # least[i]: the cost of the texts from the i-th on, which the longest of them begins.
+    least = np.zeros(n + 1, dtype=np.int64)
+    ends = np.zeros(n, dtype=np.int64)
+    for start in range(n - 1, -1, -1):
+        longest = int(ordered[start])
+        most = min(max(1, budget // longest), n - start)
+        costs = longest * np.arange(1, most + 1) + least[start + 1 : start + 1 + most]
+        ends[start] = start + 1 + int(costs.argmin())
+        least[start] = call + costs.min()
     start = 0
-    while start < len(order):
-        size = max(1, budget // int(lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
+    while start < n:
+        yield order[start : ends[start]]
+        start = int(ends[start])
 
 
 def frozen_features(

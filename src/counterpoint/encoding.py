@@ -13,6 +13,8 @@ def shared_options(options: EncoderOptions) -> EncoderOptions:
         pooling=options.pooling,
         max_tokens=options.max_tokens,
         batch_tokens=options.batch_tokens,
+        # Every cell of a matrix and every machine shares them.
+        precision="float32",
     )
 
 

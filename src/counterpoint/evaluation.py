@@ -86,7 +86,6 @@ def evaluate(
     for numbers in blocks(asked):
         block = costs.block(torch.from_numpy(numbers).to(device))
         before = precedes(block, torch.from_numpy(numbers).to(device)) if beyond else None
-        found = []
         for protocol in protocols:
             inner = np.flatnonzero(np.isin(numbers, pool.queries(protocol)))
             if len(inner):
@@ -94,14 +93,11 @@ def evaluate(
                 part, ahead = block.rows(rows), None if before is None else before[rows]
                 for task in tasks:
                     mask = pool.candidates(task, protocol, numbers[inner])
-                    found.append(
+                    parts[protocol, task].append(
                         _first_stage(task, protocol, numbers[inner], mask, part, ahead, depth)
                     )
-        if scorer is not None:
-            found = _second_stage(found, pool, k, scorer, device)
-        for records in found:
-            parts[records.protocol, records.task].append(records)
-    return [_join(*key, pieces, depth, scorer is not None) for key, pieces in parts.items()]
+    found = [_join(*key, pieces, depth) for key, pieces in parts.items()]
+    return found if scorer is None else _second_stage(found, pool, k, scorer, device)
 
 
 def evaluate_legacy(
@@ -139,19 +135,21 @@ def evaluate_legacy(
         found = nearest(block, depth).cpu().numpy()
         place = found == numbers[:, None]
         beyond = 1 + precedes(block, gold, lower_ties=True).sum(dim=1).cpu().numpy()
-        records = Records(
-            task="epa",
-            protocol=LEGACY,
-            queries=numbers,
-            candidates=np.full(len(numbers), len(pool.ids)),
-            rank=np.where(place.any(axis=1), 1 + place.argmax(axis=1), beyond),
-            nearest=found,
+        pieces.append(
+            Records(
+                task="epa",
+                protocol=LEGACY,
+                queries=numbers,
+                candidates=np.full(len(numbers), len(pool.ids)),
+                rank=np.where(place.any(axis=1), 1 + place.argmax(axis=1), beyond),
+                nearest=found,
+            )
         )
-        if scorer is not None:
-            scores = _score_pairs([pool.text[numbers]], [records], pool, k, scorer, device)[0]
-            records = _reorder(records, scores, gold_last=False)
-        pieces.append(records)
-    return _join(LEGACY, "epa", pieces, depth, scorer is not None)
+    records = _join(LEGACY, "epa", pieces, depth)
+    if scorer is None:
+        return records
+    scores = _score_pairs([pool.text[records.queries]], [records], pool, k, scorer, device)[0]
+    return _reorder(records, scores, gold_last=False)
 
 
 def _first_stage(
@@ -215,8 +213,6 @@ def _score_pairs(
         scorer: the second stage.
         device: where it computes.
     """
-    if not found:
-        return []
     pairs = [
         (own, pool.text[records.nearest[:, :k]]) for own, records in zip(texts, found, strict=True)
     ]
@@ -231,8 +227,10 @@ def score_pairs(
     Each pair of texts is scored once, so that equal pairs get equal scores, which a matrix product
     over several copies would not promise.
     """
-    count = 1 + max(int(part.max(initial=0)) for pair in pairs for part in pair)
+    count = 1 + max((int(part.max(initial=0)) for pair in pairs for part in pair), default=0)
     codes = [own[:, None] * count + candidates for own, candidates in pairs]
+    if not any(code.size for code in codes):
+        return [np.empty(code.shape, np.float32) for code in codes]
     flat = np.concatenate([code.ravel() for code in codes])
     unique, inverse = np.unique(flat, return_inverse=True)
     asked = torch.from_numpy(unique).to(device)
@@ -280,7 +278,7 @@ def score_order(nearest: Ints, scores: npt.NDArray[np.float32], last: Mask) -> I
     return order
 
 
-def _join(protocol: str, task: str, pieces: Sequence[Records], depth: int, second: bool) -> Records:
+def _join(protocol: str, task: str, pieces: Sequence[Records], depth: int) -> Records:
     def joined(name: str, width: int | None = None) -> Ints:
         empty = np.empty((0,) if width is None else (0, width), dtype=np.int64)
         return np.concatenate([empty, *(getattr(piece, name) for piece in pieces)])
@@ -292,8 +290,6 @@ def _join(protocol: str, task: str, pieces: Sequence[Records], depth: int, secon
         candidates=joined("candidates"),
         rank=joined("rank"),
         nearest=joined("nearest", depth),
-        reranked=joined("reranked") if second else None,
-        reordered=joined("reordered", depth) if second else None,
     )
 
 

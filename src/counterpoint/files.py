@@ -47,8 +47,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             with temporary.open("rb") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, target)
+            flush_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush_folder(folder: str | os.PathLike[str]) -> None:
+    """Make the names in a folder survive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def umask() -> int:

@@ -1,16 +1,18 @@
 """One training job as a process: lease a device, train, leave the results beside each other.
 
-What must survive a job that is killed (the epoch log, the reason of a failure) lies in a state
-folder that Snakemake does not know; results are moved to the output folder when all are there.
+What must survive a job that is killed (checkpoint, epoch log, the reason of a failure) lies in a
+state folder that Snakemake does not know; results go to the output folder when all are there.
 """
 
+import contextlib
 import dataclasses
-import errno
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from counterpoint import (
+    checkpoint,
     config,
     corpus,
     devices,
@@ -30,7 +33,7 @@ from counterpoint import (
     runlog,
     trackers,
 )
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, Interrupted
 from counterpoint.model import save_weights
 from counterpoint.provenance import provenance
 from counterpoint.training import Trainer
@@ -62,14 +65,17 @@ class Job:
     state: Path
     """Folder for what a running job leaves; of this cell alone."""
     out: Path
+    checkpoint_steps: int | None = None
+    """Save the state every so many steps too, and not after each epoch alone."""
     tracker_names: Sequence[str] = ()
     """Names of `trackers.TRACKERS` that get the epoch log too; they change no result."""
 
     def run(self) -> None:
-        """Train the cell and write its results.
+        """Train the cell, from where it was if it was killed, and write its results.
 
         Raises:
             InputError: the inputs do not fit together, or another process trains this cell.
+            Interrupted: SIGTERM came; the state is saved.
         """
         frozen = self.options.encoder.trainable == "none"
         if frozen != (self.features is not None):
@@ -90,19 +96,31 @@ class Job:
             failure.unlink(missing_ok=True)
             try:
                 with (
+                    devices.no_denormals(),
                     progress.Reporter(self.state, self.options) as reporter,
                     trackers.opened(self.tracker_names, self.out) as followers,
+                    terminated() as interrupted,
                 ):
-                    self._train(reporter, followers)
+                    self._train(reporter, followers, interrupted)
+            except Interrupted:
+                raise
             except Exception as error:
-                # The summary tells of failed cells; the error itself goes on to whoever called.
-                files.write_json(failure, {"reason": f"{type(error).__name__}: {error}"})
+                # The summary tells of failed cells; the error itself goes on to whoever called,
+                # even where the disk is full.
+                with contextlib.suppress(OSError):
+                    files.write_json(failure, {"reason": f"{type(error).__name__}: {error}"})
                 raise
         finally:
             lock.release()
 
-    def _train(self, reporter: progress.Reporter, followers: Sequence[trackers.Tracker]) -> None:
+    def _train(
+        self,
+        reporter: progress.Reporter,
+        followers: Sequence[trackers.Tracker],
+        interrupted: Callable[[], bool],
+    ) -> None:
         started = time.time()
+        devices.keep_freed_memory()
         torch.set_num_threads(self.threads)
         read = corpus.read_arguments(self.arguments)
         with devices.device_for_job(self.jobs_per_gpu) as name:
@@ -112,10 +130,21 @@ class Job:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
                 torch.use_deterministic_algorithms(True, warn_only=True)
             device = torch.device(name)
-            trainer = Trainer(self.options, read, self._encoder(read), device)
-            log = self.state / "epochs.jsonl"
-            log.unlink(missing_ok=True)
+            encoder_module, inputs = self._encoder(read)
+            trainer = Trainer(self.options, read, encoder_module, device)
+            folder = checkpoint.Folder(
+                self.state,
+                checkpoint.identity_of(
+                    self.options, read, inputs, self.threads, device_name(device)
+                ),
+            )
+            log = folder.path / "epochs.jsonl"
+            self._resume(trainer, folder, log, reporter)
             ready = time.time()
+
+            def save() -> None:
+                with trainer.watch("save"):
+                    folder.save(trainer.state())
 
             def on_epoch(record: dict[str, Any]) -> None:
                 runlog.append(log, record)
@@ -124,51 +153,101 @@ class Job:
                     follower.epoch(record)
 
             reporter.begin()
-            outcome = trainer.run(on_epoch)
+            outcome = trainer.run(
+                on_epoch, save=save, save_steps=self.checkpoint_steps, interrupted=interrupted
+            )
             reporter.close_bar()
             print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
             with trainer.watch("final evaluation"):
-                evaluation.write_records(trainer.records(), self.state / "records.parquet")
-            save_weights(trainer.model, self.state / "model.safetensors")
+                evaluation.write_records(trainer.records(), folder.path / "records.parquet")
+            save_weights(trainer.model, folder.path / "model.safetensors")
             facts = provenance(
                 read, device=device_name(device), threads=self.threads, seed=self.options.seed
             )
         ended = time.time()
-        stages = {"load": ready - started, **trainer.watch.seconds, "total": ended - started}
-        files.write_json(self.state / "options.json", self.options.model_dump(mode="json"))
-        files.write_json(self.state / "outcome.json", dataclasses.asdict(outcome))
-        files.write_json(self.state / "provenance.json", facts)
+        stages = {"load": ready - started, **trainer.watch.seconds}
+        stages["total"] = sum(stages.values())
+        files.write_json(folder.path / "options.json", self.options.model_dump(mode="json"))
+        files.write_json(folder.path / "outcome.json", dataclasses.asdict(outcome))
+        files.write_json(folder.path / "provenance.json", facts)
         files.write_json(
-            self.state / "seconds.json",
+            folder.path / "seconds.json",
             {
                 "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
                 "ended": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
                 **{stage: round(seconds, 3) for stage, seconds in stages.items()},
             },
         )
-        _move(self.state, self.out)
+        publish(folder.path, self.out)
 
-    def _encoder(self, read: corpus.Corpus) -> encoder.FrozenFeatures | encoder.LiveEncoder:
+    def _resume(
+        self,
+        trainer: Trainer,
+        folder: checkpoint.Folder,
+        log: Path,
+        reporter: progress.Reporter,
+    ) -> None:
+        """Take up a saved state; the log loses what was written after it."""
+        saved = folder.load()
+        if saved is None:
+            log.unlink(missing_ok=True)
+            return
+        trainer.restore(saved)
+        runlog.truncate(log, trainer.epoch)
+        reporter.resume(trainer.epoch)
+        print(
+            f"goes on in epoch {trainer.epoch}, after {trainer.passed.steps} steps of it",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _encoder(
+        self, read: corpus.Corpus
+    ) -> tuple[encoder.FrozenFeatures | encoder.LiveEncoder, Path]:
+        """The encoder, and the file that it was made from."""
         if self.features is not None:
-            return encoder.FrozenFeatures(encoder.read_features(self.features, read))
+            features = encoder.read_features(self.features, read)
+            return encoder.FrozenFeatures(features), self.features
         if self.tokens is None:
             raise InputError("a live encoder needs --tokens")
         tokens = encoder.read_tokens(self.tokens, read)
-        return encoder.LiveEncoder(self.options.encoder, tokens)
+        return encoder.LiveEncoder(self.options.encoder, tokens), self.tokens
 
 
-def _move(state: Path, out: Path) -> None:
+@contextlib.contextmanager
+def terminated() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM has come, which for the time being ends nothing."""
+    came = False
+
+    def note(number: int, frame: object) -> None:  # noqa: ARG001  as signal wants it
+        nonlocal came
+        came = True
+
+    # Only a process's main thread may handle signals; tests and notebooks have others.
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def publish(state: Path, out: Path) -> None:
+    """Put a cell's results beside each other, and then remove its state.
+
+    A result stands in both places until all are there, so that being killed in between loses none.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for name in RESULTS:
-        try:
-            os.replace(state / name, out / name)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            # The state lies on another disk: copy beside the target first.
-            with files.replacing(out / name) as temporary:
-                shutil.copyfile(state / name, temporary)
-            (state / name).unlink()
+        with files.replacing(out / name) as temporary:
+            shutil.copyfile(state / name, temporary)
+    # Renamed first: half a state must never be taken for one.
+    done = state.with_name(f".{state.name}-done")
+    shutil.rmtree(done, ignore_errors=True)
+    state.rename(done)
+    shutil.rmtree(done)
 
 
 def device_name(device: torch.device) -> str:

@@ -13,33 +13,26 @@ from counterpoint.config import RetrievalLossOptions
 
 @dataclass(frozen=True)
 class Batch:
-    """Embedding vectors of a batch of triples, each (B, d) float32, and their texts (B,) int64.
+    """Embedding vectors of a batch of B triples, float32, and their texts.
 
-    `point` is in the query's role; `point_as_candidate`, `counter` and `negative` in the
-    candidate's.
+    `point` (B, d) is in the query's role; `point_as_candidate` (B, d) and `others` (2, B, d), the
+    counters and the negatives, are in the candidate's. `texts` (3, B) int64 are the points,
+    counters and negatives.
     """
 
     point: Tensor
     point_as_candidate: Tensor
-    counter: Tensor
-    negative: Tensor
-    point_text: Tensor
-    counter_text: Tensor
-    negative_text: Tensor
+    others: Tensor
+    texts: Tensor
 
     @cached_property
-    def positive_distance(self) -> Tensor:
-        """‖e_p − e_c‖, (B,)."""
-        return distance(self.point, self.counter)
-
-    @cached_property
-    def negative_distance(self) -> Tensor:
-        """‖e_p − e_n‖, (B,)."""
-        return distance(self.point, self.negative)
+    def distances(self) -> Tensor:
+        """‖e_p − e_c‖ and ‖e_p − e_n‖, (2, B)."""
+        return distance(self.point, self.others)
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distance of rows: (B, d), (B, d) to (B,)."""
+    """Euclidean distance of rows: (…, B, d), (…, B, d) to (…, B)."""
     result: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
     return result
 
@@ -50,8 +43,8 @@ def triplet(batch: Batch, options: RetrievalLossOptions) -> Tensor:
     Schroff, Kalenichenko, Philbin, *FaceNet* (CVPR 2015), equation 1, with distances that are not
     squared.
     """
-    apart = batch.positive_distance - batch.negative_distance
-    return functional.relu(apart + options.margin).mean()
+    positive, negative = batch.distances.unbind()
+    return functional.relu(positive - negative + options.margin).mean()
 
 
 def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
@@ -61,12 +54,14 @@ def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
     equation 4, on vectors of length 1. Columns whose text is the same as the row's gold or query
     are masked out: they would push the query away from itself.
     """
-    columns = torch.cat([batch.counter, batch.point_as_candidate, batch.negative])
-    texts = torch.cat([batch.counter_text, batch.point_text, batch.negative_text])
+    columns = torch.cat([batch.point_as_candidate, *batch.others])
+    texts = batch.texts.flatten()
     logits = batch.point @ columns.T / options.temperature
-    gold = torch.arange(len(batch.point), device=logits.device)
-    masked = (texts == batch.counter_text[:, None]) | (texts == batch.point_text[:, None])
-    masked[gold, gold] = False
+    size = len(batch.point)
+    rows = torch.arange(size, device=logits.device)
+    gold = size + rows
+    masked = (texts == batch.texts[1, :, None]) | (texts == batch.texts[0, :, None])
+    masked[rows, gold] = False
     return functional.cross_entropy(logits.masked_fill(masked, -torch.inf), gold)
 
 
@@ -79,9 +74,15 @@ NORMALISED = frozenset({"infonce"})
 """Losses under which e has length 1 everywhere: in training, mining and retrieval."""
 
 
-def classifier(logits: Tensor, label: int) -> Tensor:
-    """Mean cross-entropy of (B, 2) logits, every row of the same class; scalar.
+def classifier(logits: Tensor) -> Tensor:
+    """Mean cross-entropy of (2, B, 2) logits, of the counters as class 1 and the negatives as 0.
 
     With two classes it is softplus of how far the other one's logit lies above.
+
+    Returns:
+        (2,) one loss for the counters, one for the negatives.
     """
-    return functional.softplus(logits[:, 1 - label] - logits[:, label]).mean()
+    of_0, of_1 = logits.unbind(dim=-1)
+    excess = of_1 - of_0
+    wrong = excess * excess.new_tensor([[-1.0], [1.0]])
+    return functional.softplus(wrong).mean(dim=1)

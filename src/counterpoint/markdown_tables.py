@@ -13,6 +13,7 @@ import pandas as pd
 
 from counterpoint.files import replacing, write_text
 from counterpoint.formats import markdown_table
+from counterpoint.margins import DEV, TEST, margins, several_margins
 from counterpoint.progress import duration
 from counterpoint.tables import (
     SHOWN,
@@ -55,6 +56,11 @@ def write_tables(found: Overview, folder: Path, decimals: int) -> str:
         ("protocols.md", protocols),
     ):
         write_text(folder / name, write(found, decimals))
+    if several_margins(found.run):
+        table = margins(found)
+        with replacing(folder / "margins.csv") as temporary:
+            table.to_csv(temporary, index=False)
+        write_text(folder / "margins.md", margin_grid(found, table, decimals))
     old = imported(found.run)
     if len(old):
         with replacing(folder / "imported.csv") as temporary:
@@ -258,9 +264,8 @@ def seeds(found: Overview, decimals: int) -> str:
 def _seeds_of(
     found: Overview, setting: "pd.Series[Any]", protocol: str, decimals: int
 ) -> dict[str, object]:
-    there, planned = setting["seeds"], setting["seeds_planned"]
     row = _axes(found, setting)
-    row["seeds"] = there if there == planned else f"{there} of {planned}"
+    row["seeds"] = _of(setting["seeds"], setting["seeds_planned"])
     cells = found.systems.loc[setting["cells"]]
     for split in SPLITS:
         figure = figure_column(split, protocol, "reranked")
@@ -321,6 +326,62 @@ def _places(figures: pd.DataFrame, show: Callable[["pd.Series[Any]"], str]) -> d
 
 def _short(protocol: str) -> str:
     return "legacy (leaks)" if protocol == "legacy" else protocol
+
+
+def margin_grid(found: Overview, table: pd.DataFrame, decimals: int) -> str:
+    """`margins.md`: a row a margin of `margins.margins`, below the one that is picked."""
+    if table.empty:
+        return "# Margins\n\nNo setting is planned with every margin, so none can be compared.\n"
+    head = (
+        "# Margins\n\nm of the triplet loss, over cells that agree in all else. dev: accuracy@1 in "
+        "% on `epa`, `clean`, after re-ranking, mean ± sample standard deviation over seeds. "
+        "Distances of the dev points at the best epoch, to their counters (positive) and to one "
+        "random negative each: mean ± standard deviation over points, averaged over cells. The "
+        "margin with the highest dev mean is picked and bold; of equals the nearest to 1.0, then "
+        "the lower; test decides nothing. A dash where a planned cell is missing.\n"
+    )
+    rows: Rows = []
+    for _, row in table.iterrows():
+        margin = f"{row['margin']:g}"
+        distances = {
+            f"{kind} distance": _spread(f"{row[f'{kind}_mean']:.2f}", f"{row[f'{kind}_std']:.2f}")
+            for kind in ("positive", "negative")
+        }
+        rows.append(
+            {
+                "margin": f"**{margin}**" if row["picked"] else margin,
+                "cells": _of(row["cells"], row["cells_planned"]),
+                "seeds": _of(row["seeds"], row["seeds_planned"]),
+                "dev": _spread(percent(row[DEV], decimals), percent(row[f"{DEV}_sd"], decimals)),
+                **distances,
+            }
+        )
+    parts = [head, no_clean_figure(found), _picked(table, decimals), "\n", markdown_table(rows)]
+    return "".join(parts)
+
+
+def _picked(table: pd.DataFrame, decimals: int) -> str:
+    if not table["picked"].any():
+        return "\nNo margin has all its figures yet: none is picked.\n"
+    row = table[table["picked"]].iloc[0]
+    text = f"\nPicked on dev: {row['margin']:g}, at {percent(row[DEV], decimals)}"
+    whole = int(table[DEV].notna().sum())
+    if whole < len(table):
+        text += f", of the {whole} of {len(table)} margins whose cells are all there"
+    if not pd.isna(row[TEST]):
+        text += f"; on test it has {percent(row[TEST], decimals)}"
+    return f"{text}.\n"
+
+
+def _spread(mean: str, deviation: str) -> str:
+    """`mean ± deviation`, less what there is not."""
+    if mean in ("–", "nan"):
+        return "–"
+    return mean if deviation in ("–", "nan") else f"{mean} ± {deviation}"
+
+
+def _of(there: int, planned: int) -> str:
+    return f"{there}" if there == planned else f"{there} of {planned}"
 
 
 def imported_logs(logs: pd.DataFrame, decimals: int) -> str:

@@ -1,6 +1,6 @@
 """Projection, fusion and head over a text encoder, one tree of modules; see docs/method.md."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,9 +24,13 @@ class Vectors(NamedTuple):
     x: Tensor
     e: Tensor
 
-    def rows(self, rows: Tensor | slice) -> "Vectors":
+    def rows(self, rows: Tensor | slice | int) -> "Vectors":
         """Those of some of the texts."""
         return Vectors(self.x[rows], self.e[rows])
+
+    def split(self, parts: int) -> "Vectors":
+        """Those of `parts` times as many texts, (parts, n, ·)."""
+        return Vectors(*(each.reshape(parts, -1, each.shape[-1]) for each in self))
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,12 @@ class Fusion:
     together: Callable[[Tensor, Tensor], Tensor]
 
     def __call__(self, p: Vectors, c: Vectors) -> Tensor:
-        """Features of n pairs, (n, 2w + v)."""
+        """Features of the pairs of n points with (…, n) candidates, (…, n, 2w + v)."""
         return self.join(self.alone(p), self.alone(c))
 
     def join(self, p: Tensor, c: Tensor) -> Tensor:
         """The same from what is seen of each text alone."""
-        return torch.cat([p, c, self.together(p, c)], dim=-1)
+        return torch.cat([p.expand_as(c), c, self.together(p, c)], dim=-1)
 
 
 def difference(p: Tensor, c: Tensor) -> Tensor:
@@ -139,12 +143,8 @@ class Retriever(nn.Module):
         return Vectors(x, functional.normalize(e, dim=-1) if self.normalised else e)
 
     def logits(self, p: Vectors, c: Vectors) -> Tensor:
-        """(n, 2): the classifier's view of n pairs of a point and a candidate.
-
-        Several candidates a point: `c` may be `k` times as long as `p`, whose rows then repeat.
-        """
-        alone = self.fuse.alone(p).repeat(len(c.x) // len(p.x), 1)
-        result: Tensor = self.head(self.fuse.join(alone, self.fuse.alone(c)))
+        """(…, n, 2): the classifier's view of the pairs of n points with (…, n) candidates."""
+        result: Tensor = self.head(self.fuse(p, c))
         return result
 
     @torch.no_grad()
@@ -208,17 +208,29 @@ class Retriever(nn.Module):
         }
 
 
-def save_weights(model: nn.Module, path: str | Path) -> None:
-    """Write the weights (safetensors), each shared one once, under its first name.
-
-    The same weights give the same bytes; safetensors' own `save_model` chooses among the names of
-    a shared weight by the order of a set.
-    """
+def unique_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights by name, each shared one once, under its first name."""
     first: dict[int, str] = {}
-    weights = {}
-    for name, tensor in model.state_dict().items():
-        if first.setdefault(tensor.data_ptr(), name) == name or tensor.numel() == 0:
-            weights[name] = tensor.contiguous()
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if first.setdefault(tensor.data_ptr(), name) == name or tensor.numel() == 0
+    }
+
+
+@torch.no_grad()
+def restore_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put back what `unique_weights` gave."""
+    for name, tensor in unique_weights(model).items():
+        tensor.copy_(weights[name])
+
+
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Write the weights (safetensors); the same ones give the same bytes.
+
+    safetensors' own `save_model` chooses among the names of a shared weight by the order of a set.
+    """
+    weights = {name: tensor.contiguous() for name, tensor in unique_weights(model).items()}
     with replacing(path) as temporary:
         save_file(weights, temporary)
 

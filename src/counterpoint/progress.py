@@ -122,6 +122,7 @@ class Reporter:
         self._path = state / NAME
         self._stream = stream or sys.stderr
         self._bar: Any = None
+        self._before = 0
         self._began = time.perf_counter()
         self.progress = Progress(
             pid=os.getpid(),
@@ -145,14 +146,21 @@ class Reporter:
         self.close_bar()
         self._path.unlink(missing_ok=True)
 
+    def resume(self, done: int) -> None:
+        """Say that so many epochs were done before this process began."""
+        self._before = done
+        self.progress = dataclasses.replace(self.progress, done=done)
+
     def begin(self) -> None:
         """Start the clock of the epochs."""
+        self._write()
         self._began = time.perf_counter()
         if self._stream.isatty():
             # tqdm shows nothing on a terminal that does not tell its size.
             columns, rows = shutil.get_terminal_size()
             self._bar = tqdm(
                 total=self.progress.epochs,
+                initial=self.progress.done,
                 file=self._stream,
                 ncols=columns,
                 nrows=rows,
@@ -167,7 +175,7 @@ class Reporter:
             line: the same in a line, for a log.
         """
         done = self.progress.done + 1
-        seconds = (time.perf_counter() - self._began) / done
+        seconds = (time.perf_counter() - self._began) / (done - self._before)
         self.progress = dataclasses.replace(
             self.progress, done=done, epoch_seconds=round(seconds, 3)
         )

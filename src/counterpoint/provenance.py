@@ -19,6 +19,7 @@ ELSEWHERE = frozenset(
         "baselines",
         "beir",
         "claims",
+        "clean",
         "cli",
         "compare",
         "formats",

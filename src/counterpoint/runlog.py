@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import InputError
+from counterpoint.files import replacing
 
 
 def append(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
@@ -18,6 +19,21 @@ def append(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
         stream.write(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def truncate(path: str | os.PathLike[str], epochs: int) -> None:
+    """Keep the first so many records, and flush to disk.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    kept = Path(path).read_bytes().splitlines(keepends=True)[:epochs] if epochs else []
+    if len(kept) < epochs or not all(line.endswith(b"\n") for line in kept):
+        raise InputError(
+            f"{path}: the log of {epochs} epochs was cut; delete its folder to train the cell anew"
+        )
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"".join(kept))
 
 
 def _plain(value: Any) -> Any:

@@ -73,12 +73,16 @@ class System:
         return score
 
 
+DEPTH = 10
+"""How many of the nearest are recorded: what recall@10 and nDCG@10 look at."""
+
+
 class SecondStage(Protocol):
     """What follows the first stage: a trained model's classifier, or nothing."""
 
     @property
     def rerank(self) -> int:
-        """How many of the nearest are recorded, and re-ordered where there is a scorer."""
+        """How many of the nearest are re-ordered where there is a scorer."""
 
     @property
     def device(self) -> torch.device:
@@ -112,12 +116,13 @@ def records(
     tasks: Sequence[str] = TASKS,
     protocols: Sequence[str] = (*PROTOCOLS, LEGACY),
     queries: Ints | None = None,
-    depth: int | None = None,
+    depth: int = DEPTH,
     beyond: bool = True,
 ) -> list[Records]:
     """Records of a pool's queries under some protocols, `legacy` among them or not.
 
-    See `evaluation.evaluate` and `evaluate_legacy` for what is returned.
+    See `evaluation.evaluate` and `evaluate_legacy` for what is returned; never fewer are recorded
+    than the second stage re-orders.
     """
     wanted = [protocol for protocol in protocols if protocol != LEGACY]
     found = evaluate(

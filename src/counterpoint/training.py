@@ -1,13 +1,14 @@
 """One training job: embed, mine, train, evaluate, decide, epoch after epoch (docs/method.md)."""
 
-import copy
+import dataclasses
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,12 @@ import torch
 from torch import Tensor
 
 from counterpoint import losses, metrics
+from counterpoint.checkpoint import State
 from counterpoint.config import CellOptions
-from counterpoint.controls import Controls
+from counterpoint.controls import Controls, collapsed
 from counterpoint.corpus import Corpus
 from counterpoint.encoder import FrozenFeatures, LiveEncoder
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, Interrupted
 from counterpoint.evaluation import Records
 from counterpoint.mining import (
     Negatives,
@@ -29,7 +31,8 @@ from counterpoint.mining import (
     negative_pool,
     random_rate,
 )
-from counterpoint.model import Retriever, Vectors
+from counterpoint.model import Retriever, Vectors, restore_weights, unique_weights
+from counterpoint.optimisation import bucketed, make_optimizer, out_of_memory, schedule
 from counterpoint.seeding import generator, torch_seed
 from counterpoint.system import System, embed, records
 from counterpoint.tasks import (
@@ -45,6 +48,8 @@ from counterpoint.tasks import (
 Ints = npt.NDArray[np.int64]
 
 Status = Literal["finished", "stopped", "diverged"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,9 @@ class Data:
         return np.unique(np.concatenate([self.pool(role).text for role in roles]))
 
 
+INTERRUPTED = "asked to stop; the state is saved, and the same command goes on from there"
+
+
 class Trainer:
     """A cell at work.
 
@@ -152,57 +160,156 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
             self.model = Retriever(options, encoder).to(device)
-        learning = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(learning, lr=options.training.learning_rate, fused=True)
+        self.optimizer, self.rates = make_optimizer(self.model, options.training)
         self.texts = len(corpus.texts)
         w_t, w_c = options.retrieval_loss.weight, options.classifier_loss.weight
         self.weights = torch.tensor([w_t, w_c, w_c], device=device)
         self.controls = Controls(options.stopping)
+        # From here on all that changes; `state` and `restore` know each of it.
+        self.epoch = 0
+        self.halved = 0
+        self.ended: tuple[Status, str] | None = None
+        self.best = self._weights()
+        self.first_spread: float | None = None
+        self.negatives: Negatives | None = None
+        self.passed = Passed()
 
-    def run(self, on_epoch: Callable[[dict[str, Any]], None]) -> Outcome:
+    def run(
+        self,
+        on_epoch: Callable[[dict[str, Any]], None],
+        *,
+        save: Callable[[], None] = lambda: None,
+        save_steps: int | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
         """Train to the end and leave the model with its best weights.
 
         Args:
             on_epoch: gets each epoch's record as the epoch ends.
+            save: called when the state is worth keeping: after each epoch.
+            save_steps: and after every so many steps of an epoch.
+            interrupted: whether to save and stop, asked after each step.
+
+        Raises:
+            Interrupted: `interrupted` said so.
         """
-        best = self._weights()
-        status: Status = "finished"
-        reason = f"all {self.options.training.epochs} epochs"
-        epochs = 0
-        with self.watch("embed"):
-            vectors = self.embed(("train",))
-        for epoch in range(self.options.training.epochs):
-            record, vectors = self._epoch(epoch, vectors)
-            epochs += 1
-            if record["diverged"]:
-                status, reason = "diverged", f"{record['diverged']} in epoch {epoch}"
-                record["events"] = [f"stop: {record['diverged']}"]
-                on_epoch(record)
-                break
-            decision = self.controls.update(
-                epoch,
-                dev_accuracy=record["accuracy"]["dev"]["clean"]["reranked"],
-                dev_loss=record["losses"]["dev"]["total"],
-                train_accuracy=record["accuracy"]["train"]["official"]["reranked"],
-            )
-            if decision.best:
-                best = self._weights()
-            if decision.halve:
-                for group in self.optimizer.param_groups:
-                    group["lr"] /= 2
-            record["events"] = decision.events()
+
+        def after_step() -> None:
+            asked = interrupted()
+            if asked or (save_steps and self.passed.steps % save_steps == 0):
+                save()
+            if asked:
+                raise Interrupted(INTERRUPTED)
+
+        if self.negatives is None:
+            with self.watch("embed"):
+                vectors = self.embed(("train",))
+            self.first_spread = self._spread(vectors)
+            self._mine(vectors)
+            save()
+        while self.ended is None:
+            record, vectors = self._epoch(after_step)
+            self._decide(record)
             on_epoch(record)
-            if decision.stop is not None:
-                status, reason = "stopped", decision.stop
-                break
-        self.model.load_state_dict(best)
+            self.epoch += 1
+            self.passed = Passed()
+            if self.ended is None:
+                self._mine(vectors)
+            save()
+            if self.ended is None and interrupted():
+                raise Interrupted(INTERRUPTED)
+        restore_weights(self.model, self.best)
+        status, reason = self.ended
         return Outcome(
             status=status,
             reason=reason,
-            epochs=epochs,
+            epochs=self.epoch,
             best_epoch=self.controls.best_epoch,
             parameters=self.model.parameter_count(),
         )
+
+    def _decide(self, record: dict[str, Any]) -> None:
+        """What follows from an epoch's record, which is told of it."""
+        last = self.epoch + 1 == self.options.training.epochs
+        events = self.passed.events
+        if record["diverged"]:
+            self.ended = "diverged", f"{record['diverged']} in epoch {self.epoch}"
+            record["events"] = [*events, f"stop: {record['diverged']}"]
+            return
+        decision = self.controls.update(
+            self.epoch,
+            dev_accuracy=record["accuracy"]["dev"]["clean"]["reranked"],
+            dev_loss=record["losses"]["dev"]["total"],
+            train_accuracy=record["accuracy"]["train"]["official"]["reranked"],
+        )
+        if decision.best:
+            self.best = self._weights()
+        if decision.halve:
+            self.halved += 1
+        if collapsed(record, self.first_spread, self.options.retrieval_loss):
+            events = [*events, "warning: all vectors have become nearly the same"]
+        record["events"] = [*events, *decision.events()]
+        if decision.stop is not None:
+            self.ended = "stopped", decision.stop
+        elif last:
+            self.ended = "finished", f"all {self.options.training.epochs} epochs"
+
+    def state(self) -> State:
+        """All that `restore` needs so that nothing differs from a run without interruption."""
+        tensors = {f"model.{name}": value for name, value in unique_weights(self.model).items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{number}.{name}": value for name, value in values.items()}
+        if self.negatives is not None:
+            for part in dataclasses.fields(Negatives):
+                array = getattr(self.negatives, part.name)
+                tensors[f"negatives.{part.name}"] = torch.from_numpy(array)
+        if self.passed.steps:
+            tensors["passed.terms"] = torch.stack(self.passed.terms)
+            tensors["passed.distances"] = torch.cat(self.passed.distances, dim=1)
+        return State(
+            tensors,
+            {
+                "epoch": self.epoch,
+                "steps": self.passed.steps,
+                "events": self.passed.events,
+                "halved": self.halved,
+                "ended": self.ended,
+                "first_spread": self.first_spread,
+                "pieces": self.model.encoder.pieces,
+                "controls": self.controls.state(),
+                "seconds": dict(self.watch.seconds),
+            },
+        )
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` gave, in a trainer of the same options, corpus and encoder."""
+        parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in state.tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value.to(self.device)
+        restore_weights(self.model, parts["model"])
+        self.best = dict(parts["best"])
+        adam: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for name, value in parts["adam"].items():
+            number, _, rest = name.partition(".")
+            adam[int(number)][rest] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": dict(adam)})
+        if "negatives" in parts:
+            self.negatives = Negatives(
+                **{name: value.cpu().numpy() for name, value in parts["negatives"].items()}
+            )
+        facts = state.facts
+        self.epoch, self.halved = facts["epoch"], facts["halved"]
+        self.ended = None if facts["ended"] is None else (facts["ended"][0], facts["ended"][1])
+        self.first_spread = facts["first_spread"]
+        self.model.encoder.pieces = facts["pieces"]
+        self.controls.restore(facts["controls"])
+        self.watch.seconds.update(facts["seconds"])
+        self.passed = Passed(events=list(facts["events"]))
+        if facts["steps"]:
+            self.passed.terms = list(parts["passed"]["terms"])
+            self.passed.distances = [parts["passed"]["distances"]]
 
     def records(self) -> dict[str, tuple[Pool, list[Records]]]:
         """Per-query records of the current weights by role: all tasks and protocols, and `legacy`.
@@ -219,34 +326,35 @@ class Trainer:
         }
 
     def _weights(self) -> dict[str, Tensor]:
-        return copy.deepcopy(self.model.state_dict())
+        return {name: value.clone() for name, value in unique_weights(self.model).items()}
 
-    def _epoch(
-        self, epoch: int, vectors: dict[str, Vectors]
-    ) -> tuple[dict[str, Any], dict[str, Vectors]]:
-        """Mine, train, embed, evaluate: the epoch's record, and the vectors at its end.
+    def _epoch(self, after_step: Callable[[], None]) -> tuple[dict[str, Any], dict[str, Vectors]]:
+        """Train, embed, evaluate: the epoch's record, and the vectors at its end.
 
         Where weights, vectors or losses are no numbers any more there is nothing to evaluate: the
         record says so under `diverged`.
         """
+        epoch, negatives = self.epoch, self.negatives
+        if negatives is None:
+            raise ValueError("an epoch needs its negatives")
         record: dict[str, Any] = {
             "epoch": epoch,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": self._scale(0) * self.options.training.learning_rate,
             "random_rate": random_rate(epoch, self.options.mining),
+            "negatives": composition(negatives, self.data.pairs, self.data.negatives),
             "losses": {},
             "distances": {},
             "accuracy": {},
             "gap": None,
+            "spread": None,
             "diverged": None,
         }
-        with self.watch("mine"):
-            negatives = self.mine(epoch, vectors)
-            record["negatives"] = composition(negatives, self.data.pairs, self.data.negatives)
         with self.watch("train"):
-            self._note(record, "train", *self._train(epoch, negatives))
+            self._train(negatives, after_step)
+            self._note(record, "train", *self.passed.summary())
         if not math.isfinite(record["losses"]["train"]["total"]):
             record["diverged"] = "the loss is not a number"
-            return record, vectors
+            return record, {}
         held_out = ("dev", "test") if self.options.evaluation.test_every_epoch else ("dev",)
         with self.watch("embed"):
             vectors = self.embed(("train", *held_out))
@@ -257,11 +365,17 @@ class Trainer:
                 record["diverged"] = "the vectors or weights are not numbers"
                 return record, vectors
             accuracy = self._accuracy(("train", *held_out), vectors)
+            record["spread"] = self._spread(vectors)
         record["accuracy"] = accuracy
         record["gap"] = (
             accuracy["train"]["official"]["reranked"] - accuracy["dev"]["clean"]["reranked"]
         )
         return record, vectors
+
+    def _spread(self, vectors: dict[str, Vectors]) -> float:
+        """Root mean square distance of the training pool's e to their mean, as candidates."""
+        e = vectors["candidate"].e[torch.from_numpy(self.data.negatives.texts).to(self.device)]
+        return float((e - e.mean(dim=0)).square().sum(dim=1).mean().sqrt())
 
     def _note(self, record: dict[str, Any], role: str, terms: Tensor, spread: Tensor) -> None:
         """Put the mean losses (3,) and the distances (2, n) of a split into an epoch's record."""
@@ -282,10 +396,15 @@ class Trainer:
         Rows are text numbers of the whole corpus; those of other splits are zero.
         """
         numbers = torch.from_numpy(self.data.texts(roles)).to(self.device)
-        return embed(self.model, numbers, self.texts)
+        return self._fitting(lambda: embed(self.model, numbers, self.texts))
+
+    def _mine(self, vectors: dict[str, Vectors]) -> None:
+        """Choose the coming epoch's negatives."""
+        with self.watch("mine"):
+            self.negatives = self.mine(self.epoch, vectors)
 
     def mine(self, epoch: int, vectors: dict[str, Vectors]) -> Negatives:
-        """This epoch's negative of every training pair."""
+        """An epoch's negative of every training pair."""
         data = self.data
         return mine(
             vectors["query"].e[torch.from_numpy(data.pairs.point).to(self.device)],
@@ -296,30 +415,83 @@ class Trainer:
             generator(self.options.seed, epoch, "mining"),
         )
 
-    def _train(self, epoch: int, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """One pass over the shuffled triples; losses stay on the device until its end.
+    def _batches(self) -> Ints:
+        """(steps, B) the epoch's training pairs, shuffled; the last short batch is dropped."""
+        seed, size = self.options.seed, self.options.training.batch
+        order = generator(seed, self.epoch, "order").permutation(len(self.data.pairs))
+        order = order[: len(order) - len(order) % size]
+        pairs = self.data.pairs
+        lengths = self.model.encoder.lengths(np.stack([pairs.point, pairs.counter])[:, order])
+        if lengths is None or self.options.training.order == "plain":
+            return order.reshape(-1, size)
+        return bucketed(
+            order, lengths.max(axis=0), size, generator(seed, self.epoch, "order of batches")
+        )
 
-        Returns:
-            (3,) the mean of each loss; (2, n) positive and negative distances.
+    def _train(self, negatives: Negatives, after_step: Callable[[], None]) -> None:
+        """What is left of one pass over the shuffled triples.
+
+        Losses stay on the device until its end.
         """
-        options = self.options
-        torch.manual_seed(torch_seed(options.seed, epoch, "dropout"))
-        order = generator(options.seed, epoch, "order").permutation(len(self.data.pairs))
-        triples = torch.from_numpy(
-            np.stack([self.data.pairs.point, self.data.pairs.counter, negatives.text])[:, order]
-        ).to(self.device)
-        size = options.training.batch
+        batches = self._batches()
+        pairs = self.data.pairs
+        triples = torch.from_numpy(np.stack([pairs.point, pairs.counter, negatives.text]))
         self.model.train()
-        parts: list[Tensor] = []
-        distances: list[Tensor] = []
-        for start in range(0, triples.shape[1] - size + 1, size):
-            terms, spread = self._losses(triples[:, start : start + size])
-            self.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(self._total(terms))
+        for step in range(self.passed.steps, len(batches)):
+            # Numbers of texts stay on the CPU: a live encoder looks up their tokens there, and to
+            # ask the device for them would wait for all that it has still to do.
+            batch = triples[:, torch.from_numpy(batches[step])]
+            scale = self._scale(step)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = scale * rate
+            terms, spread = self._fitting(partial(self._learn, batch, step))
             self.optimizer.step()
-            parts.append(terms.detach())
-            distances.append(spread)
-        return torch.stack(parts).mean(dim=0), torch.cat(distances, dim=1)
+            self.passed.terms.append(terms)
+            self.passed.distances.append(spread)
+            after_step()
+
+    def _scale(self, step: int) -> float:
+        """What the learning rates are multiplied with in a step of this epoch."""
+        training = self.options.training
+        steps = len(self.data.pairs) // training.batch
+        done = (self.epoch * steps + step) / (training.epochs * steps)
+        return schedule(done, training) * 0.5**self.halved
+
+    def _learn(self, triples: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The gradients of a batch of triples; see `_losses` for what is returned."""
+        if isinstance(self.model.encoder, LiveEncoder):
+            # Each step's own, so that it can be repeated, or be the first after an interruption.
+            torch.manual_seed(torch_seed(self.options.seed, self.epoch, f"dropout {step}"))
+        self.optimizer.zero_grad(set_to_none=True)
+        terms, spread = self._losses(triples)
+        torch.autograd.backward(self._total(terms))
+        return terms.detach(), spread
+
+    def _fitting(self, work: Callable[[], T]) -> T:
+        """Do it, in ever smaller pieces until it fits into memory.
+
+        The pieces stay small from then on; a batch is the same batch, and so is the result.
+
+        Raises:
+            InputError: not even single texts fit.
+        """
+        while True:
+            try:
+                return work()
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0]
+            # Not in the handler, where the traceback still holds what was computed.
+            if not self.model.encoder.back_off():
+                raise InputError(
+                    "out of memory, and no batch can be cut further; lower encoder.max_tokens, "
+                    f"encoder.batch_tokens or training.batch ({reason})"
+                )
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            pieces = self.model.encoder.pieces
+            self.passed.events.append(f"out of memory: batches go in {pieces} pieces")
 
     def _total(self, terms: Tensor) -> Tensor:
         return terms @ self.weights.to(terms)
@@ -333,39 +505,31 @@ class Trainer:
         Returns:
             (3,) retrieval, counter and negative; (2, B) positive and negative distances.
         """
-        size = triples.shape[1]
         if not self.model.roles_differ:
-            every = self.model(triples.reshape(-1), "query")
-            point, others = every.rows(slice(size)), every.rows(slice(size, None))
-            return self._terms(triples, point, others, point.e)
-        texts = triples[1:].reshape(-1)
+            every = self.model(triples.reshape(-1), "query").split(3)
+            point = every.rows(0)
+            return self._terms(triples, point, every.rows(slice(1, None)), point.e)
         point = self.model(triples[0], "query")
         if self.options.retrieval_loss.kind == "infonce":
-            others = self.model(torch.cat([texts, triples[0]]), "candidate")
-            as_candidate = others.e[len(texts) :]
-            others = others.rows(slice(len(texts)))
-        else:
-            others = self.model(texts, "candidate")
-            as_candidate = point.e  # no other loss looks at it
-        return self._terms(triples, point, others, as_candidate)
+            every = self.model(triples.reshape(-1), "candidate").split(3)
+            return self._terms(triples, point, every.rows(slice(1, None)), every.e[0])
+        others = self.model(triples[1:].reshape(-1), "candidate").split(2)
+        return self._terms(triples, point, others, point.e)  # no other loss looks at the last
 
     def _terms(
         self, triples: Tensor, point: Vectors, others: Vectors, as_candidate: Tensor
     ) -> tuple[Tensor, Tensor]:
-        size = triples.shape[1]
-        counter, negative = others.e[:size], others.e[size:]
-        batch = losses.Batch(point.e, as_candidate, counter, negative, *triples)
-        loss = losses.RETRIEVAL_LOSSES[self.options.retrieval_loss.kind]
-        logits = self.model.logits(point, others)
-        terms = torch.stack(
+        """See `_losses`; `others` are the counters and the negatives, (2, B, ·)."""
+        texts = triples.to(self.device, non_blocking=True)
+        batch = losses.Batch(point.e, as_candidate, others.e, texts)
+        retrieval = losses.RETRIEVAL_LOSSES[self.options.retrieval_loss.kind]
+        terms = torch.cat(
             [
-                loss(batch, self.options.retrieval_loss),
-                losses.classifier(logits[:size], 1),
-                losses.classifier(logits[size:], 0),
+                retrieval(batch, self.options.retrieval_loss)[None],
+                losses.classifier(self.model.logits(point, others)),
             ]
         )
-        spread = torch.stack([batch.positive_distance, batch.negative_distance]).detach()
-        return terms, spread
+        return terms, batch.distances.detach()
 
     @torch.no_grad()
     def _held_out_losses(self, role: str, vectors: dict[str, Vectors]) -> tuple[Tensor, Tensor]:
@@ -378,7 +542,7 @@ class Trainer:
         parts, distances = [], []
         for part in torch.split(triples, size, dim=1):
             point = vectors["query"].rows(part[0])
-            others = vectors["candidate"].rows(part[1:].reshape(-1))
+            others = vectors["candidate"].rows(part[1:])
             as_candidate = vectors["candidate"].e[part[0]]
             terms, spread = self._terms(part, point, others, as_candidate)
             parts.append(terms.double() * part.shape[1])
@@ -412,8 +576,6 @@ class Trainer:
     def _accuracy(
         self, roles: tuple[str, ...], vectors: dict[str, Vectors]
     ) -> dict[str, dict[str, dict[str, float]]]:
-        # The figures of an epoch ask no more than whether the gold is among the first ten.
-        beyond = self.options.evaluation.rerank < 10
         by_folder: dict[str, dict[str, dict[str, float]]] = {}
         result = {}
         for role in roles:
@@ -422,11 +584,32 @@ class Trainer:
             if key not in by_folder:
                 by_folder[key] = {
                     each.protocol: epoch_figures(each)
-                    for each in self._evaluate(role, vectors, tasks=("epa",), beyond=beyond)
+                    # An epoch's figures ask no more than whether the gold is among the first ten.
+                    for each in self._evaluate(role, vectors, tasks=("epa",), beyond=False)
                     if len(each.queries)
                 }
             result[role] = by_folder[key]
         return result
+
+
+@dataclass
+class Passed:
+    """What an epoch's steps have left so far."""
+
+    terms: list[Tensor] = field(default_factory=list)
+    """(3,) losses a step."""
+    distances: list[Tensor] = field(default_factory=list)
+    """(2, ·) positive and negative distances of the steps."""
+    events: list[str] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """How many."""
+        return len(self.terms)
+
+    def summary(self) -> tuple[Tensor, Tensor]:
+        """(3,) the mean of each loss; (2, n) positive and negative distances."""
+        return torch.stack(self.terms).mean(dim=0), torch.cat(self.distances, dim=1)
 
 
 def epoch_figures(found: Records) -> dict[str, float]:

@@ -37,6 +37,8 @@ SPACE = Paramspace(
     pd.DataFrame([dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)),
 )
 TRACKERS = " ".join(f"--tracker {name}" for name in CONFIG.trackers)
+STEPS = CONFIG.resources.checkpoint_steps
+CHECKPOINTS = "" if STEPS is None else f"--checkpoint-steps {STEPS}"
 CELL = f"{RUN}/cells/{SPACE.wildcard_pattern}"
 ENVIRONMENT = "../envs/counterpoint.yaml"
 

@@ -7,6 +7,7 @@ RECORDS = [
     *(f"{RUN}/baselines/{name}/records.parquet" for name in CONFIG.baselines),
 ]
 FIGURES = sorted({(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()})
+MARGINS = {cell.options.retrieval_loss.margin for cell in CELLS.values()}
 
 
 rule matrix:
@@ -74,6 +75,17 @@ rule summary:
             category="Tables",
             labels={"table": "claims", "format": "CSV"},
         ),
+        # Only where cells differ in the margin.
+        margins=[
+            report(
+                f"{RUN}/tables/margins.{ending}",
+                caption="../report/margins.rst",
+                category="Tables",
+                labels={"table": "margins", "format": name},
+            )
+            for name, ending in (("Markdown", "md"), ("CSV", "csv"))
+            if len(MARGINS) > 1
+        ],
         latex=[
             f"{RUN}/tables/{name}.tex"
             for name in ("comparison-dev", "comparison-test", "baselines")

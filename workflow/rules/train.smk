@@ -26,6 +26,7 @@ rule cell:
         jobs_per_gpu=CONFIG.resources.jobs_per_gpu,
         # Here and not under params, because they change no result.
         trackers=TRACKERS,
+        checkpoints=CHECKPOINTS,
     params:
         options=lambda wildcards: dump(cell_of(wildcards).options),
         weights=lambda wildcards: encoder_fingerprint(cell_of(wildcards).options.encoder),
@@ -38,4 +39,4 @@ rule cell:
     shell:
         "logged {log:q} counterpoint train --arguments {input.arguments:q} --{params.kind} {input.texts:q}"
         " --options {params.options:q} --threads {params.threads}"
-        " --jobs-per-gpu {resources.jobs_per_gpu} {resources.trackers} --state {params.state:q} --out {params.out:q}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} {resources.trackers} {resources.checkpoints} --state {params.state:q} --out {params.out:q}"

@@ -142,6 +142,8 @@
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const colour = (number) => css(`--s${number % 6}`);
   const redraws = [];
+  // Pixels between the margins of A4, which page.css sets.
+  const PAPER = 680;
 
   function template() {
     const axis = { gridcolor: css("--line"), linecolor: css("--soft"), zerolinecolor: css("--line"), automargin: true, fixedrange: true };
@@ -182,9 +184,11 @@
       node.classList.toggle("empty", !made.traces);
       details.hidden = !made.traces;
       if (!made.traces) return;
-      // A narrow legend has a line for each trace.
-      const height = (made.layout.height ?? 420) + (narrow() ? 18 * made.traces.length : 0);
-      const layout = { template: template(), margin: { l: 56, r: 24, t: 12, b: 52 }, dragmode: false, hovermode: "closest", ...made.layout, height };
+      const printing = document.documentElement.classList.contains("printing");
+      const width = printing ? PAPER : undefined;
+      // On paper two to a page. A narrow legend has a line for each trace.
+      const height = (made.layout.height ?? 420) * (printing ? 0.75 : 1) + (narrow() ? 18 * made.traces.length : 0);
+      const layout = { template: template(), margin: { l: 56, r: 24, t: 12, b: 52 }, dragmode: false, hovermode: "closest", ...made.layout, width, height };
       Plotly.react(node, made.traces, layout, { responsive: true, displayModeBar: false });
       fill();
     };

@@ -1,0 +1,210 @@
+"""Our own epochs, measured: seconds by stage, and the arithmetic that an encoder had to do.
+
+The arithmetic is 2 operations a parameter and token in a forward pass and 6 in a training step,
+over the tokens of each unique text alone and without padding. Tables that are looked up in do no
+arithmetic and the pooler sees one token of a text, so neither counts.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from counterpoint.config import CellOptions
+from counterpoint.corpus import Corpus
+from counterpoint.encoder import (
+    FrozenFeatures,
+    LiveEncoder,
+    Tokens,
+    frozen_features,
+    tokenise,
+)
+from counterpoint.errors import InputError
+from counterpoint.mining import Negatives
+from counterpoint.training import Trainer
+
+STAGES = ("embed", "mine", "train", "evaluate")
+
+RATE_ROWS = 4096
+"""Tokens of the matrix product that the CPU's rate is taken from: a batch of texts."""
+
+RATE_SECONDS = 0.5
+"""How long a rate is measured, at least."""
+
+Changes = Mapping[str, Mapping[str, Any]]
+
+
+def cell_options(*changes: Changes) -> CellOptions:
+    """A fine-tuned cell in which half of the negatives are mined; later changes go last."""
+    sections: dict[str, dict[str, Any]] = {
+        "encoder": {"trainable": "all", "precision": "float32"},
+        "mining": {"initial_random_rate": 0.5, "decrease_rate": 0.0},
+        "training": {"epochs": 1, "batch": 8, "learning_rate": 2e-5},
+        "stopping": dict.fromkeys(("halve_after", "patience", "dev_loss_rises", "gap_warning")),
+    }
+    for change in changes:
+        for section, values in change.items():
+            sections[section] = {**sections.get(section, {}), **values}
+    return CellOptions.model_validate(sections)
+
+
+class CountingEncoder(LiveEncoder):
+    """Counts the tokens, each unique text's once a call, that it is asked to encode."""
+
+    trained = 0
+    embedded = 0
+
+    def forward(self, texts: Tensor, role: str) -> Tensor:
+        count = self._count(texts)
+        if torch.is_grad_enabled():
+            self.trained += count
+        else:
+            self.embedded += count
+        return super().forward(texts, role)
+
+    def embed(self, texts: Tensor, role: str) -> Tensor:
+        self.embedded += self._count(texts)
+        return super().embed(texts, role)
+
+    def _count(self, texts: Tensor) -> int:
+        return int(self.tokens.lengths(np.unique(texts.cpu().numpy())).sum())
+
+
+class MeasuredTrainer(Trainer):
+    """Notes what was spent before an epoch began, the first pass included, and its negatives."""
+
+    seconds_before: Mapping[str, float]
+    tokens_before: tuple[int, int]
+    negatives: Negatives
+
+    def mine(self, *given: Any, **named: Any) -> Negatives:
+        self.seconds_before = dict(self.watch.seconds)
+        self.tokens_before = self.tokens()
+        self.negatives = super().mine(*given, **named)
+        return self.negatives
+
+    def tokens(self) -> tuple[int, int]:
+        """Tokens trained on and embedded so far."""
+        encoder = self.model.encoder
+        if isinstance(encoder, CountingEncoder):
+            return encoder.trained, encoder.embedded
+        return 0, 0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch took."""
+
+    seconds: Mapping[str, float]
+    """By stage."""
+    trained: int
+    """Tokens."""
+    embedded: int
+    """Tokens."""
+
+    @property
+    def total(self) -> float:
+        """Seconds."""
+        return sum(self.seconds.values())
+
+
+@dataclass
+class Work:
+    """What is trained on, and how; every epoch starts from the same weights."""
+
+    corpus: Corpus
+    encoder: Mapping[str, Any]
+    """Options of the encoder that hold throughout: its name, the most tokens."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def options(self, *changes: Changes) -> CellOptions:
+        return cell_options({"encoder": self.encoder}, *changes)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return tokenise(self.corpus, self.options().encoder)
+
+    @cached_property
+    def features(self) -> npt.NDArray[np.float32]:
+        frozen = self.options({"encoder": {"trainable": "none"}}).encoder
+        return frozen_features(self.corpus, self.tokens, frozen, self.device)
+
+    def trainer(self, options: CellOptions) -> MeasuredTrainer:
+        """A cell that nothing has happened to yet.
+
+        Raises:
+            InputError: this machine cannot do what the options ask for.
+        """
+        frozen = options.encoder.trainable == "none"
+        encoder = (
+            FrozenFeatures(self.features)
+            if frozen
+            else CountingEncoder(options.encoder, self.tokens)
+        )
+        return MeasuredTrainer(options, self.corpus, encoder, self.device)
+
+    def refused(self, changes: Changes) -> str | None:
+        """Why this machine cannot do it, or None where it can."""
+        try:
+            self.trainer(self.options(changes))
+        except InputError as error:
+            return str(error)
+        return None
+
+
+def run_epochs(trainer: MeasuredTrainer) -> Epoch:
+    """Train as long as the options say; the last epoch counts, the others warm up."""
+    outcome = trainer.run(lambda _: None)
+    if outcome.status == "diverged":
+        raise RuntimeError(f"the benchmark's cell {outcome.status}: {outcome.reason}")
+    before, now = trainer.seconds_before, trainer.watch.seconds
+    trained, embedded = (
+        after - earlier
+        for after, earlier in zip(trainer.tokens(), trainer.tokens_before, strict=True)
+    )
+    seconds = {stage: now[stage] - before.get(stage, 0.0) for stage in STAGES}
+    return Epoch(seconds, trained, embedded)
+
+
+def counted_parameters(model: nn.Module) -> int:
+    """Parameters that every token meets: no embedding tables, no pooler."""
+    tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    pooler = {id(p) for name, p in model.named_parameters() if name.startswith("pooler.")}
+    return sum(p.numel() for p in model.parameters() if id(p) not in tables | pooler)
+
+
+def arithmetic(parameters: int, trained: int, embedded: int) -> float:
+    """Floating-point operations of an encoder on so many tokens."""
+    return float(parameters * (6 * trained + 2 * embedded))
+
+
+def matrix_rate(shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second that torch reaches in (n, k) × (k, m)."""
+    n, k, m = shape
+    a = torch.randn((n, k), device=device, dtype=dtype)
+    b = torch.randn((k, m), device=device, dtype=dtype)
+
+    def products(count: int) -> float:
+        _finish(device)
+        start = time.perf_counter()
+        for _ in range(count):
+            torch.mm(a, b)
+        _finish(device)
+        return time.perf_counter() - start
+
+    products(3)
+    count = 1
+    while (spent := products(count)) < RATE_SECONDS:
+        count *= 2
+    return 2 * n * k * m * count / spent
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,96 @@
+"""States that no job will take up again: found, named with the reason, and removed."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from counterpoint import TRAINING_VERSION, config, matrix
+from counterpoint.checkpoint import IDENTITY, differing
+from counterpoint.errors import InputError
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A folder that may go."""
+
+    path: Path
+    reason: str
+    size: int
+    """In bytes."""
+
+
+def stale(run: Path) -> list[Stale]:
+    """The stale states of a run, but for those of cells that a job is training now.
+
+    Args:
+        run: `results/RUN`.
+
+    Raises:
+        InputError: the folder holds no run.
+    """
+    plan = run / "config.json"
+    if not plan.is_file():
+        raise InputError(f"{plan}: there is none, so {run} is no run's folder; name it with --run")
+    cells = matrix.expand(config.load_options(config.RunConfig, str(plan), str(plan)), str(plan))
+    planned = {cell.name: cell.options.model_dump(mode="json") for cell in cells}
+    found: list[Stale] = []
+    by_cell: dict[Path, list[Path]] = {}
+    for known in sorted((run / "state").glob(f"**/{IDENTITY}")):
+        by_cell.setdefault(known.parent.parent, []).append(known.parent)
+    for cell, states in by_cell.items():
+        if not _is_free(cell):
+            continue
+        name = cell.relative_to(run / "state").as_posix()
+        if (run / "cells" / name / "outcome.json").exists():
+            reasons = dict.fromkeys(states, "its cell is finished")
+        else:
+            reasons = dict(_reasons(states, planned.get(name)))
+        found += [Stale(path, reason, _size(path)) for path, reason in reasons.items()]
+    return found
+
+
+def remove(states: list[Stale]) -> None:
+    """Remove them."""
+    for state in states:
+        shutil.rmtree(state.path)
+
+
+def _reasons(states: list[Path], planned: object) -> Iterator[tuple[Path, str]]:
+    usable = []
+    for path in states:
+        try:
+            identity = json.loads((path / IDENTITY).read_text(encoding="utf-8"))
+        except ValueError:
+            yield path, f"its {IDENTITY} cannot be read"
+            continue
+        if planned is None:
+            yield path, "no such cell is planned"
+        elif identity.get("training_version") != TRAINING_VERSION:
+            yield path, "another version of the training code made it"
+        elif names := list(differing(identity.get("options"), planned)):
+            yield path, f"the cell has other options now: {', '.join(names)}"
+        else:
+            usable.append(path)
+    # Alike in their options, they differ in corpus, threads or machine: the last one is in use.
+    usable.sort(key=lambda path: (path / IDENTITY).stat().st_mtime)
+    for path in usable[:-1]:
+        yield path, "a later one is of another corpus, number of threads or machine"
+
+
+def _is_free(cell: Path) -> bool:
+    """Whether no job trains a cell, by its lock."""
+    lock = FileLock(cell / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,68 @@
+"""How a cell learns from its batches: parameter groups, rates over time, the order of triples."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from counterpoint.config import TrainingOptions
+from counterpoint.model import Retriever
+
+Ints = npt.NDArray[np.int64]
+
+
+def make_optimizer(
+    model: Retriever, options: TrainingOptions
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """AdamW over what learns, and the rate of each of its groups.
+
+    Loshchilov and Hutter, *Decoupled Weight Decay Regularization* (ICLR 2019); without decay it is
+    Adam. Only matrices decay, as usual: not biases, nor the scales of a LayerNorm.
+    """
+    rate = options.learning_rate
+    groups, rates = [], []
+    for part, own in (
+        (nn.ModuleList([model.projections, model.head]), rate),
+        (model.encoder, options.encoder_learning_rate or rate),
+    ):
+        learning = [parameter for parameter in part.parameters() if parameter.requires_grad]
+        for decay, chosen in (
+            (options.weight_decay, [each for each in learning if each.dim() > 1]),
+            (0.0, [each for each in learning if each.dim() <= 1]),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": decay})
+                rates.append(own)
+    return torch.optim.AdamW(groups, lr=rate, fused=True), rates
+
+
+def schedule(done: float, options: TrainingOptions) -> float:
+    """What the rates are multiplied with when a share `done` of all steps is behind."""
+    if done < options.warmup:
+        return done / options.warmup
+    return 1.0 if options.schedule == "constant" else (1 - done) / (1 - options.warmup)
+
+
+BUCKET = 16
+"""Batches whose triples are sorted by length together."""
+
+
+def bucketed(order: Ints, lengths: Ints, size: int, rng: np.random.Generator) -> Ints:
+    """(steps, size) shuffled triples, those of a batch about equally long, batches shuffled.
+
+    Args:
+        order: (steps · size,) shuffled triples.
+        lengths: the same shape, of each of them.
+        size: of a batch.
+        rng: for the order of the batches.
+    """
+    window = np.arange(len(order)) // (BUCKET * size)
+    batches = order[np.lexsort((lengths, window))].reshape(-1, size)
+    return batches[rng.permutation(len(batches))]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a GPU or on the CPU, whose allocator has no error of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in str(error)
+    )

@@ -1,0 +1,102 @@
+"""Which states are stale, and that nothing else goes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from counterpoint import clean, cli, config, matrix
+from counterpoint.checkpoint import Folder
+from counterpoint.errors import InputError
+
+CONFIG = {
+    "run": "r",
+    "matrix": {"axes": {"fusion": ["cls", "concat"], "head": ["linear"]}},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "results/r"
+    folder.mkdir(parents=True)
+    read = config.load_options(config.RunConfig, json.dumps(CONFIG), "test")
+    (folder / "config.json").write_text(json.dumps(read.model_dump(mode="json")))
+    return folder
+
+
+def cells(run: Path) -> dict[str, dict[str, Any]]:
+    read = config.load_options(config.RunConfig, str(run / "config.json"), "test")
+    return {c.name: c.options.model_dump(mode="json") for c in matrix.expand(read, "test")}
+
+
+def state(run: Path, name: str, options: dict[str, Any], **more: Any) -> Path:
+    version = clean.TRAINING_VERSION
+    identity = {"options": options, "training_version": version, "threads": 1, **more}
+    path = Folder(run / "state" / name, identity).path
+    (path / "checkpoint.safetensors").write_bytes(b"12345")
+    return path
+
+
+def reasons(run: Path) -> dict[Path, str]:
+    return {each.path: each.reason for each in clean.stale(run)}
+
+
+def test_a_state_that_can_be_taken_up_stays(run: Path) -> None:
+    for name, options in cells(run).items():
+        state(run, name, options)
+    assert clean.stale(run) == []
+
+
+def test_each_kind_of_stale_state_is_named(run: Path) -> None:
+    first, second = cells(run).items()
+    other = {**first[1], "seed": 9}
+    expected = {
+        state(run, first[0], other): "the cell has other options now: seed (9 there, 1 now)",
+        state(run, "fusion~none", first[1]): "no such cell is planned",
+        state(run, *first, training_version=1): "another version of the training code made it",
+    }
+    kept = state(run, *first)
+    finished = state(run, *second)
+    (run / "cells" / second[0]).mkdir(parents=True)
+    (run / "cells" / second[0] / "outcome.json").write_text("{}")
+    expected[finished] = "its cell is finished"
+    assert reasons(run) == expected
+    assert kept.exists()
+
+
+def test_of_two_with_the_same_options_the_later_stays(run: Path) -> None:
+    name, options = next(iter(cells(run).items()))
+    old, new = (state(run, name, options, corpus=corpus) for corpus in ("a", "b"))
+    os.utime(old / "identity.json", (1, 1))
+    assert reasons(run) == {old: "a later one is of another corpus, number of threads or machine"}
+    assert new.exists()
+
+
+def test_the_state_of_a_running_job_stays(run: Path) -> None:
+    path = state(run, "gone", {})
+    with FileLock(run / "state/gone/lock"):
+        assert clean.stale(run) == []
+    assert reasons(run) == {path: "no such cell is planned"}
+
+
+def test_the_command_names_sizes_and_removes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = state(run, "gone", {})
+    kept = state(run, *next(iter(cells(run).items())))
+    assert cli.main(["clean", "--run", str(run), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert f"{path}: no such cell is planned" in said
+    assert "would be removed" in said
+    assert path.exists()
+    assert cli.main(["clean", "--run", str(run)]) == 0
+    assert not path.exists()
+    assert kept.exists()
+    assert cli.main(["clean", "--run", str(run)]) == 0
+    assert "nothing is stale" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_run_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config\.json"):
+        clean.stale(tmp_path)
