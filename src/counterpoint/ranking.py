@@ -87,16 +87,19 @@ class Euclidean:
     def __init__(self, queries: Tensor, candidates: Tensor) -> None:
         self._queries = queries
         self._candidates = candidates
-        self._squares = candidates.square().sum(dim=1)
+        squares = candidates.square().sum(dim=1, keepdim=True)
+        # |q|² − 2qc + |c|² as one product, which passes over the block once: (d + 2, m).
+        self._factors = torch.cat([-2 * candidates, torch.ones_like(squares), squares], dim=1).T
         self._longest = candidates.norm(dim=1).max() if len(candidates) else torch.tensor(0.0)
 
     def block(self, queries: Tensor) -> Block:
         """See `Costs`."""
         vectors = self._queries[queries]
         squares = vectors.square().sum(dim=1, keepdim=True)
-        cost = torch.addmm(self._squares[None, :] + squares, vectors, self._candidates.T, alpha=-2)
-        # Higham, Accuracy and Stability of Numerical Algorithms (2002), section 3.1: a sum of d
-        # products is off by at most d units of the product of the lengths.
+        rows = torch.cat([vectors, squares, torch.ones_like(squares)], dim=1)
+        cost = rows @ self._factors
+        # Higham, Accuracy and Stability of Numerical Algorithms (2002), section 3.1: a sum of n
+        # products is off by at most n units of the product of the lengths.
         width = vectors.shape[1] + 8
         tolerance = 2 * width * UNIT * (squares.sqrt() + self._longest).square()
         return Block(cost, tolerance, lambda rows, columns: self._exact(vectors, rows, columns))

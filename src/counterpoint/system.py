@@ -117,7 +117,7 @@ def records(
     protocols: Sequence[str] = (*PROTOCOLS, LEGACY),
     queries: Ints | None = None,
     depth: int = DEPTH,
-    beyond: bool = True,
+    brief: bool = False,
 ) -> list[Records]:
     """Records of a pool's queries under some protocols, `legacy` among them or not.
 
@@ -134,7 +134,7 @@ def records(
         k=second.rerank,
         depth=depth,
         scorer=second.scorer("query"),
-        beyond=beyond,
+        brief=brief,
         device=second.device,
     )
     if LEGACY in protocols:

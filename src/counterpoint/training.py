@@ -556,7 +556,7 @@ class Trainer:
         *,
         tasks: tuple[str, ...] = TASKS,
         protocols: tuple[str, ...] = PROTOCOLS,
-        beyond: bool = True,
+        brief: bool = False,
     ) -> list[Records]:
         self.model.eval()
         system = System(self.model, vectors, self.options.evaluation.rerank)
@@ -570,7 +570,7 @@ class Trainer:
             # Every query of the train split is seen.
             protocols=[p for p in protocols if not (train and p == "clean")],
             queries=self.data.train_queries if train else None,
-            beyond=beyond,
+            brief=brief,
         )
 
     def _accuracy(
@@ -585,7 +585,7 @@ class Trainer:
                 by_folder[key] = {
                     each.protocol: epoch_figures(each)
                     # An epoch's figures ask no more than whether the gold is among the first ten.
-                    for each in self._evaluate(role, vectors, tasks=("epa",), beyond=False)
+                    for each in self._evaluate(role, vectors, tasks=("epa",), brief=True)
                     if len(each.queries)
                 }
             result[role] = by_folder[key]
