@@ -56,10 +56,10 @@ def main(arguments: Sequence[str]) -> None:
         splits = ("train=training", "dev=validation", "test=validation")
         command("corpus", "--corpus", f"{name}/corpus", "--splits", *splits, "--out", name)
         inputs = ("--arguments", f"{name}/arguments.parquet")
-        tokens = ("--options", json.dumps(encoder), "--out", f"{name}/tokens.npz")
-        command("tokens", *inputs, *tokens)
+        tokens = f"{name}/tokens.safetensors"
+        command("tokens", *inputs, "--options", json.dumps(encoder), "--out", tokens)
         command(
-            "train", *inputs, "--tokens", f"{name}/tokens.npz", "--options", json.dumps(options),
+            "train", *inputs, "--tokens", tokens, "--options", json.dumps(options),
             "--threads", str(parsed.threads), "--state", f"{name}/state", "--out", f"{name}/cell",
         )  # fmt: skip
         records = runlog.read(folder / "cell/epochs.jsonl")

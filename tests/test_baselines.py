@@ -194,7 +194,7 @@ def test_untrained_ranks_by_cosine_whatever_the_lengths(sample, tmp_path) -> Non
     rng = np.random.default_rng(7)
     features = rng.standard_normal((len(sample.texts), 16)).astype(np.float32)
     features *= rng.uniform(0.1, 10, (len(features), 1)).astype(np.float32)
-    write_features(features, sample, tmp_path / "features.npz")
+    write_features(features, sample, tmp_path / "features.safetensors")
     x = features.astype(np.float64)
     cosines = [[float(q @ c) / math.sqrt(float(q @ q) * float(c @ c)) for c in x] for q in x]
     by_text = {text: number for number, text in enumerate(sample.texts)}
@@ -203,7 +203,7 @@ def test_untrained_ranks_by_cosine_whatever_the_lengths(sample, tmp_path) -> Non
     def cosine(query, candidate):
         return cosines[number[query]][number[candidate]]
 
-    result = evaluate_baseline("untrained", sample, tmp_path / "features.npz")
+    result = evaluate_baseline("untrained", sample, tmp_path / "features.safetensors")
     assert list(result) == ["dev", "test"]
     for role, (pool, found) in result.items():
         for records in found[:-1]:
@@ -220,9 +220,10 @@ def test_untrained_without_features_is_an_input_error(sample) -> None:
 
 
 def test_features_of_another_corpus_are_an_input_error(sample, tiny, tmp_path) -> None:
-    write_features(np.ones((len(tiny.texts), 4), dtype=np.float32), tiny, tmp_path / "other.npz")
+    other = tmp_path / "other.safetensors"
+    write_features(np.ones((len(tiny.texts), 4), dtype=np.float32), tiny, other)
     with pytest.raises(InputError, match="another corpus"):
-        evaluate_baseline("untrained", sample, tmp_path / "other.npz")
+        evaluate_baseline("untrained", sample, other)
 
 
 def test_an_unknown_baseline_is_refused(sample) -> None:

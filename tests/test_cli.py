@@ -214,18 +214,18 @@ class World:
         self.corpus = self._tree("good", tree)
         self.arguments = tmp / "arguments.parquet"
         write_arguments(small, self.arguments)
-        self.features = tmp / "features.npz"
+        self.features = tmp / "features.safetensors"
         write_features(np.ones((len(small.texts), 4), np.float32), small, self.features)
         fewer = Corpus(small.arguments[:8], small.roles, small.bare_debates)
-        self.others = tmp / "others.npz"
+        self.others = tmp / "others.safetensors"
         write_features(np.ones((len(fewer.texts), 4), np.float32), fewer, self.others)
         whole = self.arguments.read_bytes()
         self.cut = self._file("cut.parquet", whole[: len(whole) // 2])
         footer = whole[:-300] + b"\xff" * 280 + whole[-20:]
         self.hurt = self._file("hurt.parquet", footer)
         packed = self.features.read_bytes()
-        self.cut_features = self._file("cut.npz", packed[: len(packed) // 2])
-        self.hurt_features = self._file("hurt.npz", packed[:200] + b"\xff" * 40 + packed[240:])
+        self.cut_features = self._file("cut.safetensors", packed[: len(packed) // 2])
+        self.hurt_features = self._file("hurt.safetensors", packed[:-40] + b"\xff" * 40)
         self.array = tmp / "array.npy"
         np.save(self.array, np.ones(3))
         self.text = self._file("notes.txt", b"no table")
@@ -309,15 +309,15 @@ INPUT_CASES = {
     "no features": (lambda w: w.baseline("untrained", w.arguments), ["--features"]),
     "features of another corpus": (
         lambda w: w.baseline("untrained", w.arguments, "--features", w.others),
-        ["others.npz", "another corpus"],
+        ["others.safetensors", "another corpus"],
     ),
     "half the features": (
         lambda w: w.baseline("untrained", w.arguments, "--features", w.cut_features),
-        ["cut.npz"],
+        ["cut.safetensors"],
     ),
     "damaged features": (
         lambda w: w.baseline("untrained", w.arguments, "--features", w.hurt_features),
-        ["hurt.npz"],
+        ["hurt.safetensors", "damaged"],
     ),
     "an array of another kind": (
         lambda w: w.baseline("untrained", w.arguments, "--features", w.array),
@@ -333,7 +333,7 @@ INPUT_CASES = {
     ),
     "tokens that are features": (
         lambda w: ["features", "--arguments", w.arguments, "--tokens", w.features],
-        ["features.npz"],
+        ["features.safetensors"],
     ),
     "too few pairs": (lambda w: ["synthesize", "--pairs", "9"], ["--pairs", "9"]),
 }
@@ -411,11 +411,11 @@ def test_training_on_features_of_another_corpus_leaves_no_result(
     out = tmp_path / "out"
     arguments = [*world.train("--features", world.others), "--out", out]
     assert cli.main([str(part) for part in arguments]) == 2
-    assert "others.npz" in capsys.readouterr().err
+    assert "others.safetensors" in capsys.readouterr().err
     assert not out.exists() or list(out.iterdir()) == []
     # The summary of a run tells of failed cells from this file.
     reason = json.loads((world.tmp / "state" / "failure.json").read_text())["reason"]
-    assert "others.npz" in reason
+    assert "others.safetensors" in reason
 
 
 def test_an_output_folder_in_the_place_of_a_file_is_refused(

@@ -81,8 +81,8 @@ def test_tokens_are_cut_and_survive_a_round_trip(
 ) -> None:
     made = tokenise(small, options(tiny_bert, max_tokens=8))
     assert made.lengths(np.arange(len(small.texts))).max() == 8
-    write_tokens(made, tmp_path / "tokens.npz")
-    read = read_tokens(tmp_path / "tokens.npz", small)
+    write_tokens(made, small, tmp_path / "tokens.safetensors")
+    read = read_tokens(tmp_path / "tokens.safetensors", small)
     np.testing.assert_array_equal(read.ids, made.ids)
     np.testing.assert_array_equal(read.starts, made.starts)
     assert read.pad == made.pad == 0
@@ -92,10 +92,10 @@ def test_features_of_another_corpus_are_refused(
     small: Corpus, sample: Corpus, tmp_path: Path
 ) -> None:
     x = np.zeros((len(small.texts), 4), dtype=np.float32)
-    write_features(x, small, tmp_path / "features.npz")
-    np.testing.assert_array_equal(read_features(tmp_path / "features.npz", small), x)
-    with pytest.raises(InputError, match=r"features\.npz: made from another corpus"):
-        read_features(tmp_path / "features.npz", sample)
+    write_features(x, small, tmp_path / "features.safetensors")
+    np.testing.assert_array_equal(read_features(tmp_path / "features.safetensors", small), x)
+    with pytest.raises(InputError, match=r"features\.safetensors: made from another corpus"):
+        read_features(tmp_path / "features.safetensors", sample)
 
 
 def test_pooling_by_hand() -> None:

@@ -255,6 +255,37 @@ def test_every_rank_equals_that_of_slow_loops_on_the_sample(sample, folder, k) -
         assert records.queries.tolist() == sorted(records.queries.tolist())
 
 
+@pytest.mark.parametrize(("k", "depth"), [(10, 10), (3, 3), (3, 10), (1, 1)])
+def test_in_brief_the_ranks_among_those_recorded_are_the_same(sample, k, depth) -> None:
+    parts = system(sample, seed=k, levels=3)  # many ties
+    _, whole = fast(sample, "validation", parts, k=k, depth=depth)
+    _, brief = fast(sample, "validation", parts, k=k, depth=depth, brief=True)
+    assert len(whole) == len(brief) == len(PROTOCOLS) * len(TASKS)
+    moved = 0
+    for full, short in zip(whole, brief, strict=True):
+        assert (short.protocol, short.task) == (full.protocol, full.task)
+        for name in ("queries", "candidates", "nearest"):
+            np.testing.assert_array_equal(getattr(short, name), getattr(full, name))
+        assert short.rank.tolist() == np.minimum(full.rank, depth + 1).tolist()
+        assert short.reranked.tolist() == np.minimum(full.reranked, depth + 1).tolist()
+        assert short.reordered is None
+        moved += int((short.reranked != short.rank).sum())
+    assert moved > 20 or k == 1
+
+
+def test_in_brief_golds_out_of_reach_are_not_scored(three) -> None:
+    pool, costs = three
+    asked = []
+
+    def scorer(points, candidates):
+        asked.extend(points.tolist())
+        return torch.zeros(len(points))
+
+    evaluate(pool, costs, tasks=["epa"], protocols=["official"], k=3, scorer=scorer, brief=True)
+    # The gold of query 2 is fifth.
+    assert set(asked) == {int(pool.text[P0]), int(pool.text[P1])}
+
+
 def test_a_split_without_clean_queries_gives_empty_records(sample) -> None:
     _, found = fast(sample, "training", system(sample, 0), tasks=["sdoc"], protocols=["clean"])
     (records,) = found

@@ -33,7 +33,7 @@ class Cell:
         }
         write_arguments(corpus, folder / "arguments.parquet")
         tokens = tokenise(corpus, cell(**self.options).encoder)
-        write_tokens(tokens, folder / "tokens.npz")
+        write_tokens(tokens, corpus, folder / "tokens.safetensors")
 
     def start(self, name: str) -> "subprocess.Popen[bytes]":
         """Start a process of it that writes under a name."""
@@ -41,7 +41,7 @@ class Cell:
             [
                 *COMMAND,
                 *("--arguments", str(self.folder / "arguments.parquet")),
-                *("--tokens", str(self.folder / "tokens.npz")),
+                *("--tokens", str(self.folder / "tokens.safetensors")),
                 *("--options", json.dumps(self.options), "--threads", "1"),
                 *("--checkpoint-steps", "1"),
                 *("--state", str(self.folder / f"state-{name}"), "--out", str(self.out(name))),

@@ -61,11 +61,12 @@ def test_finished_cells_give_the_hours_and_bytes_of_the_others(
     finish(folder / "cells", names[0], 3600, 1000)
     finish(folder / "cells", names[1], 7200, 3000)
     place = folder / "encoder" / encoding.features_key(read.encoder)
-    write_features(np.zeros((len(small.texts), 32), np.float32), small, place / "features.npz")
+    x = np.zeros((len(small.texts), 32), np.float32)
+    write_features(x, small, place / "features.safetensors")
     found = estimate(read, folder)
     assert (found.cells, found.done, found.parallel) == (4, 2, 2)
     assert found.hours == 1.5 * 2 / 2  # the median, two cells to go, two at a time
-    features = (place / "features.npz").stat().st_size
+    features = (place / "features.safetensors").stat().st_size
     assert found.bytes == 1000 + 3000 + 2 * 2000 + features
     assert found.measured_on == ["2 finished cells"]
     assert not found.at_most
@@ -102,13 +103,13 @@ def test_the_measured_disk_space_is_what_a_cell_leaves(
     read = configuration(tiny_bert, matrix={}, training={"epochs": 10, "batch": 4})
     place = folder / "encoder" / encoding.features_key(read.encoder)
     x = rng.normal(size=(len(small.texts), 32)).astype(np.float32)
-    write_features(x, small, place / "features.npz")
+    write_features(x, small, place / "features.safetensors")
     found = estimate(read, folder)
     (cell,) = matrix.expand(read, "test")
     Job(
         options=cell.options,
         arguments=folder / "corpus" / "arguments.parquet",
-        features=place / "features.npz",
+        features=place / "features.safetensors",
         tokens=None,
         threads=1,
         jobs_per_gpu=1,
@@ -117,7 +118,8 @@ def test_the_measured_disk_space_is_what_a_cell_leaves(
     ).run()
     big = ("epochs.jsonl", "records.parquet", "model.safetensors")
     left = sum((folder / "out" / name).stat().st_size for name in big)
-    assert found.bytes - (place / "features.npz").stat().st_size == pytest.approx(left, rel=0.05)
+    features = (place / "features.safetensors").stat().st_size
+    assert found.bytes - features == pytest.approx(left, rel=0.05)
     assert found.hours > 0
     assert f"{len(small.texts)} texts, their real vectors" in found.measured_on[0]
 

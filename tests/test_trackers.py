@@ -115,7 +115,7 @@ class Listener:
 def inputs(small: Corpus, tmp_path: Path, rng: np.random.Generator) -> dict[str, Any]:
     x = rng.normal(size=(len(small.texts), 8)).astype(np.float32)
     write_arguments(small, tmp_path / "arguments.parquet")
-    write_features(x, small, tmp_path / "features.npz")
+    write_features(x, small, tmp_path / "features.safetensors")
     paths = {name: tmp_path / f"{name}.{end}" for name, end in
              (("arguments", "parquet"), ("features", "npz"))}  # fmt: skip
     return {**paths, "tokens": None, "threads": 1, "jobs_per_gpu": 1, "state": tmp_path / "state"}

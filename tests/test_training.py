@@ -366,10 +366,10 @@ def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
 @pytest.fixture
 def inputs(corpus: Corpus, tmp_path: Path) -> dict[str, Any]:
     write_arguments(corpus, tmp_path / "arguments.parquet")
-    write_features(features(corpus), corpus, tmp_path / "features.npz")
+    write_features(features(corpus), corpus, tmp_path / "features.safetensors")
     return {
         "arguments": tmp_path / "arguments.parquet",
-        "features": tmp_path / "features.npz",
+        "features": tmp_path / "features.safetensors",
         "tokens": None,
         "threads": 1,
         "jobs_per_gpu": 1,
@@ -420,8 +420,8 @@ def test_frozen_needs_features_and_live_needs_tokens(
     options = cell(encoder=encoder, training={"epochs": 1, "batch": 4})
     with pytest.raises(InputError, match="needs --tokens"):
         Job(options=options, **inputs).run()
-    write_tokens(tokenise(corpus, options.encoder), tmp_path / "tokens.npz")
-    live = {**inputs, "features": None, "tokens": tmp_path / "tokens.npz"}
+    write_tokens(tokenise(corpus, options.encoder), corpus, tmp_path / "tokens.safetensors")
+    live = {**inputs, "features": None, "tokens": tmp_path / "tokens.safetensors"}
     Job(options=options, **live).run()
     assert (inputs["out"] / "model.safetensors").stat().st_size > 1_000_000
 

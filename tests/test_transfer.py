@@ -96,16 +96,17 @@ def make_run(folder: Path, tiny_bert: Path) -> Trained:
     cells = matrix.expand(config.load(values, "test"), "test")
     arguments = run / "corpus" / "arguments.parquet"
     shared = run / "encoder" / encoding.features_key(cells[0].options.encoder)
+    tokens, features = shared / "tokens.safetensors", shared / "features.safetensors"
     encoder = ["--arguments", arguments, "--options", config.dump(cells[0].options.encoder)]
     for command in (
         ["matrix", "--config", config.dump(config.load(values, "test")), "--out", run],
         ["corpus", "--corpus", corpus, "--out", run / "corpus"],
-        ["tokens", *encoder, "--out", shared / "tokens.npz"],
-        ["features", *encoder, "--tokens", shared / "tokens.npz", "--out", shared / "features.npz"],
+        ["tokens", *encoder, "--out", tokens],
+        ["features", *encoder, "--tokens", tokens, "--out", features],
         *(
             [
                 *("baseline", name, "--arguments", arguments),
-                *("--features", shared / "features.npz"),
+                *("--features", features),
                 *("--out", run / "baselines" / name / "records.parquet"),
             ]
             for name in baselines.BASELINES
@@ -117,8 +118,8 @@ def make_run(folder: Path, tiny_bert: Path) -> Trained:
         Job(
             options=cell.options,
             arguments=arguments,
-            features=shared / "features.npz" if frozen else None,
-            tokens=None if frozen else shared / "tokens.npz",
+            features=shared / "features.safetensors" if frozen else None,
+            tokens=None if frozen else shared / "tokens.safetensors",
             threads=1,
             jobs_per_gpu=1,
             state=run / "state" / cell.name,
@@ -197,7 +198,7 @@ def test_a_split_of_seen_queries_alone_has_no_clean_figures(
 
 def test_without_stored_features_they_are_computed_again(trained: Trained, tmp_path: Path) -> None:
     copy = tmp_path / "run"
-    shutil.copytree(trained.folder, copy, ignore=shutil.ignore_patterns("features.npz"))
+    shutil.copytree(trained.folder, copy, ignore=shutil.ignore_patterns("features.safetensors"))
     evaluate(trained.frozen, "--run", copy, "--out", tmp_path / "out")
     stored = [row for row in rows(trained.records(trained.frozen)) if row["split"] != "train"]
     again = rows(tmp_path / "out" / "records.parquet")

@@ -101,7 +101,7 @@ def test_one_command_gives_cells_tables_plots_and_a_summary(trained: tuple[Path,
         assert (run / "tables" / name).stat().st_size > 0
     assert len(list((run / "plots").glob("accuracy-*.png"))) == 3
     assert (run / "report" / "index.html").stat().st_size > 0
-    assert len(list(run.glob("encoder/*/features.npz"))) == 1
+    assert len(list(run.glob("encoder/*/features.safetensors"))) == 1
     log = next(run.glob("logs/cells/**/*options~encoder.trainable=all.log"))
     assert "epoch   1" in log.read_text()
 
@@ -167,7 +167,7 @@ def test_cores_change_no_result(trained: tuple[Path, str], tiny_bert: Path) -> N
     command = [
         sys.executable, "-c", "from counterpoint.cli import run; run()", "train",
         "--arguments", str(run / "corpus" / "arguments.parquet"),
-        "--features", str(next(run.glob("encoder/*/features.npz"))),
+        "--features", str(next(run.glob("encoder/*/features.safetensors"))),
         "--options", str(cell / "options.json"),
         "--state", str(trained[0] / "by-hand-state"), "--out", str(trained[0] / "by-hand"),
     ]  # fmt: skip

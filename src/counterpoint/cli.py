@@ -295,7 +295,7 @@ def _add_tokens(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "tokens",
         help="tokenise every unique text of a corpus once",
-        description="Tokenise every unique text of a corpus (npz).",
+        description="Tokenise every unique text of a corpus (safetensors).",
     )
     _add_arguments(parser)
     _add_options(parser, "options of the encoder")
@@ -308,15 +308,15 @@ def _tokens(arguments: argparse.Namespace) -> None:
 
     options = config.load_options(config.EncoderOptions, arguments.options)
     read = corpus.read_arguments(arguments.arguments)
-    encoder.write_tokens(encoder.tokenise(read, options), arguments.out)
+    encoder.write_tokens(encoder.tokenise(read, options), read, arguments.out)
 
 
 def _add_features(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "features",
         help="compute the untrained encoder's outputs for every unique text",
-        description="Compute the untrained encoder's outputs for every unique text (npz); they "
-        "serve every cell with encoder.trainable: none.",
+        description="Compute the untrained encoder's outputs for every unique text (safetensors); "
+        "they serve every cell with encoder.trainable: none.",
     )
     _add_arguments(parser)
     parser.add_argument(

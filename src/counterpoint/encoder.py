@@ -5,11 +5,10 @@ frozen features, computed once for the whole matrix (docs/method.md, "The model"
 is imported only where a live model is loaded, so a cell on frozen features never waits for it.
 """
 
+import hashlib
 import importlib.util
 import os
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -49,7 +50,9 @@ class Tokens:
     ids: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
     pad: int
-    hashes: npt.NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
 
     def lengths(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """(n,) int64: tokens of each of some texts, special tokens included."""
@@ -129,51 +132,80 @@ def tokenise(corpus: Texts, options: EncoderOptions) -> Tokens:
         ids=np.concatenate([np.asarray(ids, dtype=np.int32) for ids in batch]),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         pad=0 if pad is None else int(pad),
-        hashes=np.array(list(corpus.text_number)),
     )
 
 
-def write_tokens(tokens: Tokens, path: str | Path) -> None:
-    """Write the tokens of a corpus (npz)."""
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, ids=tokens.ids, starts=tokens.starts, pad=tokens.pad, hashes=tokens.hashes)
+def write_tokens(tokens: Tokens, corpus: Texts, path: str | Path) -> None:
+    """Write the tokens of a corpus (safetensors, mapped into memory by whoever reads it)."""
+    _write_arrays({"ids": tokens.ids, "starts": tokens.starts}, {"pad": tokens.pad}, corpus, path)
 
 
 def read_tokens(path: str | Path, corpus: Texts) -> Tokens:
-    """Read what `write_tokens` wrote.
+    """Read what `write_tokens` wrote; the arrays stay in the file, which all jobs share.
 
     Raises:
         InputError: it is no such file, or belongs to another corpus.
     """
-    arrays = _read_arrays(path, ("ids", "starts", "pad", "hashes"), corpus)
-    return Tokens(arrays["ids"], arrays["starts"], int(arrays["pad"]), arrays["hashes"])
+    arrays, facts = _read_arrays(path, ("ids", "starts"), corpus)
+    return Tokens(arrays["ids"], arrays["starts"], int(facts["pad"]))
 
 
 def write_features(features: npt.NDArray[np.float32], corpus: Texts, path: str | Path) -> None:
     """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts."""
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, x=features, hashes=np.array(list(corpus.text_number)))
+    _write_arrays({"x": features}, {}, corpus, path)
 
 
 def read_features(path: str | Path, corpus: Texts) -> npt.NDArray[np.float32]:
-    """Read what `write_features` wrote; see `read_tokens` for errors."""
-    features: npt.NDArray[np.float32] = _read_arrays(path, ("x", "hashes"), corpus)["x"]
+    """Read what `write_features` wrote; see `read_tokens`."""
+    features: npt.NDArray[np.float32] = _read_arrays(path, ("x",), corpus)[0]["x"]
     return features
 
 
-def _read_arrays(path: str | Path, names: tuple[str, ...], corpus: Texts) -> dict[str, Any]:
+def _digest(corpus: Texts) -> str:
+    """SHA-256 of the unique texts' hashes, in order."""
+    return hashlib.sha256("\n".join(corpus.text_number).encode("ascii")).hexdigest()
+
+
+def _checksum(arrays: Iterable[npt.NDArray[Any]]) -> str:
+    """SHA-256 of some arrays, one after the other; the file's format has none."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _write_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    facts: Mapping[str, int],
+    corpus: Texts,
+    path: str | Path,
+) -> None:
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    metadata = {"texts": _digest(corpus), "sha256": _checksum(arrays.values())}
+    metadata |= {name: str(value) for name, value in facts.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def _read_arrays(
+    path: str | Path, names: tuple[str, ...], corpus: Texts
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     try:
-        stored = np.load(path, allow_pickle=False)
-        arrays = {name: stored[name] for name in names}
-    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        # As torch's tensors, because safetensors copies numpy's and maps torch's.
+        with safe_open(path, framework="pt") as stored:
+            facts = stored.metadata() or {}
+            arrays = {name: stored.get_tensor(name).numpy() for name in names}
+    except SafetensorError as error:
         raise InputError(
             f"{path}: not written by `counterpoint tokens` or `features`: {error}"
         ) from error
-    if list(arrays["hashes"]) != list(corpus.text_number):
+    if facts.get("sha256") != _checksum(arrays.values()):
+        raise InputError(f"{path}: damaged; run `counterpoint tokens` and `features` again")
+    if facts.get("texts") != _digest(corpus):
         raise InputError(
             f"{path}: made from another corpus; run `counterpoint tokens` and `features` again"
         )
-    return arrays
+    return arrays, facts
 
 
 class FrozenFeatures(nn.Module):

@@ -190,17 +190,17 @@ class _Bench:
         """Tokens and features of a frozen encoder: their size, or an estimate from some texts."""
         path = self._features(options)
         if path.is_file():
-            tokens = self.folder / "encoder" / encoding.tokens_key(options) / "tokens.npz"
+            tokens = self.folder / "encoder" / encoding.tokens_key(options) / "tokens.safetensors"
             sizes = [each.stat().st_size for each in (path, tokens) if each.is_file()]
             return np.array([0.0, sum(sizes)])
         torch.set_num_threads(self.config.resources.encoding_threads)
         live, seconds = self._live(options)
         texts = len(self.corpus.texts)
-        tokens_each = len(live.tokens.ids) / len(live.tokens.hashes)
+        tokens_each = len(live.tokens.ids) / len(live.tokens)
         return np.array([seconds, 4 * texts * (live.hidden_size + tokens_each)])
 
     def _features(self, options: EncoderOptions) -> Path:
-        return self.folder / "encoder" / encoding.features_key(options) / "features.npz"
+        return self.folder / "encoder" / encoding.features_key(options) / "features.safetensors"
 
     def _live(self, options: EncoderOptions) -> tuple[encoder.LiveEncoder, float]:
         """An encoder with some of the texts, and the seconds of one pass over all."""
@@ -257,7 +257,7 @@ class _Bench:
 
     def _step(self, live: encoder.LiveEncoder, options: CellOptions) -> float:
         """Seconds of a batch's three texts each through the encoder and back; the second time."""
-        texts = torch.arange(3 * options.training.batch) % len(live.tokens.hashes)
+        texts = torch.arange(3 * options.training.batch) % len(live.tokens)
         live.train()
         for _ in range(2):
             begun = time.perf_counter()

@@ -229,7 +229,7 @@ class Transfer:
 
     def _features(self, texts: Texts, options: EncoderOptions) -> Floats:
         if self.corpus is None and self.run is not None:
-            stored = self.run.folder / "encoder" / features_key(options) / "features.npz"
+            stored = self.run.folder / "encoder" / features_key(options) / "features.safetensors"
             if stored.is_file():
                 return read_features(stored, texts)
         options = shared_options(options)

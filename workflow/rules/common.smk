@@ -91,12 +91,12 @@ def cell_of(wildcards):
 
 def tokens_of(encoder):
     """The tokens of an encoder's corpus."""
-    return f"{RUN}/encoder/{tokens_key(encoder)}/tokens.npz"
+    return f"{RUN}/encoder/{tokens_key(encoder)}/tokens.safetensors"
 
 
 def features_of(encoder):
     """The frozen outputs of an encoder."""
-    return f"{RUN}/encoder/{features_key(encoder)}/features.npz"
+    return f"{RUN}/encoder/{features_key(encoder)}/features.safetensors"
 
 
 def cell_texts(wildcards):

@@ -29,7 +29,7 @@ rule tokens:
     input:
         rules.corpus.output.arguments,
     output:
-        f"{RUN}/encoder/{{tokens}}/tokens.npz",
+        f"{RUN}/encoder/{{tokens}}/tokens.safetensors",
     log:
         f"{RUN}/logs/tokens/{{tokens}}.log",
     conda:
@@ -48,7 +48,7 @@ rule features:
         arguments=rules.corpus.output.arguments,
         tokens=lambda wildcards: tokens_of(FEATURES[wildcards.features]),
     output:
-        f"{RUN}/encoder/{{features}}/features.npz",
+        f"{RUN}/encoder/{{features}}/features.safetensors",
     log:
         f"{RUN}/logs/features/{{features}}.log",
     conda:
