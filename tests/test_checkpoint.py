@@ -1,11 +1,13 @@
 """A cell that is interrupted, killed or refused: what lies on disk, and what comes of it."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from counterpoint import checkpoint, files
@@ -52,7 +54,7 @@ def trainer_of(kind: str, corpus: Corpus, tiny_bert: Path) -> Trainer:
 
 
 @pytest.mark.parametrize("kind", ["frozen", "live"])
-@pytest.mark.parametrize("after", [0, 1, 4, 6])
+@pytest.mark.parametrize("after", [0, 1, 4, 6, 15, 25])
 def test_whenever_it_stops_it_goes_on_as_if_nothing_had_happened(
     corpus: Corpus, tiny_bert: Path, tmp_path: Path, kind: str, after: int
 ) -> None:
@@ -147,11 +149,13 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
     def full(tensors: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"the first half")
-        raise OSError(28, "No space left on device")
+        # So does safetensors put it.
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(OSError, match="No space left") as caught:
         folder.save(State({"w": torch.zeros(3)}, {"epoch": 3}))
+    assert caught.value.errno == errno.ENOSPC
     assert caught.value.filename.endswith("checkpoint.safetensors")
     found = folder.load()
     assert found is not None
@@ -160,6 +164,14 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         "checkpoint.safetensors",
         "identity.json",
     ]
+
+
+def test_what_a_killed_save_has_left_is_removed(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, IDENTITY)
+    folder.save(WEIGHT)
+    (folder.path / ".checkpoint-abc.safetensors").write_bytes(b"half")
+    assert Folder(tmp_path, IDENTITY).load() is not None
+    assert not list(folder.path.glob(".*"))
 
 
 # ---- a job ----

@@ -33,8 +33,7 @@ def cells(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def state(run: Path, name: str, options: dict[str, Any], **more: Any) -> Path:
-    version = clean.TRAINING_VERSION
-    identity = {"options": options, "training_version": version, "threads": 1, **more}
+    identity = {"options": options, **clean.code(), "threads": 1, **more}
     path = Folder(run / "state" / name, identity).path
     (path / "checkpoint.safetensors").write_bytes(b"12345")
     return path
@@ -57,6 +56,7 @@ def test_each_kind_of_stale_state_is_named(run: Path) -> None:
         state(run, first[0], other): "the cell has other options now: seed (9 there, 1 now)",
         state(run, "fusion~none", first[1]): "no such cell is planned",
         state(run, *first, training_version=1): "another version of the training code made it",
+        state(run, *first, code="0"): "another version of the training code made it",
     }
     kept = state(run, *first)
     finished = state(run, *second)
@@ -70,7 +70,9 @@ def test_each_kind_of_stale_state_is_named(run: Path) -> None:
 def test_of_two_with_the_same_options_the_later_stays(run: Path) -> None:
     name, options = next(iter(cells(run).items()))
     old, new = (state(run, name, options, corpus=corpus) for corpus in ("a", "b"))
-    os.utime(old / "identity.json", (1, 1))
+    # The later is the one that was saved last, also where it was begun first.
+    os.utime(new / "identity.json", (1, 1))
+    os.utime(old / "checkpoint.safetensors", (2, 2))
     assert reasons(run) == {old: "a later one is of another corpus, number of threads or machine"}
     assert new.exists()
 

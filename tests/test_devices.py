@@ -11,6 +11,7 @@ import torch
 
 from counterpoint import devices
 from counterpoint.devices import device_for_job, lease, visible_devices
+from counterpoint.errors import Interrupted
 
 
 def hold(folder: Path, ready: "multiprocessing.Queue[str]") -> None:
@@ -48,6 +49,15 @@ def test_jobs_spread_over_devices_before_they_share_one(tmp_path: Path) -> None:
         assert {a, b} == {"0", "1"}
         with lease(names, 2, tmp_path) as c, lease(names, 2, tmp_path) as d:
             assert {c, d} == {"0", "1"}
+
+
+def test_a_job_that_waits_for_a_device_can_be_stopped(tmp_path: Path) -> None:
+    with (
+        lease(["0"], 1, tmp_path),
+        pytest.raises(Interrupted, match="waited for a GPU"),
+        lease(["0"], 1, tmp_path, lambda: True),
+    ):
+        pass
 
 
 def test_a_set_variable_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Encoders: where they come from, tokens, pooling, batches, and what may learn."""
 
 import itertools
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,6 +87,25 @@ def test_tokens_are_cut_and_survive_a_round_trip(
     np.testing.assert_array_equal(read.ids, made.ids)
     np.testing.assert_array_equal(read.starts, made.starts)
     assert read.pad == made.pad == 0
+
+
+def test_the_fingerprint_follows_weights_and_configuration_and_not_the_folder(
+    small: Corpus, tiny_bert: Path, tmp_path: Path
+) -> None:
+    def loaded(folder: Path) -> LiveEncoder:
+        chosen = options(folder, max_tokens=8, trainable="all")
+        return LiveEncoder(chosen, tokenise(small, chosen))
+
+    copy = shutil.copytree(tiny_bert, tmp_path / "copy")
+    same = loaded(tiny_bert).fingerprint()
+    assert loaded(copy).fingerprint() == same
+    changed = loaded(copy)
+    with torch.no_grad():
+        next(changed.parameters())[0] += 1
+    assert changed.fingerprint() != same
+    settings = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(settings | {"hidden_dropout_prob": 0.3}))
+    assert loaded(copy).fingerprint() != same
 
 
 def test_features_of_another_corpus_are_refused(

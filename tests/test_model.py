@@ -33,6 +33,7 @@ from counterpoint.model import (
     make_projection,
     save_weights,
 )
+from counterpoint.system import embed
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,6 +87,10 @@ def features_of(texts: int, size: int) -> npt.NDArray[np.float32]:
 def build(options: CellOptions, size: int = H, texts: int = 9, seed: int = 1) -> Retriever:
     torch.manual_seed(seed)
     return Retriever(options, FrozenFeatures(features_of(texts, size)))
+
+
+def embedded(model: Retriever, texts: torch.Tensor, role: str = "query") -> Vectors:
+    return embed(model, texts, len(texts))[role]
 
 
 def shake(model: Retriever) -> Retriever:
@@ -324,24 +329,24 @@ def test_e_has_length_one_under_infonce_alone(loss: str, projection: str) -> Non
         expected = project_by_hand(model, role, x, projection)
         if NORMALISES[loss]:
             expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
-        for vectors in (model(texts, role), model.embed(texts, role)):
+        for vectors in (model(texts, role), embedded(model, texts, role)):
             np.testing.assert_allclose(vectors.e.detach().numpy(), expected, atol=1e-6)
             np.testing.assert_array_equal(vectors.x.numpy(), features_of(9, 6))
-    lengths = model.embed(texts, "query").e.norm(dim=1)
+    lengths = embedded(model, texts, "query").e.norm(dim=1)
     assert torch.allclose(lengths, torch.ones(9)) == NORMALISES[loss]
 
 
 def test_a_vector_of_zeros_stays_finite_under_infonce() -> None:
     options = options_of(projection="none", retrieval_loss="infonce")
     model = Retriever(options, FrozenFeatures(np.zeros((2, 4), dtype=np.float32)))
-    assert torch.isfinite(model.embed(torch.arange(2), "query").e).all()
+    assert torch.isfinite(embedded(model, torch.arange(2), "query").e).all()
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_embedding_has_no_gradients_and_leaves_the_mode_alone(training: bool) -> None:
     model = build(options_of(width=4), 6)
     model.train(training)
-    vectors = model.embed(torch.arange(9), "query")
+    vectors = embedded(model, torch.arange(9), "query")
     assert model.training is training
     assert model.head.training is training
     assert not vectors.e.requires_grad
@@ -349,7 +354,7 @@ def test_embedding_has_no_gradients_and_leaves_the_mode_alone(training: bool) ->
 
 
 def test_vectors_are_cut_together() -> None:
-    vectors = build(options_of(width=4), 6).embed(torch.arange(9), "query")
+    vectors = embedded(build(options_of(width=4), 6), torch.arange(9))
     some = vectors.rows(torch.tensor([3, 0]))
     assert torch.equal(some.x, vectors.x[[3, 0]])
     assert torch.equal(some.e, vectors.e[[3, 0]])
@@ -362,8 +367,8 @@ def test_vectors_are_cut_together() -> None:
 @pytest.mark.parametrize(("kind", "hidden"), SHAPES)
 def test_scores_are_ordered_as_the_probability_of_class_1(kind: str, hidden: int) -> None:
     model = shake(build(options_of("concat", kind, hidden, width=4), 6, texts=60))
-    p = model.embed(torch.zeros(60, dtype=torch.int64), "query")
-    c = model.embed(torch.arange(60), "candidate")
+    p = embedded(model, torch.zeros(60, dtype=torch.int64), "query")
+    c = embedded(model, torch.arange(60), "candidate")
     with torch.no_grad():
         logits = model.logits(p, c).double().numpy()
         scores = model.score(p, c, torch.arange(60), torch.arange(60))
@@ -379,7 +384,7 @@ def test_scores_are_the_logits_difference_whatever_pairs_share_a_text(
     fusion: str, kind: str, hidden: int, projection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = shake(build(options_of(fusion, kind, min(hidden, 5), projection, width=4), 6))
-    p, c = (model.embed(torch.arange(9), role) for role in ("query", "candidate"))
+    p, c = (embedded(model, torch.arange(9), role) for role in ("query", "candidate"))
     points = torch.tensor([5, 0, 5, 5, 8, 0, 2])
     candidates = torch.tensor([1, 1, 7, 5, 8, 0, 1])
     with torch.no_grad():
@@ -393,7 +398,7 @@ def test_scores_are_the_logits_difference_whatever_pairs_share_a_text(
 
 def test_a_point_goes_with_several_candidates() -> None:
     model = shake(build(options_of(hidden=5, width=4), 6))
-    vectors = model.embed(torch.arange(9), "query")
+    vectors = embedded(model, torch.arange(9), "query")
     p, c = vectors.rows(slice(0, 3)), vectors.rows(slice(3, 9))
     each = [model.logits(p, c.rows(half)) for half in (slice(0, 3), slice(3, 6))]
     torch.testing.assert_close(model.logits(p, c.split(2)), torch.stack(each))
@@ -509,7 +514,7 @@ def test_weights_read_again_are_the_same_model(projection: str, tmp_path: Path) 
     save_weights(model, tmp_path / "model.safetensors")
     load_weights(other, tmp_path / "model.safetensors")
     for role in ("query", "candidate"):
-        expected, found = (each.embed(torch.arange(9), role) for each in (model, other))
+        expected, found = (embedded(each, torch.arange(9), role) for each in (model, other))
         assert torch.equal(found.e, expected.e)
         pairs = torch.arange(9), torch.arange(9).flip(0)
         scores = other.score(found, found, *pairs), model.score(expected, expected, *pairs)

@@ -1,6 +1,7 @@
 """The seeds' text logs: what their lines say, and how a log that cannot be used is refused."""
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -353,8 +354,8 @@ def test_a_last_epoch_without_all_its_figures_is_left_out(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_a_log_cut_at_any_byte_gives_no_false_figure(log: Path, encoding: str) -> None:
-    """Cut anywhere in its last epoch it gives the epochs before, or the last to four decimals."""
-    epochs = [(1 / 3, 2 / 3, 1 / 7), (0.5, 4 / 15, 2.3e-05), (0.25, 1 / 9, 6 / 7)]
+    """Cut anywhere in its last epoch it gives the epochs before, or the last as it would print."""
+    epochs = [(1 / 3, 2 / 3, 1 / 7), (3 / 7, 4 / 15, 2.3333e-05), (5 / 7, 1 / 9, 6 / 7)]
     content = text_of(lines_of(epochs)).encode(encoding)
     start = len(text_of(lines_of(epochs[:2])).encode(encoding))
     lengths = set()
@@ -363,23 +364,40 @@ def test_a_log_cut_at_any_byte_gives_no_false_figure(log: Path, encoding: str) -
         lengths.add(len(found.records))
         for role, column in zip(ROLES.values(), zip(*epochs, strict=True), strict=True):
             kept = values(found, role)
-            assert kept == pytest.approx(column[: len(kept)], abs=1e-4)
+            printed = [[f"{each:.4f}" for each in values_] for values_ in (kept, column)]
+            assert printed[0] == printed[1][: len(kept)]
             assert kept[:2] == list(column[:2])
         assert found.source["encoding"] == {"utf-8": "UTF-8", "gb18030": "GB18030"}[encoding]
     assert lengths == {2, 3}
 
 
 def test_a_number_that_may_be_cut_is_told(log: Path) -> None:
-    text = text_of(lines_of(THREE))
+    text = text_of(lines_of([(1 / 3, 2 / 3, 0.125), (1 / 3, 2 / 3, 0.25)]))
     assert values(parse(log, text), "test")[-1] == 0.25
     found = parse(log, text.removesuffix("\n"))
-    assert len(found.records) == 2
+    assert len(found.records) == 1
     assert found.notes[0] == (
-        "line 18: left out, because the file ends within it and its number may be cut; if it is "
+        "line 12: left out, because the file ends within it and its number may be cut; if it is "
         "whole, end the file with a line break"
     )
     long = text_of(lines_of([(0.5, 0.5, 2 / 3)])).removesuffix("\n")
     assert values(parse(log, long), "test") == [2 / 3]
+
+
+def test_a_last_number_as_short_as_others_is_taken_for_whole_and_told(log: Path) -> None:
+    found = parse(log, text_of(lines_of(THREE)).removesuffix("\n"))
+    assert values(found, "test") == [0.0, 0.5, 0.25]
+    assert found.notes == [
+        "line 18: the file ends within it; its number is taken for whole, as others of the file "
+        "are as short"
+    ]
+
+
+def test_a_split_that_stands_nowhere_is_told(log: Path) -> None:
+    lines = [line for line in lines_of(THREE) if "测试集" not in line]
+    found = parse(log, text_of(lines))
+    assert len(found.records) == 3
+    assert found.notes == ["no test accuracy anywhere in the file"]
 
 
 # Importing
@@ -426,6 +444,23 @@ def test_what_is_written_is_reproducible_and_is_read_back(
     assert printed.startswith("counterpoint: old.log: line 19: epoch 3, which begins there, has no")
 
 
+def test_an_import_that_was_cut_short_is_made_again(tmp_path: Path, log: Path) -> None:
+    log.write_text(text_of(lines_of(THREE)))
+    (tmp_path / "imported" / "old").mkdir(parents=True)
+    (tmp_path / "imported" / "old" / "epochs.jsonl").write_text('{"epoch": 0}')
+    import_logs([log], tmp_path / "imported")
+    found = old_logs.read_imported(tmp_path / "imported")["old"]
+    assert [record["epoch"] for record in found] == [0, 1, 2]
+
+
+def test_a_files_name_may_be_of_another_encoding(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + "日志.txt".encode("gbk")))
+    path.write_text(text_of(lines_of(THREE)))
+    import_logs([path], tmp_path / "imported", "mine")
+    source = json.loads((tmp_path / "imported" / "mine" / "source.json").read_text())
+    assert source["file"] == r"\xc8\xd5\xd6\xbe.txt"
+
+
 def test_another_files_folder_is_not_overwritten(tmp_path: Path, log: Path) -> None:
     log.write_text(text_of(lines_of(THREE)))
     out = tmp_path / "imported"
@@ -435,6 +470,7 @@ def test_another_files_folder_is_not_overwritten(tmp_path: Path, log: Path) -> N
     with pytest.raises(InputError, match=r"old exists and was not made from this file; .*--name"):
         import_logs([log], out)
     (out / "cell").mkdir()
+    (out / "cell" / "records.parquet").touch()
     with pytest.raises(InputError, match="cell exists and was not made from this file"):
         import_logs([log], out, "cell")
     assert (out / "old" / "epochs.jsonl").read_bytes() == before

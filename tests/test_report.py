@@ -375,9 +375,9 @@ def test_tables_are_made_again_where_records_are_newer(maker: Maker) -> None:
     first, second = maker.plan({"axes": {"fusion": ["cls", "concat"]}})
     maker.finish(first, [1, 2])
     maker.report()
-    assert report.has_tables(tables.read_run(maker.folder))
+    assert tables.is_current(tables.read_run(maker.folder), "claims.csv")
     maker.finish(second, [1])
-    assert not report.has_tables(tables.read_run(maker.folder))
+    assert not tables.is_current(tables.read_run(maker.folder), "claims.csv")
     assert sum(value is not None for value in embedded(maker.report())["figures"]["value"][0]) == 2
 
 

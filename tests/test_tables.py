@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -417,6 +418,38 @@ def test_main_figures_are_drawn_the_same_each_time(run: Path) -> None:
     figures.to_csv(written, index=False)
     read = tables.written_figures(tables.read_run(run))
     pd.testing.assert_frame_equal(read, figures, check_dtype=False)
+
+
+def test_written_figures_that_are_behind_are_computed_anew(run: Path) -> None:
+    figures = tables.all_figures(tables.read_run(run))
+    written = run / "tables" / "cells.csv"
+    written.parent.mkdir(exist_ok=True)
+    figures[figures["kind"] == "baseline"].to_csv(written, index=False)
+    read = tables.written_figures(tables.read_run(run))
+    pd.testing.assert_frame_equal(read, figures, check_dtype=False)
+
+
+def test_equal_seeds_are_drawn_without_a_bar(run: Path) -> None:
+    figures = tables.all_figures(tables.read_run(run))
+    chosen = figures[figures["kind"] == "cell"].iloc[:1].assign(
+        split="dev", protocol="clean", task="epa", stage="reranked", metric="accuracy@1"
+    )
+    # Their mean as floats lies above all three.
+    equal = pd.concat([chosen.assign(seed=seed, value=61 / 713) for seed in (1, 2, 3)])
+    assert (100 * equal["value"]).mean() != 100 * 61 / 713
+    assert len(plots.draw_figures(equal, run / "plots", "svg", 50)) == 2
+
+
+def test_a_setting_without_all_its_seeds_is_not_averaged() -> None:
+    cells = [
+        tables.CellResult(f"{fusion}-{seed}", {"fusion": fusion, "seed": seed}, Path(), "done")
+        for fusion in ("cls", "concat")
+        for seed in (1, 2)
+    ]
+    run = SimpleNamespace(cells=cells)
+    there = pd.DataFrame({"cell": ["cls-1", "cls-2", "concat-2", "baseline/bm25"]})
+    kept = tables.without_parts(run, there)["cell"].tolist()
+    assert kept == ["cls-1", "cls-2", "baseline/bm25"]
 
 
 def test_without_a_cell_there_is_no_figure(run: Path) -> None:

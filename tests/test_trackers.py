@@ -112,12 +112,15 @@ class Listener:
 
 
 @pytest.fixture
-def inputs(small: Corpus, tmp_path: Path, rng: np.random.Generator) -> dict[str, Any]:
+def inputs(
+    small: Corpus, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    monkeypatch.setattr(trackers, "require_installed", lambda name: None)
     x = rng.normal(size=(len(small.texts), 8)).astype(np.float32)
     write_arguments(small, tmp_path / "arguments.parquet")
     write_features(x, small, tmp_path / "features.safetensors")
     paths = {name: tmp_path / f"{name}.{end}" for name, end in
-             (("arguments", "parquet"), ("features", "npz"))}  # fmt: skip
+             (("arguments", "parquet"), ("features", "safetensors"))}  # fmt: skip
     return {**paths, "tokens": None, "threads": 1, "jobs_per_gpu": 1, "state": tmp_path / "state"}
 
 
@@ -127,7 +130,7 @@ def test_a_tracker_gets_the_epoch_log_and_changes_no_result(
     listener = Listener(inputs["state"])
     monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
     options = parse(CellOptions, {"training": {"epochs": 3, "batch": 4}}, "test")
-    Job(options=options, out=tmp_path / "plain", **inputs).run()
+    Job(options=options, out=tmp_path / "plain", **{**inputs, "state": tmp_path / "other"}).run()
     Job(options=options, out=tmp_path / "told", tracker_names=["listener"], **inputs).run()
     assert listener.records == runlog.read(tmp_path / "told" / "epochs.jsonl")
     assert listener.done == list(range(1, len(listener.records) + 1))
@@ -145,6 +148,35 @@ def test_a_tracker_learns_that_a_job_failed(
     with pytest.raises(InputError, match=r"training\.batch"):
         Job(options=options, out=tmp_path / "out", tracker_names=["listener"], **inputs).run()
     assert listener.ends == [True]
+
+
+def test_a_tracker_of_a_resumed_job_gets_the_epochs_before(
+    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listeners: list[Listener] = []
+
+    def listen(folder: Path, cell: str) -> Listener:
+        listeners.append(Listener(inputs["state"]))
+        return listeners[-1]
+
+    monkeypatch.setattr(trackers, "TRACKERS", {"listener": listen})
+    options = parse(CellOptions, {"training": {"epochs": 4, "batch": 4}}, "test")
+    job = Job(options=options, out=tmp_path / "out", tracker_names=["listener"], **inputs)
+    append = runlog.append
+
+    def killed(path: Path, record: Mapping[str, Any]) -> None:
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+        append(path, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runlog, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            job.run()
+    job.run()
+    before, after = listeners
+    assert [record["epoch"] for record in before.records] == [0, 1]
+    assert after.records == runlog.read(tmp_path / "out" / "epochs.jsonl")
 
 
 def test_the_command_line_takes_several_trackers(

@@ -1,6 +1,7 @@
 """The training job: same cell same log, losses fall, every option acts, and how cells end."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -379,7 +380,9 @@ def inputs(corpus: Corpus, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_a_job_leaves_all_its_files_and_is_the_same_byte_for_byte(inputs: dict[str, Any]) -> None:
-    again = {**inputs, "out": inputs["out"].with_name("again")}
+    again = {key: inputs[key] for key in inputs} | {
+        key: inputs[key].with_name(f"another-{key}") for key in ("state", "out")
+    }
     Job(options=cell(), **inputs).run()
     Job(options=cell(), **again).run()
     assert sorted(path.name for path in inputs["out"].iterdir()) == sorted(RESULTS)
@@ -389,7 +392,69 @@ def test_a_job_leaves_all_its_files_and_is_the_same_byte_for_byte(inputs: dict[s
     log = runlog.read(inputs["out"] / "epochs.jsonl")
     assert len(log) == json.loads((inputs["out"] / "outcome.json").read_text())["epochs"]
     assert "epoch   0" in epoch_line(log[0])
-    assert [path.name for path in inputs["state"].iterdir()] == ["lock"]
+    # The state keeps them, for when Snakemake never hears that the job has ended.
+    (state,) = (path for path in inputs["state"].iterdir() if path.name != "lock")
+    assert sorted(path.name for path in state.iterdir()) == sorted([*RESULTS, "identity.json"])
+
+
+def test_results_that_were_deleted_are_put_back_without_training(
+    inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Job(options=cell(), **inputs).run()
+    expected = {name: (inputs["out"] / name).read_bytes() for name in RESULTS}
+    shutil.rmtree(inputs["out"])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trains")
+
+    monkeypatch.setattr(Trainer, "run", refuse)
+    Job(options=cell(), **inputs).run()
+    assert {name: (inputs["out"] / name).read_bytes() for name in RESULTS} == expected
+
+
+def test_without_a_trained_classifier_nothing_is_re_ranked(corpus: Corpus) -> None:
+    options = cell(classifier_loss={"weight": 0.0}, stopping=NO_STOP)
+    log: list[dict[str, Any]] = []
+    module = FrozenFeatures(features(corpus))
+    Trainer(options, corpus, module, torch.device("cpu")).run(log.append)
+    for record in log:
+        for figures in record["accuracy"]["dev"].values():
+            assert figures["reranked"] == figures["retrieval"]
+
+
+@pytest.mark.parametrize("loss", ["triplet", "infonce"])
+@pytest.mark.parametrize("roles", ["shared", "separate"])
+def test_one_encoder_sees_each_text_once_whatever_the_projections(
+    corpus: Corpus, tiny_bert: Path, roles: str, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all", "roles": roles}
+    options = cell(
+        encoder=encoder,
+        projection={"kind": "separate", "width": 8},
+        retrieval_loss={"kind": loss},
+        training={"epochs": 1, "batch": 4},
+    )
+    module = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
+    trainer = Trainer(options, corpus, module, torch.device("cpu"))
+    passes: list[list[int]] = []
+    embed, forward = LiveEncoder.embed, LiveEncoder.forward
+    monkeypatch.setattr(
+        LiveEncoder,
+        "embed",
+        lambda self, texts, role: passes.append(texts.tolist()) or embed(self, texts, role),
+    )
+    trainer.embed(("train",))
+    assert len(passes) == (1 if roles == "shared" else 2)
+    steps: list[int] = []
+    monkeypatch.setattr(
+        LiveEncoder,
+        "forward",
+        lambda self, texts, role: steps.append(len(texts)) or forward(self, texts, role),
+    )
+    triples = torch.from_numpy(trainer.data.held_out["dev"][:, :3])
+    trainer._losses(triples)
+    others = 9 if loss == "infonce" else 6
+    assert steps == ([9] if roles == "shared" else [3, others])
 
 
 def test_a_failed_job_leaves_its_reason_and_no_result(inputs: dict[str, Any]) -> None:
@@ -433,15 +498,13 @@ def test_a_gpu_trains_the_same_cell_to_rounding(
     corpus: Corpus, tiny_bert: Path, live: bool
 ) -> None:
     encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all" if live else "none"}
-    options = cell(encoder=encoder, stopping=NO_STOP)
+    alike = {"dropout": 0.0, "precision": "float32"}
+    options = cell(encoder=encoder | alike, stopping=NO_STOP)
     logs: list[list[dict[str, Any]]] = [[], []]
     for device, log in zip(("cpu", "cuda"), logs, strict=True):
         module: FrozenFeatures | LiveEncoder = FrozenFeatures(features(corpus))
         if live:
             module = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
-            for part in module.modules():
-                if isinstance(part, torch.nn.Dropout):
-                    part.p = 0.0
         trainer = Trainer(options, corpus, module, torch.device(device))
         trainer.run(log.append)
         assert trainer.records()["dev"][1]

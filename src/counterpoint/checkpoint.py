@@ -9,19 +9,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from counterpoint import TRAINING_VERSION, files
 from counterpoint.config import CellOptions
 from counterpoint.corpus import Corpus
+from counterpoint.encoder import FrozenFeatures, LiveEncoder
 from counterpoint.errors import InputError
-from counterpoint.provenance import corpus_hash
+from counterpoint.provenance import code_hash, corpus_hash
 
 IDENTITY = "identity.json"
 STATE = "checkpoint.safetensors"
@@ -36,7 +37,12 @@ class State:
 
 
 def identity_of(
-    options: CellOptions, corpus: Corpus, inputs: Path, threads: int, device: str
+    options: CellOptions,
+    corpus: Corpus,
+    inputs: Path,
+    encoder: FrozenFeatures | LiveEncoder,
+    threads: int,
+    device: str,
 ) -> dict[str, Any]:
     """All that changes a cell's results.
 
@@ -44,6 +50,7 @@ def identity_of(
         options: of the cell.
         corpus: that it reads.
         inputs: the file of features or tokens.
+        encoder: as it was loaded.
         threads: on a CPU they change how sums are rounded.
         device: as provenance names it.
     """
@@ -51,11 +58,18 @@ def identity_of(
         "options": options.model_dump(mode="json"),
         "corpus": corpus_hash(corpus),
         "inputs": files.sha256(inputs),
+        "encoder": encoder.fingerprint(),
         "threads": threads,
         "device": device,
         "torch": torch.__version__,
-        "training_version": TRAINING_VERSION,
+        "transformers": version("transformers"),
+        **code(),
     }
+
+
+def code() -> dict[str, Any]:
+    """What an identity says of the code: a state goes on with that which made it."""
+    return {"training_version": TRAINING_VERSION, "code": code_hash()}
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
@@ -102,6 +116,9 @@ class Folder:
                 )
         else:
             files.write_json(known, dict(identity))
+        # What a job that was killed while it wrote has left; nobody else writes here.
+        for left in self.path.glob(".*"):
+            left.unlink()
 
     def save(self, state: State) -> None:
         """Put a state in the place of the last one, whole or not at all.
@@ -111,15 +128,8 @@ class Folder:
         """
         facts = {"fingerprint": self.path.name, **state.facts}
         tensors = {name: tensor.detach().cpu() for name, tensor in state.tensors.items()}
-        with files.replacing(self.path / STATE) as temporary:
-            try:
-                save_file(
-                    {name: tensor.contiguous() for name, tensor in tensors.items()},
-                    temporary,
-                    metadata={"facts": json.dumps(facts, allow_nan=False)},
-                )
-            except SafetensorError as error:
-                raise OSError(f"cannot write the checkpoint: {error}") from error
+        stored = {"facts": json.dumps(facts, allow_nan=False)}
+        files.write_safetensors(self.path / STATE, tensors, stored)
 
     def load(self) -> State | None:
         """The last state, on the CPU, or None before the first.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from counterpoint import TRAINING_VERSION, config, matrix
-from counterpoint.checkpoint import IDENTITY, differing
+from counterpoint import config, matrix
+from counterpoint.checkpoint import IDENTITY, STATE, code, differing
 from counterpoint.errors import InputError
 
 
@@ -69,16 +69,21 @@ def _reasons(states: list[Path], planned: object) -> Iterator[tuple[Path, str]]:
             continue
         if planned is None:
             yield path, "no such cell is planned"
-        elif identity.get("training_version") != TRAINING_VERSION:
+        elif any(identity.get(key) != value for key, value in code().items()):
             yield path, "another version of the training code made it"
         elif names := list(differing(identity.get("options"), planned)):
             yield path, f"the cell has other options now: {', '.join(names)}"
         else:
             usable.append(path)
-    # Alike in their options, they differ in corpus, threads or machine: the last one is in use.
-    usable.sort(key=lambda path: (path / IDENTITY).stat().st_mtime)
+    # Alike in their options, they differ in corpus, threads or machine: what was saved last is in
+    # use, or what was begun last where neither was.
+    usable.sort(key=lambda path: [_written(path / STATE), _written(path / IDENTITY)])
     for path in usable[:-1]:
         yield path, "a later one is of another corpus, number of threads or machine"
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _is_free(cell: Path) -> bool:

@@ -6,6 +6,7 @@ features never loads what it does not need.
 
 import argparse
 import dataclasses
+import io
 import json
 import os
 import sys
@@ -39,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """The console command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no sign for a name or a δ must end no command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())
 
 
@@ -740,8 +745,10 @@ def _plots(arguments: argparse.Namespace) -> None:
     from counterpoint import plots, tables
 
     run, folder = tables.read_run(arguments.run), arguments.run / "plots"
-    plots.draw_curves(tables.curves(run), folder, arguments.format, arguments.dpi)
-    plots.draw_figures(tables.written_figures(run), folder, arguments.format, arguments.dpi)
+    curves = tables.without_parts(run, tables.curves(run))
+    plots.draw_curves(curves, folder, arguments.format, arguments.dpi)
+    figures = tables.without_parts(run, tables.written_figures(run))
+    plots.draw_figures(figures, folder, arguments.format, arguments.dpi)
 
 
 def _add_report(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -763,7 +770,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from counterpoint import report, tables
 
     run = tables.read_run(arguments.run)
-    if not report.has_tables(run):
+    if not tables.is_current(run, "claims.csv"):
         given = ["tables", "--run", str(arguments.run), "--decimals", str(arguments.decimals)]
         _tables(_parser().parse_args(given))
     print(f"report: {report.write_report(run, arguments.decimals)}")

@@ -306,6 +306,11 @@ class CellOptions(Section):
             raise ValueError("retrieval_loss.weight and classifier_loss.weight are both 0")
         return self
 
+    @property
+    def rerank(self) -> int:
+        """How many are re-ranked: one, which moves nobody, where nothing trains the classifier."""
+        return self.evaluation.rerank if self.classifier_loss.weight > 0 else 1
+
 
 Scalar = str | int | float | bool | None
 Entry = Annotated[

@@ -9,10 +9,12 @@ import ctypes
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from counterpoint.errors import Interrupted
 
 POLL_SECONDS = 1.0
 
@@ -78,10 +80,18 @@ def no_denormals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lease(devices: Sequence[str], jobs_per_gpu: int, folder: Path) -> Iterator[str]:
+def lease(
+    devices: Sequence[str],
+    jobs_per_gpu: int,
+    folder: Path,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator[str]:
     """Hold one slot of one device, waiting until one is free; give the device's name.
 
     Every device's first slot is tried before any device's second, so jobs spread out.
+
+    Raises:
+        Interrupted: `interrupted` said so while none was free.
     """
     folder.mkdir(parents=True, exist_ok=True)
     slots = [(slot, name) for slot in range(jobs_per_gpu) for name in devices]
@@ -97,12 +107,16 @@ def lease(devices: Sequence[str], jobs_per_gpu: int, folder: Path) -> Iterator[s
             finally:
                 lock.release()
             return
+        if interrupted():
+            raise Interrupted("asked to stop while it waited for a GPU; nothing was begun")
         time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
-def device_for_job(jobs_per_gpu: int) -> Iterator[str]:
-    """`cuda`, with one leased device visible, or `cpu`.
+def device_for_job(
+    jobs_per_gpu: int, interrupted: Callable[[], bool] = lambda: False
+) -> Iterator[str]:
+    """`cuda`, with one leased device visible, or `cpu`; see `lease`.
 
     Must come before anything that initialises CUDA.
     """
@@ -110,6 +124,6 @@ def device_for_job(jobs_per_gpu: int) -> Iterator[str]:
     if not devices:
         yield "cpu"
         return
-    with lease(devices, jobs_per_gpu, lock_folder()) as name:
+    with lease(devices, jobs_per_gpu, lock_folder(), interrupted) as name:
         os.environ["CUDA_VISIBLE_DEVICES"] = name
         yield "cuda"

@@ -7,6 +7,7 @@ is imported only where a live model is loaded, so a cell on frozen features neve
 
 import hashlib
 import importlib.util
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -26,7 +26,7 @@ from counterpoint.config import EncoderOptions
 from counterpoint.corpus import Texts
 from counterpoint.dropout import install
 from counterpoint.errors import InputError
-from counterpoint.files import replacing, sha256
+from counterpoint.files import sha256, write_safetensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -183,8 +183,7 @@ def _write_arrays(
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     metadata = {"texts": _digest(corpus), "sha256": _checksum(arrays.values())}
     metadata |= {name: str(value) for name, value in facts.items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    write_safetensors(path, tensors, metadata)
 
 
 def _read_arrays(
@@ -234,6 +233,9 @@ class FrozenFeatures(nn.Module):
         """False: there is nothing to split."""
         return False
 
+    def fingerprint(self) -> None:
+        """None: the table's file tells it apart."""
+
 
 class LiveEncoder(nn.Module):
     """x of texts by a transformer, with gradients where `trainable` allows them.
@@ -253,6 +255,8 @@ class LiveEncoder(nn.Module):
         second = load_model(options) if options.roles == "separate" else first
         self.models = nn.ModuleDict({"query": first, "candidate": second})
         self.hidden_size = int(first.config.hidden_size)
+        self.between_calls: Callable[[], None] = lambda: None
+        """Called before each call of an embedding pass, which may take minutes; may raise."""
         self.pieces = 1
         """In how many pieces a batch is encoded and differentiated, one after the other."""
         if options.precision == "bfloat16" and not torch.cuda.is_available():
@@ -261,6 +265,20 @@ class LiveEncoder(nn.Module):
     def lengths(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """(n,) int64: tokens of each of some texts, which encoding them costs."""
         return self.tokens.lengths(texts)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights and the model's configuration, as they are now."""
+        digest = hashlib.sha256()
+        for role in self.models:
+            model: Any = self.models[role]
+            settings = model.config.to_dict()
+            for name in ("_name_or_path", "transformers_version"):
+                settings.pop(name, None)
+            digest.update(json.dumps(settings, sort_keys=True, default=str).encode("utf-8"))
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode("utf-8"))
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def back_off(self) -> bool:
         """Halve what is held in memory at a time; whether more than single texts were."""
@@ -307,6 +325,7 @@ class LiveEncoder(nn.Module):
         budget = max(1, self.options.batch_tokens // self.pieces)
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
+            self.between_calls()
             ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(numbers[part]))
             return self._encode(role, mask, input_ids=ids)
 

@@ -1,13 +1,18 @@
 """Writing files so that a reader never sees half of one."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextlib.contextmanager
@@ -50,6 +55,32 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             flush_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_safetensors(
+    path: str | os.PathLike[str], tensors: "Mapping[str, Tensor]", facts: Mapping[str, str]
+) -> None:
+    """Write tensors and facts beside them through `replacing`.
+
+    Raises:
+        OSError: the file cannot be written; with the system's number and the file's name.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        try:
+            save_file(
+                {name: tensor.contiguous() for name, tensor in tensors.items()},
+                temporary,
+                metadata=dict(facts) or None,
+            )
+        except SafetensorError as error:
+            # It knows the system's error as a text alone.
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            code = int(number[1]) if number else errno.EIO
+            text = os.strerror(code) if number else str(error)
+            raise OSError(code, text, os.fspath(path)) from error
 
 
 def flush_folder(folder: str | os.PathLike[str]) -> None:

@@ -47,7 +47,7 @@ RESULTS = (
     "seconds.json",
     "outcome.json",
 )
-"""The files that a cell leaves, in the order they are moved in: with the last it is whole."""
+"""The files that a cell leaves; with the last, `outcome.json`, it is whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class Job:
         devices.keep_freed_memory()
         torch.set_num_threads(self.threads)
         read = corpus.read_arguments(self.arguments)
-        with devices.device_for_job(self.jobs_per_gpu) as name:
+        with devices.device_for_job(self.jobs_per_gpu, interrupted) as name:
             if name == "cuda":
                 # The same cell on the same machine gives the same log; kernels that cannot promise
                 # it warn.
@@ -135,11 +135,20 @@ class Job:
             folder = checkpoint.Folder(
                 self.state,
                 checkpoint.identity_of(
-                    self.options, read, inputs, self.threads, device_name(device)
+                    self.options, read, inputs, encoder_module, self.threads, device_name(device)
                 ),
             )
             log = folder.path / "epochs.jsonl"
-            self._resume(trainer, folder, log, reporter)
+            finished = (folder.path / RESULTS[-1]).exists()
+            if not finished:
+                self._resume(trainer, folder, log, reporter)
+            for record in runlog.read(log) if log.exists() else []:
+                for follower in followers:
+                    follower.epoch(record)
+            if finished:
+                print("trained before; its results are put in place", file=sys.stderr)
+                publish(folder.path, self.out)
+                return
             ready = time.time()
 
             def save() -> None:
@@ -168,7 +177,6 @@ class Job:
         stages = {"load": ready - started, **trainer.watch.seconds}
         stages["total"] = sum(stages.values())
         files.write_json(folder.path / "options.json", self.options.model_dump(mode="json"))
-        files.write_json(folder.path / "outcome.json", dataclasses.asdict(outcome))
         files.write_json(folder.path / "provenance.json", facts)
         files.write_json(
             folder.path / "seconds.json",
@@ -178,6 +186,7 @@ class Job:
                 **{stage: round(seconds, 3) for stage, seconds in stages.items()},
             },
         )
+        files.write_json(folder.path / RESULTS[-1], dataclasses.asdict(outcome))
         publish(folder.path, self.out)
 
     def _resume(
@@ -235,19 +244,21 @@ def terminated() -> Iterator[Callable[[], bool]]:
 
 
 def publish(state: Path, out: Path) -> None:
-    """Put a cell's results beside each other, and then remove its state.
+    """Put a cell's results beside each other.
 
-    A result stands in both places until all are there, so that being killed in between loses none.
+    The state keeps them too, as links where the disk has such: Snakemake deletes the outputs of a
+    job that is killed before it has heard of its end, and the next run takes them from there.
+    `counterpoint clean` removes them.
     """
     out.mkdir(parents=True, exist_ok=True)
     for name in RESULTS:
         with files.replacing(out / name) as temporary:
-            shutil.copyfile(state / name, temporary)
-    # Renamed first: half a state must never be taken for one.
-    done = state.with_name(f".{state.name}-done")
-    shutil.rmtree(done, ignore_errors=True)
-    state.rename(done)
-    shutil.rmtree(done)
+            temporary.unlink()
+            try:
+                os.link(state / name, temporary)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(state / name, temporary)
+    (state / checkpoint.STATE).unlink(missing_ok=True)
 
 
 def device_name(device: torch.device) -> str:

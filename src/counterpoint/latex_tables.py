@@ -1,7 +1,7 @@
 """The tables that go into a paper, as LaTeX (booktabs): best in bold, second underlined."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,11 @@ def systems(found: Overview, decimals: int, intervals: bool) -> str:
         for split in SPLITS:
             row += [_of_system(found, name, split, protocol, stage) for protocol in protocols]
         rows.append(row)
-    return _comment("accuracy@1 in %, epa") + tabular(head, rows, decimals, intervals)
+    # Nothing is ranked by the protocol that leaks.
+    leaks = [name for name in head if name.endswith("(leaks)")]
+    return _comment("accuracy@1 in %, epa") + tabular(
+        head, rows, decimals, intervals, unranked=leaks
+    )
 
 
 class _Figure(tuple[float, float, float]):
@@ -114,6 +118,7 @@ def tabular(
     intervals: bool,
     *,
     over_columns: bool = False,
+    unranked: Collection[str] = (),
 ) -> str:
     """A `tabular`: the highest figure bold and the next underlined, equals alike.
 
@@ -123,6 +128,7 @@ def tabular(
         decimals: of percentages.
         intervals: whether to print them.
         over_columns: look for the highest in all columns together, and not in each.
+        unranked: columns in which nothing is marked.
     """
     width = len(head)
     figures = [[cell[0] if isinstance(cell, _Figure) else np.nan for cell in row] for row in rows]
@@ -134,11 +140,15 @@ def tabular(
         for j, cell in enumerate(row):
             if isinstance(cell, _Figure):
                 rivals = values if over_columns else values[:, j]
+                if head[j] in unranked:
+                    rivals = values[:0]
                 cells.append(_printed(cell, values[i, j], rivals, decimals, intervals))
             else:
                 cells.append(cell)
         lines.append(" & ".join(cells) + r" \\")
-    columns = "".join("r" if "$" in name or j > 1 else "l" for j, name in enumerate(head))
+    columns = "".join(
+        "r" if any(isinstance(row[j], _Figure) for row in rows) else "l" for j in range(width)
+    )
     body = "\n".join(lines)
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{' & '.join(head)} \\\\\n\\midrule\n"
@@ -153,13 +163,13 @@ def _printed(
         return "--"
     text = percent(cell[0], decimals)
     ranked = np.unique(rivals[~np.isnan(rivals)])[::-1]
-    if value == ranked[0]:
+    if value in ranked[:1]:
         text = rf"\textbf{{{text}}}"
-    elif value == ranked[1]:
+    elif value in ranked[1:2]:
         text = rf"\underline{{{text}}}"
     if intervals and not np.isnan(cell[1]):
         low, high = (percent(end, decimals) for end in cell[1:])
-        text += rf"$_{{{low}\text{{--}}{high}}}$"
+        text += rf"\textsubscript{{{low}--{high}}}"
     return text
 
 

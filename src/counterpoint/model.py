@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from counterpoint.config import CellOptions, HeadOptions, ProjectionOptions
 from counterpoint.encoder import FrozenFeatures, LiveEncoder
 from counterpoint.errors import InputError
-from counterpoint.files import replacing
+from counterpoint.files import write_safetensors
 from counterpoint.losses import NORMALISED
 
 
@@ -127,18 +127,19 @@ class Retriever(nn.Module):
 
     def forward(self, texts: Tensor, role: str) -> Vectors:
         """(n,) int64 text numbers to their vectors in a role, with gradients."""
-        return self._project(self.encoder(texts, role), role)
+        return self.project(self.encoder(texts, role), role)
 
     @torch.no_grad()
-    def embed(self, texts: Tensor, role: str) -> Vectors:
-        """The same for a whole split, without gradients, in evaluation mode; texts are unique."""
+    def encode(self, texts: Tensor, role: str) -> Tensor:
+        """x (n, H) of a whole split, without gradients, in evaluation mode; texts are unique."""
         training = self.training
         self.eval()
-        vectors = self._project(self.encoder.embed(texts, role), role)
+        x: Tensor = self.encoder.embed(texts, role)
         self.train(training)
-        return vectors
+        return x
 
-    def _project(self, x: Tensor, role: str) -> Vectors:
+    def project(self, x: Tensor, role: str) -> Vectors:
+        """Outputs (…, H) of the encoder to their vectors in a role."""
         e = self.projections[role](x)
         return Vectors(x, functional.normalize(e, dim=-1) if self.normalised else e)
 
@@ -192,8 +193,13 @@ class Retriever(nn.Module):
     @property
     def roles_differ(self) -> bool:
         """Whether a text has other vectors as a query than as a candidate."""
-        if self.projections["query"] is not self.projections["candidate"]:
-            return True
+        return self.encoders_differ or (
+            self.projections["query"] is not self.projections["candidate"]
+        )
+
+    @property
+    def encoders_differ(self) -> bool:
+        """Whether each role has an encoder of its own."""
         return isinstance(self.encoder, LiveEncoder) and self.encoder.options.roles == "separate"
 
     def parameter_count(self) -> dict[str, int]:
@@ -230,9 +236,7 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
 
     safetensors' own `save_model` chooses among the names of a shared weight by the order of a set.
     """
-    weights = {name: tensor.contiguous() for name, tensor in unique_weights(model).items()}
-    with replacing(path) as temporary:
-        save_file(weights, temporary)
+    write_safetensors(path, unique_weights(model), {})
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:

@@ -13,6 +13,7 @@ The seeds' evaluation shows the classifier the answer: all figures are of the pr
 import codecs
 import hashlib
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,12 +51,13 @@ _NUMBER = (
 _EVENT = re.compile(
     rf"(?P<role>训练集|验证集|测试集){_SPACE}top{_SPACE}[-_]?1{_SPACE}accuracy{_IS}"
     rf"(?P<accuracy>{_NUMBER})?"
-    rf"|开始第{_SPACE}(?P<epoch>\d+){_SPACE}个{_SPACE}epoch"
+    rf"|开始第{_SPACE}(?P<epoch>\d{{1,9}}){_SPACE}个{_SPACE}epoch"
     rf"|当前{_SPACE}loss{_IS}(?P<loss>{_NUMBER})?",
     re.IGNORECASE,
 )
-# A number cut off after its fourth decimal shows as it would whole.
-_SAFELY_CUT = re.compile(r"0\.\d{4,}")
+# A number cut off after its eighth decimal shows with four as it would whole; an exponent has two
+# digits.
+_SAFELY_CUT = re.compile(r"0\.\d{8,}|\d(?:\.\d+)?[eE]-\d\d")
 
 
 @dataclass
@@ -194,6 +196,9 @@ def _require_free(folder: Path, log: OldLog, path: Path) -> None:
     source = folder / "source.json"
     if not folder.exists():
         return
+    # An import that was cut short has written at most this; no log is found without a source.json.
+    if not source.exists() and {path.name for path in folder.iterdir()} <= {"epochs.jsonl"}:
+        return
     # The hash stands in the text as it was written.
     if source.is_file() and log.source["sha256"] in source.read_text(encoding="utf-8"):
         return
@@ -257,7 +262,8 @@ def read_log(path: Path, name: str) -> OldLog:
             "kept out of the means"
         )
     source = {
-        "file": path.name,
+        # A name from another system may be no UTF-8.
+        "file": os.fsencode(path.name).decode("utf-8", "backslashreplace"),
         "sha256": text.digest.hexdigest(),
         "encoding": " and ".join(name for name in ENCODINGS if name in text.encodings),
         "lines": text.lines,
@@ -327,6 +333,7 @@ class _Text:
 
 def _events(text: _Text, notes: list[str]) -> Iterator[_Event]:
     """The events of a log in order, neighbouring losses as one."""
+    fewest = math.inf
     for block in text.blocks():
         line, at = text.lines + 1, 0
         losses = _Losses()
@@ -340,13 +347,21 @@ def _events(text: _Text, notes: list[str]) -> Iterator[_Event]:
             losses = _Losses()
             if match["epoch"] is not None:
                 yield _Opening(line, int(match["epoch"]))
-            elif _cut(block, match):
+                continue
+            decimals = len((match["accuracy"] or "").replace("\uff0e", ".").partition(".")[2])
+            if _cut(block, match):
+                if match["accuracy"] is None or decimals < fewest:
+                    notes.append(
+                        f"line {line}: left out, because the file ends within it and its number "
+                        "may be cut; if it is whole, end the file with a line break"
+                    )
+                    continue
                 notes.append(
-                    f"line {line}: left out, because the file ends within it and its number may "
-                    "be cut; if it is whole, end the file with a line break"
+                    f"line {line}: the file ends within it; its number is taken for whole, as "
+                    "others of the file are as short"
                 )
-            else:
-                yield _Accuracy(line, ROLES[match["role"]], _fraction(text.path, line, match))
+            fewest = min(fewest, decimals)
+            yield _Accuracy(line, ROLES[match["role"]], _fraction(text.path, line, match))
         yield losses
 
 
@@ -365,7 +380,7 @@ def _cut(block: str, match: "re.Match[str]") -> bool:
 
 
 def _fraction(path: Path, line: int, match: "re.Match[str]") -> float:
-    value = _number(match["accuracy"])
+    value = _number(match["accuracy"]) + 0.0  # no -0.0
     if not 0 <= value <= 1:
         shown = match.string[match.start() : match.end() + 20].splitlines()[0]
         raise InputError(
@@ -456,6 +471,8 @@ def _whole(path: Path, epochs: list[_Epoch], notes: list[str]) -> list[_Epoch]:
     roles = [role for role in ROLES.values() if any(role in epoch.accuracy for epoch in epochs)]
     if not roles:
         raise InputError(f"{path}: no accuracy line within an epoch; expected figures at its end")
+    if nowhere := " and ".join(role for role in ROLES.values() if role not in roles):
+        notes.append(f"no {nowhere} accuracy anywhere in the file")
     for epoch in epochs:
         missing = " and ".join(role for role in roles if role not in epoch.accuracy)
         if not missing:

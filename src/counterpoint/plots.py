@@ -8,12 +8,21 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from counterpoint.files import replacing
 from counterpoint.tables import AXES
 from counterpoint.tasks import LEGACY
+
+# Imported logs often have Chinese names, which the default font has no signs for.
+_INSTALLED = {font.name for font in font_manager.fontManager.ttflist}
+plt.rcParams["font.family"] = ["DejaVu Sans"] + [
+    name
+    for name in ("Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei")
+    if name in _INSTALLED
+]
 
 PANELS = {"train": "official", "dev": "clean", "test": "clean"}
 """Split to the protocol that a cell's curve of it follows."""
@@ -125,7 +134,11 @@ def _rates(found: pd.DataFrame) -> Figure:
                 # Moved apart a little, so that bars can be told from each other.
                 at + max(rates) / 120 * number,
                 line["value"],
-                yerr=[line["value"] - line["low"], line["high"] - line["value"]],
+                # A mean of equal numbers may lie a rounding error outside them.
+                yerr=[
+                    (line["value"] - line["low"]).clip(lower=0),
+                    (line["high"] - line["value"]).clip(lower=0),
+                ],
                 marker="osD^"[number % 4],
                 color=plt.get_cmap("viridis")(number / len(heads)),
                 linestyle=_STYLES[number % len(_STYLES)],

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from counterpoint import files
 from counterpoint.config import CellOptions, StoppingOptions
+from counterpoint.errors import InputError
 
 NAME = "progress.json"
 """The file in a cell's state folder."""
@@ -65,9 +66,12 @@ def read(state: Path) -> tuple[Progress, float] | None:
     path = state / NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Progress(**values), time.time() - path.stat().st_mtime
+        known = {each.name: values[each.name] for each in dataclasses.fields(Progress)}
+        return Progress(**known), time.time() - path.stat().st_mtime
     except FileNotFoundError:  # never begun, or ended as we looked
         return None
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: not what this version writes ({error}); delete it") from error
 
 
 def sign_of_death(found: Progress, age: float) -> str | None:

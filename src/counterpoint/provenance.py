@@ -26,6 +26,7 @@ ELSEWHERE = frozenset(
         "latex_tables",
         "layouts",
         "leak",
+        "margins",
         "markdown_tables",
         "matrix",
         "old_logs",

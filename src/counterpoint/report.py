@@ -79,18 +79,6 @@ class Found:
         return "test" if self.systems["test_reranked"].notna()[self.best] else "dev"
 
 
-def has_tables(run: Run) -> bool:
-    """Whether the run's tables are there and hold every system that has records by now."""
-    cells, answers = (run.folder / "tables" / name for name in ("cells.csv", "claims.csv"))
-    if not (cells.is_file() and answers.is_file()):
-        return False
-    systems = systems_of(run)
-    written = min(path.stat().st_mtime_ns for path in (cells, answers))
-    if any(path.stat().st_mtime_ns > written for path in systems.values()):
-        return False
-    return set(pd.read_csv(cells, usecols=["cell"])["cell"]) == set(systems)
-
-
 def write_report(run: Run, decimals: int) -> Path:
     """Write `report/index.html` from the run's tables, which must be there; return its path.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import InputError
-from counterpoint.files import replacing
+from counterpoint.files import naming, replacing
 
 
 def append(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
@@ -15,7 +15,7 @@ def append(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
 
     Not-a-number, as in a loss that diverged, is written as null: JSON has no word for it.
     """
-    with open(path, "a", encoding="utf-8") as stream:
+    with naming(path), open(path, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n")
         stream.flush()
         os.fsync(stream.fileno())

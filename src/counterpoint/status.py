@@ -24,9 +24,6 @@ State = Literal["done", "diverged", "running", "failed", "waiting"]
 GRIDS_SHOWN = 3
 """Where seeds and further axes would make more grids than these, one grid counts cells instead."""
 
-QUIET_SECONDS = 30.0
-"""`watch` ends when no cell has run for so long; from one job to the next takes a few seconds."""
-
 LEGEND = (
     "done; 12/60 3m: running, epoch 12 of 60, 3 min left at most; FAILED; diverged: loss no "
     "number; . waiting"
@@ -137,7 +134,7 @@ def watch(
     show: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Show the status again and again, until nothing runs or Ctrl-C.
+    """Show the status again and again, until every cell has ended or Ctrl-C.
 
     Args:
         folder: of the run.
@@ -145,14 +142,11 @@ def watch(
         show: takes the text.
         sleep: waits.
     """
-    quiet = 0.0
     try:
         while True:
             run = read_run(folder)
             show(text(run))
-            states = {each.state for each in look(run)}
-            quiet = 0.0 if "running" in states else quiet + seconds
-            if quiet > QUIET_SECONDS or not states & {"running", "waiting"}:
+            if not {each.state for each in look(run)} & {"running", "waiting"}:
                 return
             sleep(seconds)
     except KeyboardInterrupt:

@@ -17,8 +17,11 @@ from counterpoint.tasks import LEGACY, PROTOCOLS, TASKS, Pool
 Ints = npt.NDArray[np.int64]
 
 
+@torch.no_grad()
 def embed(model: Retriever, texts: Tensor, total: int) -> dict[str, Vectors]:
     """Vectors of some texts in each role: x (total, H), e (total, d).
+
+    An encoder that serves both roles sees each text once.
 
     Args:
         model: on the device of `texts`.
@@ -26,8 +29,8 @@ def embed(model: Retriever, texts: Tensor, total: int) -> dict[str, Vectors]:
         total: how many texts there are; the rows of those not asked for are zero.
     """
 
-    def table(role: str) -> Vectors:
-        found = model.embed(texts, role)
+    def table(x: Tensor, role: str) -> Vectors:
+        found = model.project(x, role)
         if len(texts) == total:
             return found
         whole = [part.new_zeros((total, part.shape[1])) for part in found]
@@ -35,8 +38,13 @@ def embed(model: Retriever, texts: Tensor, total: int) -> dict[str, Vectors]:
             empty[texts] = part
         return Vectors(*whole)
 
-    query = table("query")
-    return {"query": query, "candidate": table("candidate") if model.roles_differ else query}
+    x = model.encode(texts, "query")
+    query = table(x, "query")
+    if not model.roles_differ:
+        return {"query": query, "candidate": query}
+    if model.encoders_differ:
+        x = model.encode(texts, "candidate")
+    return {"query": query, "candidate": table(x, "candidate")}
 
 
 @dataclass(frozen=True)

@@ -309,11 +309,37 @@ def all_figures(run: Run) -> pd.DataFrame:
 
 
 def written_figures(run: Run) -> pd.DataFrame:
-    """What `all_figures` gives: as `tables/cells.csv` has it, or where there is none computed."""
-    path = run.folder / "tables" / "cells.csv"
-    if not path.is_file():
+    """What `all_figures` gives: as `tables/cells.csv` has it, or computed where that is behind."""
+    if not is_current(run, "cells.csv"):
         return all_figures(run)
-    return pd.read_csv(path, dtype={"options": str})
+    return pd.read_csv(run.folder / "tables" / "cells.csv", dtype={"options": str})
+
+
+def is_current(run: Run, *names: str) -> bool:
+    """Whether some tables are there and hold every system that has records by now."""
+    paths = [run.folder / "tables" / name for name in ("cells.csv", *names)]
+    if not all(path.is_file() for path in paths):
+        return False
+    systems = systems_of(run)
+    written = min(path.stat().st_mtime_ns for path in paths)
+    if any(path.stat().st_mtime_ns > written for path in systems.values()):
+        return False
+    return set(pd.read_csv(paths[0], usecols=["cell"])["cell"]) == set(systems)
+
+
+def without_parts(run: Run, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of cells less those whose setting lacks a planned seed.
+
+    A mean over fewer seeds than planned would hide the missing one.
+
+    Args:
+        run: whose cells they are.
+        table: with a column `cell`; other systems than cells stay.
+    """
+    there = set(table["cell"])
+    lacking = {setting_of(cell) for cell in run.cells if cell.name not in there}
+    out = {cell.name for cell in run.cells if setting_of(cell) in lacking}
+    return table[~table["cell"].isin(out)]
 
 
 def figure_column(split: str, protocol: str, stage: str) -> str:

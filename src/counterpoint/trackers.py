@@ -4,6 +4,7 @@ They get the very records of the epoch log and change no result. Each import wai
 is asked for.
 """
 
+import importlib.util
 import math
 import os
 import shutil
@@ -113,17 +114,25 @@ def open(name: str, folder: Path, cell: str) -> Tracker:
         cell: its name.
 
     Raises:
+        InputError: see `require_installed`.
+    """
+    require_installed(name)
+    return TRACKERS[name](folder, cell)
+
+
+def require_installed(name: str) -> None:
+    """Look for a tracker's package, without importing it.
+
+    Raises:
         InputError: there is no such tracker, or its extra is not installed.
     """
     if name not in TRACKERS:
         raise InputError(f"tracker {name!r}: expected one of {', '.join(TRACKERS)}")
-    try:
-        return TRACKERS[name](folder, cell)
-    except ModuleNotFoundError as error:
+    if importlib.util.find_spec(name) is None:
         raise InputError(
-            f"tracker {name!r} needs the module {error.name}, which is not installed; run "
+            f"tracker {name!r} needs the package {name}, which is not installed; run "
             f"pip install 'counterpoint[{name}]'"
-        ) from error
+        )
 
 
 def place(out: Path) -> tuple[Path, str]:

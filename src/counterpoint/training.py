@@ -194,13 +194,18 @@ class Trainer:
             Interrupted: `interrupted` said so.
         """
 
-        def after_step() -> None:
-            asked = interrupted()
-            if asked or (save_steps and self.passed.steps % save_steps == 0):
+        def stop_if_asked() -> None:
+            if interrupted():
                 save()
-            if asked:
                 raise Interrupted(INTERRUPTED)
 
+        def after_step() -> None:
+            stop_if_asked()
+            if save_steps and self.passed.steps % save_steps == 0:
+                save()
+
+        if isinstance(self.model.encoder, LiveEncoder):
+            self.model.encoder.between_calls = stop_if_asked
         if self.negatives is None:
             with self.watch("embed"):
                 vectors = self.embed(("train",))
@@ -216,8 +221,8 @@ class Trainer:
             if self.ended is None:
                 self._mine(vectors)
             save()
-            if self.ended is None and interrupted():
-                raise Interrupted(INTERRUPTED)
+            if self.ended is None:
+                stop_if_asked()
         restore_weights(self.model, self.best)
         status, reason = self.ended
         return Outcome(
@@ -505,16 +510,23 @@ class Trainer:
         Returns:
             (3,) retrieval, counter and negative; (2, B) positive and negative distances.
         """
-        if not self.model.roles_differ:
-            every = self.model(triples.reshape(-1), "query").split(3)
+        model = self.model
+        if not model.roles_differ:
+            every = model(triples.reshape(-1), "query").split(3)
             point = every.rows(0)
             return self._terms(triples, point, every.rows(slice(1, None)), point.e)
-        point = self.model(triples[0], "query")
-        if self.options.retrieval_loss.kind == "infonce":
-            every = self.model(triples.reshape(-1), "candidate").split(3)
-            return self._terms(triples, point, every.rows(slice(1, None)), every.e[0])
-        others = self.model(triples[1:].reshape(-1), "candidate").split(2)
-        return self._terms(triples, point, others, point.e)  # no other loss looks at the last
+        # Of the losses infonce alone looks at the points as candidates.
+        first = 0 if self.options.retrieval_loss.kind == "infonce" else 1
+        if model.encoders_differ:
+            point = model(triples[0], "query")
+            others = model(triples[first:].reshape(-1), "candidate").split(3 - first)
+        else:
+            x = model.encoder(triples.reshape(-1), "query")
+            size = triples.shape[1]
+            point = model.project(x[:size], "query")
+            others = model.project(x[first * size :], "candidate").split(3 - first)
+        as_candidate = others.e[0] if first == 0 else point.e
+        return self._terms(triples, point, others.rows(slice(-2, None)), as_candidate)
 
     def _terms(
         self, triples: Tensor, point: Vectors, others: Vectors, as_candidate: Tensor
@@ -559,7 +571,7 @@ class Trainer:
         brief: bool = False,
     ) -> list[Records]:
         self.model.eval()
-        system = System(self.model, vectors, self.options.evaluation.rerank)
+        system = System(self.model, vectors, self.options.rerank)
         pool = self.data.pool(role)
         train = role == "train"
         return records(

@@ -248,7 +248,7 @@ class Transfer:
         load_weights(model, folder / "model.safetensors")
         numbers = torch.arange(len(texts.texts), device=self.device)
         vectors = embed(model, numbers, len(numbers))
-        return CellRanker(System(model, vectors, options.evaluation.rerank))
+        return CellRanker(System(model, vectors, options.rerank))
 
     def _on_beir(
         self, name: str, folder: Path | None, corpus: BeirCorpus

@@ -18,6 +18,7 @@ from counterpoint.encoding import features_key, shared_options, tokens_key
 from counterpoint.errors import InputError
 from counterpoint.matrix import COLUMNS, expand
 from counterpoint.sources import check_path, expand_variables, fingerprint
+from counterpoint.trackers import require_installed
 
 # The files that the configuration came from, for messages.
 SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfiles]))
@@ -25,6 +26,8 @@ SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfi
 try:
     CONFIG = load(config, SOURCE)
     CELLS = {cell.name: cell for cell in expand(CONFIG, SOURCE)}
+    for tracker in CONFIG.trackers:
+        require_installed(tracker)
     if CONFIG.corpus.url is None:
         check_path(CONFIG.corpus.path, SOURCE)
 except InputError as error:
@@ -42,9 +45,10 @@ CHECKPOINTS = "" if STEPS is None else f"--checkpoint-steps {STEPS}"
 CELL = f"{RUN}/cells/{SPACE.wildcard_pattern}"
 ENVIRONMENT = "../envs/counterpoint.yaml"
 
-# `logged LOG COMMAND …`: all output goes to the log, and a command that fails shows its log.
+# `logged LOG COMMAND …`: all output goes to the log, and a command that fails shows its log. SIGTERM
+# to the whole group must not end the shell before its command, which saves its state first.
 shell.prefix(
-    'logged() {{ "${{@:2}}" > "$1" 2>&1 || {{ local status=$?; cat "$1" >&2; return $status; }}; }}; '
+    'trap : TERM; logged() {{ "${{@:2}}" > "$1" 2>&1 || {{ local status=$?; cat "$1" >&2; return $status; }}; }}; '
 )
 
 # Encoder options by what they share. The base options' are there for the untrained baseline.
