@@ -108,6 +108,39 @@ def test_the_fingerprint_follows_weights_and_configuration_and_not_the_folder(
     assert loaded(copy).fingerprint() != same
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("roles", ["shared", "separate"])
+def test_compiled_it_gives_the_same_vectors_and_gradients(
+    small: Corpus, tiny_bert: Path, roles: str
+) -> None:
+    found = []
+    texts = torch.arange(4)
+    for compiled in (False, True):
+        chosen = options(tiny_bert, trainable="all", roles=roles, dropout=0.0, compile=compiled)
+        live = LiveEncoder(chosen, tokenise(small, chosen))
+        x = live(texts, "candidate")
+        x.square().sum().backward()
+        gradients = [each.grad for each in live.models["candidate"].parameters()]
+        found.append((list(live.state_dict()), x.detach(), gradients))
+    (names, plain, gradients), (other_names, compiled_x, others) = found
+    assert other_names == names
+    torch.testing.assert_close(compiled_x, plain, atol=1e-5, rtol=1e-4)
+    for one, other in zip(gradients, others, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(other, one, atol=1e-4, rtol=1e-3)
+
+
+def test_compiling_without_a_compiler_is_an_input_error(
+    small: Corpus, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    chosen = options(tiny_bert, trainable="all", compile=True)
+    with pytest.raises(InputError, match=r"encoder\.compile.*g\+\+"):
+        LiveEncoder(chosen, tokenise(small, chosen))
+
+
 def test_features_of_another_corpus_are_refused(
     small: Corpus, sample: Corpus, tmp_path: Path
 ) -> None:

@@ -431,8 +431,10 @@ def test_written_figures_that_are_behind_are_computed_anew(run: Path) -> None:
 
 def test_equal_seeds_are_drawn_without_a_bar(run: Path) -> None:
     figures = tables.all_figures(tables.read_run(run))
-    chosen = figures[figures["kind"] == "cell"].iloc[:1].assign(
-        split="dev", protocol="clean", task="epa", stage="reranked", metric="accuracy@1"
+    chosen = (
+        figures[figures["kind"] == "cell"]
+        .iloc[:1]
+        .assign(split="dev", protocol="clean", task="epa", stage="reranked", metric="accuracy@1")
     )
     # Their mean as floats lies above all three.
     equal = pd.concat([chosen.assign(seed=seed, value=61 / 713) for seed in (1, 2, 3)])

@@ -1,5 +1,6 @@
 """The training job: same cell same log, losses fall, every option acts, and how cells end."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -147,6 +148,36 @@ def test_the_learning_rate_halves_when_dev_accuracy_does_not_rise(corpus: Corpus
     options = cell(training=settings, stopping={**NO_STOP, "halve_after": 3})
     rates = [record["learning_rate"] for record in train(options, corpus)[1]]
     assert rates == [1e-9] * 4 + [5e-10] * 3 + [2.5e-10]
+
+
+def test_a_cell_stops_when_dev_loss_rises_and_goes_back_to_its_best_weights(
+    corpus: Corpus,
+) -> None:
+    settings = {"epochs": 40, "batch": 4, "learning_rate": 3e-2}
+    options = cell(training=settings, stopping={**NO_STOP, "dev_loss_rises": 2})
+    trainer, log, outcome = train(options, corpus)
+    assert (outcome.status, outcome.reason) == (
+        "stopped", "dev loss has risen for 2 epochs in a row"
+    )  # fmt: skip
+    losses = [record["losses"]["dev"]["total"] for record in log]
+    rises = [after > before for before, after in itertools.pairwise(losses)]
+    assert [pair for pair in itertools.pairwise(rises) if all(pair)] == [(True, True)]
+    assert rises[-2:] == [True, True]
+    assert log[-1]["events"][-1] == f"stop: {outcome.reason}"
+    vectors = trainer.embed(("train", "dev", "test"))
+    dev = trainer._accuracy(("dev",), vectors)["dev"]
+    assert dev == log[outcome.best_epoch]["accuracy"]["dev"]
+
+
+def test_a_growing_gap_is_warned_of_and_stops_where_that_is_asked(corpus: Corpus) -> None:
+    settings = {"epochs": 40, "batch": 4, "learning_rate": 1e-2}
+    control = {**NO_STOP, "gap_warning": 1, "gap_stop": 2}
+    _, log, outcome = train(cell(training=settings, stopping=control), corpus)
+    assert outcome.reason == "the gap between train and dev accuracy has grown for 2 epochs"
+    grown = [after["gap"] > before["gap"] + 1e-12 for before, after in itertools.pairwise(log)]
+    warned = [any("warning: the gap" in event for event in record["events"]) for record in log]
+    assert warned == [False, *grown]
+    assert grown[-2:] == [True, True]
 
 
 def test_a_loss_that_is_no_number_ends_the_cell_as_diverged(corpus: Corpus) -> None:

@@ -4,12 +4,15 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
@@ -196,6 +199,37 @@ def test_a_failed_cell_is_told_and_stops_no_other(checkout: Path, tiny_bert: Pat
     assert "9 layers of 2" in output
     text = (checkout / "results" / "failing" / "tables" / "summary.txt").read_text()
     assert "9 layers of 2" in text
+
+
+def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Path) -> None:
+    values = {**miniature(tiny_bert), "run": "terminated"}
+    values["training"]["epochs"] = 8
+    values["stopping"] = {"patience": None, "dev_loss_rises": None}
+    values["matrix"] = {"axes": {"fusion": ["cls"], "trainable": ["all"]}}
+    arguments = ["--cores", "1", "--retries", "1", "--until", "cell"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *arguments, *configure(checkout, values, "t.yaml")],
+        cwd=checkout,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    state = checkout / "results" / "terminated" / "state"
+    while not list(state.glob("**/checkpoint.safetensors")):
+        assert process.poll() is None, process.stderr.read() if process.stderr else None
+        time.sleep(0.1)
+    (running,) = state.glob("**/progress.json")
+    job = psutil.Process(json.loads(running.read_text())["pid"])
+    shell = job.parent()
+    assert "bash" in shell.name()
+    # As a cluster would, which knows the job's group alone.
+    for each in (shell, job):
+        each.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    (log,) = (checkout / "results" / "terminated" / "logs" / "cells").glob("**/*.log")
+    assert "goes on in epoch" in log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -504,7 +504,7 @@ def _add_status(commands: "Commands[argparse.ArgumentParser]") -> None:
         nargs="?",
         const=5,
         metavar="SECONDS",
-        help="look again every so many seconds (default: 5), until nothing runs or Ctrl-C",
+        help="look again every so many seconds (default: 5), until all cells have ended or Ctrl-C",
     )
     how.add_argument("--failed", action="store_true", help="print the failed cells alone")
     parser.set_defaults(command=_status)

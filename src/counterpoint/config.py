@@ -129,6 +129,8 @@ class EncoderOptions(Section):
     precision: Literal["float32", "bfloat16"] | None = None
     """Of the encoder's arithmetic where its weights learn or it is embedded live; scores and losses
     are always float32. `null` for bfloat16 on a GPU and float32 on a CPU."""
+    compile: bool = False
+    """Compile a live encoder with `torch.compile` (docs/method.md, "Speed", has what it gains)."""
 
 
 class ProjectionOptions(Section):

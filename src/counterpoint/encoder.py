@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,7 +244,7 @@ class LiveEncoder(nn.Module):
     Raises:
         InputError: the model cannot be loaded, has no pooler output where that is asked for, has
             fewer layers than `trainable`, or takes fewer tokens than `max_tokens`; or this CPU has
-            no instructions for bfloat16.
+            no instructions for bfloat16, or no compiler.
     """
 
     def __init__(self, options: EncoderOptions, tokens: Tokens) -> None:
@@ -255,6 +256,10 @@ class LiveEncoder(nn.Module):
         second = load_model(options) if options.roles == "separate" else first
         self.models = nn.ModuleDict({"query": first, "candidate": second})
         self.hidden_size = int(first.config.hidden_size)
+        # What is called; kept out of the modules, whose weights it shares.
+        query = _callable(first, options)
+        candidate = query if second is first else _callable(second, options)
+        self._calls: dict[str, Any] = {"query": query, "candidate": candidate}
         self.between_calls: Callable[[], None] = lambda: None
         """Called before each call of an embedding pass, which may take minutes; may raise."""
         self.pieces = 1
@@ -366,7 +371,7 @@ class LiveEncoder(nn.Module):
         device = mask.device.type
         precision = self.options.precision or ("bfloat16" if device == "cuda" else "float32")
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            output = self.models[role](attention_mask=mask, **inputs)
+            output = self._calls[role](attention_mask=mask, **inputs)
         return pool(output, mask, self.options.pooling)
 
 
@@ -375,6 +380,24 @@ CALL_TOKENS = {"cpu": 64, "cuda": 8192}
 
 MOST_PIECES = 4096
 """Pieces beyond which no batch is cut."""
+
+
+def _callable(model: nn.Module, options: EncoderOptions) -> Any:
+    """The model, compiled where that is asked for.
+
+    Raises:
+        InputError: on a CPU without a C++ compiler.
+    """
+    if not options.compile:
+        return model
+    compilers = (os.environ.get("CXX"), "g++", "clang++", "c++")
+    if not torch.cuda.is_available() and not any(name and shutil.which(name) for name in compilers):
+        raise InputError(
+            "encoder.compile: true needs a C++ compiler on a CPU; install one (g++), or set it to "
+            "false"
+        )
+    # One compilation for all lengths.
+    return torch.compile(model, dynamic=True)
 
 
 def _refuse_slow_bfloat16() -> None:
