@@ -136,6 +136,16 @@ def test_a_query_without_any_known_word_ties_with_everyone_and_is_wrong(tiny) ->
     assert ranks_of(pool, epa)["validation/law/juries/con01a"] == 7
 
 
+def test_to_bm25_a_query_of_stop_words_alone_ties_with_everyone(tiny) -> None:
+    asked = search(tiny, "validation")
+    queries = ["To be or not to be", *asked.queries[1:]]
+    costs = bm25(dataclasses.replace(asked, queries=queries))
+    block = costs.block(torch.arange(len(queries)))
+    assert block.cost[0].unique().tolist() == [0.0]
+    expected = bm25(asked).block(torch.arange(len(queries)))
+    assert torch.equal(block.cost[1:], expected.cost[1:])
+
+
 # Design §7; accuracy@1 in %, in the order of TASKS.
 PUBLISHED = {
     ("tfidf", "official"): (69.0, 51.4, 49.0, 37.7, 50.0, 36.1, 47.9, 27.9),

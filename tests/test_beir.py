@@ -434,6 +434,19 @@ def test_the_judgements_written_are_those_that_count(
     )
 
 
+def test_judged_queries_without_a_relevant_document_are_named(
+    write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    judged = qrels([("q1", "b", 1), ("q2", "a", 0), ("q2", "b", -1), ("q3", "q3", 1)])
+    documents = jsonl({**DOCUMENTS, "q3": "three"})
+    tree = {**HAND, "qrels/test.tsv": judged, "corpus.jsonl": documents}
+    evaluate("baseline/bm25", "--corpus", write_tree(tree), "--out", "out")
+    said = "2 of 3 judged queries have no relevant document but their own and are left out: q2, q3"
+    assert said in capsys.readouterr().err
+    assert set(pd.read_csv(tmp_path / "out" / "figures.csv").n) == {1}
+
+
 def test_by_the_command_the_figures_are_those_by_hand(
     write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

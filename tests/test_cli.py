@@ -77,6 +77,20 @@ def test_tasks_prints_a_line_for_each_count_without_json(capsys: Captured) -> No
     assert [line.split()[0] for line in lines] == KEYS
 
 
+def test_tasks_counts_the_split_that_is_named_in_a_file_of_pairs(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "pairs.csv"
+    splits = ["train"] * 3 + ["dev"] * 2 + ["exam"]
+    lines = [f"point {n},counter {n},{split}\n" for n, split in enumerate(splits)]
+    path.write_text("point,counter,split\n" + "".join(lines))
+    for split in ("train", "dev", "exam"):
+        assert cli.main(["tasks", "--corpus", str(path), "--split", split, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["queries"] == splits.count(split)
+    assert cli.main(["tasks", "--corpus", str(path), "--split", "validation"]) == 2
+    assert "no split 'validation'; expected one of train, dev, exam" in capsys.readouterr().err
+
+
 # Reading a corpus
 
 

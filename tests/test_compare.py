@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,30 @@ def test_a_cell_by_its_name_against_itself(run: Path) -> None:
     assert all(row["difference"] == row["low"] == row["high"] == 0 for row in rows)
     assert all(row["p"] == 1 for row in rows)
     assert compare.readable(rows)[0]["A − B"] == "+0.0"
+
+
+def test_the_command_says_who_is_best_and_what_to_doubt(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", "best", "baseline/tfidf", "--run", str(run)]) == 0
+    said = capsys.readouterr().err
+    assert f"best: {tables.best_of_run(tables.read_run(run))}" in said
+    assert re.search(r"dev has \d debates; intervals and p-values over fewer than 10", said)
+    assert "no clean figure" not in said
+
+
+def test_without_unseen_queries_there_is_no_best_and_the_gap_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in run.glob("**/records.parquet"):
+        table = pd.read_parquet(path)
+        table[table["protocol"] != "clean"].to_parquet(path)
+    read = tables.read_run(run)
+    with pytest.raises(InputError, match="no unseen query to choose by"):
+        compare.compare(read, "best", "baseline/tfidf")
+    name = read.with_status("done")[0].name
+    assert cli.main(["compare", name, "baseline/tfidf", "--run", str(run)]) == 0
+    assert "no unseen query in dev: no clean figure" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["no-such-cell", "baseline/none", "tfidf"])

@@ -56,6 +56,27 @@ def read_all(
     return read_pairs(path, roles, skip=skip)
 
 
+def test_rows_must_not_tell_apart_what_shares_a_folder(tmp_path: Path) -> None:
+    rows = [
+        {"point": f"point {n}", "counter": f"counter {n}", "split": split}
+        for n, split in enumerate(("train", "dev", "test") * 2)
+    ]
+    with pytest.raises(InputError, match=r"dev and test apart.*both the folder 'validation'"):
+        read(tmp_path, csv_text(rows), roles=SHARED)
+
+
+def test_a_split_in_other_case_is_a_fault_and_not_a_split_unused(tmp_path: Path) -> None:
+    rows = [
+        {"point": f"point {n}", "counter": f"counter {n}", "split": split}
+        for n, split in enumerate(("train", "dev", "test", "Test", "spare") * 2)
+    ]
+    corpus, problems = read_all(tmp_path, csv_text(rows), skip=True)
+    assert [problem.what for problem in problems] == [
+        "a split 'Test'; expected 'test', as it is written elsewhere"
+    ] * 2
+    assert len(pairs_of(corpus.arguments)) == 6
+
+
 def refusal(
     folder: Path,
     content: str | bytes,

@@ -409,24 +409,50 @@ def test_a_corpus_of_one_pair_has_nothing_to_choose_from(
     evaluate(trained.frozen, "--run", trained.folder, *given)
     # The eight tasks are left out; `legacy` has the point itself too.
     assert {row["protocol"] for row in rows(tmp_path / "out" / "records.parquet")} == {"legacy"}
-    assert "| exam | legacy (leaks) | retrieval | 1 |" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "| exam | legacy (leaks) | retrieval | 1 |" in printed.out
+    assert f"exam: every query has one candidate in {', '.join(TASKS)}; left out" in printed.err
 
 
 # A baseline and its run
 
 
-def test_without_a_run_every_query_of_a_baseline_is_unseen(
+def test_without_a_run_unseen_is_what_the_corpus_own_training_lacks(
     other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     monkeypatch.chdir(tmp_path)
     evaluate("baseline/bm25", "--corpus", other)
     out = tmp_path / "evaluations" / "baseline" / "bm25" / "other"
     assert sorted(path.name for path in out.iterdir()) == ["figures.csv", "records.parquet"]
-    assert asked(out, "clean") == asked(out, "official")
-    assert len(asked(out, "clean")) == 6
-    printed = capsys.readouterr().out
-    assert "| exam | clean | retrieval | 6 |" in printed
-    assert "reranked" not in printed
+    assert asked(out, "official") - asked(out, "clean") == {"exam/law/juries/con02a"}
+    assert len(asked(out, "official")) == 6
+    printed = capsys.readouterr()
+    assert "| exam | clean | retrieval | 5 |" in printed.out
+    assert "reranked" not in printed.out
+    assert "no unseen query in training: no clean figure" in printed.err
+    assert "exam has 2 debates; intervals" in printed.err
+
+
+def test_without_run_or_training_folder_every_query_is_unseen(
+    write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_tree(debate("exam", "law", "juries", {"pro": 2, "con": 2}), name="alone")
+    evaluate("baseline/tfidf", "--corpus", folder, "--out", "out")
+    assert asked(tmp_path / "out", "clean") == asked(tmp_path / "out", "official")
+    assert len(asked(tmp_path / "out", "clean")) == 4
+
+
+def test_among_several_runs_a_baseline_needs_none(
+    write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / "results" / name / "corpus").mkdir(parents=True)
+        (tmp_path / "results" / name / "corpus" / "arguments.parquet").touch()
+    folder = write_tree(debate("exam", "law", "juries", {"pro": 2}), name="alone")
+    evaluate("baseline/bm25", "--corpus", folder, "--out", "out")
+    assert len(asked(tmp_path / "out", "official")) == 2
 
 
 def test_the_only_run_is_found(
@@ -575,11 +601,6 @@ CASES = {
     "several runs": (
         "several",
         "best --corpus {other}",
-        ["found results/one, results/two", "--run"],
-    ),
-    "a baseline among several runs": (
-        "several",
-        "baseline/bm25 --corpus {other}",
         ["found results/one, results/two", "--run"],
     ),
     "no run there": ("empty", "best --run {empty}", ["matrix.csv", "no such file"]),

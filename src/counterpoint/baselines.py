@@ -100,8 +100,15 @@ def bm25(search: Search) -> Costs:
     index.index(collection, show_progress=False)
     queries = tokens(search.queries)
 
+    # bm25s cannot score a query without a word; to it all candidates are alike.
+    alike = np.zeros(len(collection), dtype=np.float32)
+
+    def scores(words: list[str]) -> Floats:
+        found: Floats = index.get_scores(words) if words else alike
+        return found
+
     def similarity(asked: Ints) -> Floats:
-        return np.stack([index.get_scores(queries[query])[search.candidates] for query in asked])
+        return np.stack([scores(queries[query])[search.candidates] for query in asked])
 
     return Similarities(similarity)
 

@@ -47,6 +47,8 @@ class BeirCorpus:
     queries: tuple[str, ...]
     query_texts: tuple[str, ...]
     relevant: tuple[Mapping[int, int], ...]
+    unanswerable: tuple[str, ...] = ()
+    """Judged queries without a relevant document but their own, which no figure counts."""
 
     @cached_property
     def texts(self) -> list[str]:
@@ -82,7 +84,8 @@ def read_beir(source: Source, split: str = "test") -> BeirCorpus:
     documents = _read_jsonl(source, f"{root}corpus.jsonl", title=True)
     texts = _read_jsonl(source, f"{root}queries.jsonl", title=False)
     path = f"{root}qrels/{split}.tsv"
-    relevant = _read_qrels(source, path, documents, texts)
+    judged = _read_qrels(source, path, documents, texts)
+    relevant = {query: found for query, found in judged.items() if found}
     if not relevant:
         raise InputError(f"{source.name}: {path}: no judgement above 0, so there is no query")
     return BeirCorpus(
@@ -92,6 +95,7 @@ def read_beir(source: Source, split: str = "test") -> BeirCorpus:
         queries=tuple(relevant),
         query_texts=tuple(texts[query] for query in relevant),
         relevant=tuple(relevant.values()),
+        unanswerable=tuple(query for query in judged if query not in relevant),
     )
 
 
@@ -135,7 +139,7 @@ def _read_jsonl(source: Source, path: str, *, title: bool) -> dict[str, str]:
 def _read_qrels(
     source: Source, path: str, documents: Mapping[str, str], queries: Mapping[str, str]
 ) -> dict[str, dict[int, int]]:
-    """Query id to the rows of its relevant documents and their gains."""
+    """Each judged query's id to the rows of its relevant documents and their gains."""
     row_of = {document: row for row, document in enumerate(documents)}
     relevant: dict[str, dict[int, int]] = {}
     for number, (place, line) in enumerate(_lines(source, path)):
@@ -157,8 +161,9 @@ def _read_qrels(
                 raise InputError(
                     f"{place}: {kind} {name!r} is not in {file}; correct the judgement or add it"
                 )
+        own = relevant.setdefault(query, {})
         if int(score) > 0 and query != document:
-            relevant.setdefault(query, {})[row_of[document]] = int(score)
+            own[row_of[document]] = int(score)
     return relevant
 
 

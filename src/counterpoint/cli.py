@@ -10,7 +10,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from counterpoint import __version__
@@ -259,8 +259,8 @@ def _add_tasks(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _tasks(arguments: argparse.Namespace) -> None:
     from counterpoint import layouts, tasks
 
-    read, _ = layouts.read(arguments.corpus, {"train": arguments.split})
-    pool = tasks.make_pool(read, arguments.split)
+    read = layouts.read_all(arguments.corpus, [arguments.split])
+    pool = tasks.pool_of(read.split(arguments.split), read.text_number, frozenset())
     counts = {"queries": pool.pairs, **tasks.totals(pool)}
     if arguments.json:
         print(json.dumps(counts))
@@ -589,7 +589,13 @@ def _compare(arguments: argparse.Namespace) -> None:
     rows = function(run, arguments.first, arguments.second)
     if arguments.csv is not None:
         files.write_text(arguments.csv, formats.csv_text(rows))
+    _print_notes(compare.notes(run, (arguments.first, arguments.second), rows))
     print(formats.markdown_table(compare.readable(rows)), end="")
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"counterpoint: {note}", file=sys.stderr)
 
 
 def _add_run_or_only(parser: argparse.ArgumentParser) -> None:
@@ -623,12 +629,13 @@ def _add_leak(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _leak(arguments: argparse.Namespace) -> None:
-    from counterpoint import files, formats, leak, tables
+    from counterpoint import compare, files, formats, leak, tables
 
     run, without = tables.read_run(arguments.run), tables.read_run(arguments.without)
     rows = leak.leak(run, without, arguments.cell)
     if arguments.csv is not None:
         files.write_text(arguments.csv, formats.csv_text(rows))
+    _print_notes(compare.notes(run, (arguments.cell,), rows))
     print(formats.markdown_table(leak.readable(rows)), end="")
 
 
@@ -679,9 +686,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from counterpoint import devices, formats, transfer
 
     torch.set_num_threads(arguments.threads)
-    run = transfer.find_run(arguments.system, arguments.run)
+    run = transfer.find_run(arguments.system, arguments.run, arguments.corpus)
     with devices.device_for_job(jobs_per_gpu=1) as device:
-        figures = transfer.Transfer(
+        figures, notes = transfer.Transfer(
             system=arguments.system,
             run=run,
             corpus=arguments.corpus,
@@ -690,6 +697,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             device=torch.device(device),
             out=arguments.out or transfer.default_folder(arguments.system, run, arguments.corpus),
         ).write()
+    _print_notes(notes)
     print(formats.markdown_table(transfer.readable(figures)), end="")
 
 

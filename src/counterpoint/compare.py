@@ -1,7 +1,7 @@
 """Two systems of a run side by side: paired differences over debates, corrected over the table."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,19 @@ def records_of(run: Run, name: str) -> tuple[str, Path]:
     if name == "best":
         found = best_of_run(run)
         if found is None:
-            raise InputError(f"{run.folder}: best: no cell has been trained yet")
+            why = (
+                "the dev split has no unseen query to choose by; name a cell"
+                if run.with_status("done", "diverged")
+                else "no cell has been trained yet"
+            )
+            raise InputError(f"{run.folder}: best: {why}")
         name = found
     systems = systems_of(run)
     if name not in systems:
+        baselines = sorted(key for key in systems if key.startswith("baseline/"))
         raise InputError(
             f"{run.folder}: {name!r} is no trained cell and no baseline of this run; expected a "
-            f"cell's name as in tables/cells.csv, best, or one of "
-            f"{', '.join(sorted(key for key in systems if key.startswith('baseline/')))}"
+            f"cell's name as in tables/cells.csv, or one of {', '.join(['best', *baselines])}"
         )
     return name, systems[name]
 
@@ -182,6 +187,38 @@ def _means(a: Values, b: Values) -> dict[str, float]:
 def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     corrected = holm([row["p"] for row in rows])
     return [{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)]
+
+
+FEW_DEBATES = 10
+"""With fewer, resampling debates makes intervals too narrow."""
+
+
+def notes(run: Run, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What a reader of the rows must know: who `best` is, what has no figure, what to doubt.
+
+    Args:
+        run: of the first system.
+        names: of the systems as they were asked for.
+        rows: as `compare` gives them.
+    """
+    if "best" in names:
+        yield f"best: {records_of(run, 'best')[0]}"
+    for split in run.held_out:
+        if not any(row["split"] == split and row["protocol"] == "clean" for row in rows):
+            yield f"no unseen query in {split}: no clean figure"
+    queries = read_records(records_of(run, names[0])[1])
+    for split in run.held_out:
+        own = queries.loc[queries["split"] == split, "query"].unique()
+        yield from doubts(split, len({debate_of(query) for query in own}))
+
+
+def doubts(split: str, debates: int) -> Iterator[str]:
+    """That intervals over so few debates are too narrow, where they are."""
+    if debates < FEW_DEBATES:
+        yield (
+            f"{split} has {debates} debates; intervals and p-values over fewer than {FEW_DEBATES} "
+            "are too optimistic"
+        )
 
 
 def readable(rows: Sequence[dict[str, Any]]) -> list[dict[str, object]]:

@@ -50,15 +50,14 @@ def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
         InputError: as `read`, or a split is not there.
     """
     file = _pair_file(path)
+    splits = list(dict.fromkeys(wanted or split_names(path)))
     if file is None:
         source = open_source(path)
-        splits = wanted or split_folders(source)
         arguments, bare, problems = read_splits(source, splits)
         if problems:
             raise InputError(report(source.name, problems, skip=False))
     else:
         there = pair_files.split_names(file)
-        splits = wanted or there
         arguments = list[Argument]()
         for split in splits:
             if split not in there:
@@ -66,6 +65,16 @@ def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
             arguments += _pairs_of(file, split, there)
         bare = dict.fromkeys(splits, 0)
     return Corpus(arguments, {split: split for split in splits}, bare)
+
+
+def split_names(path: str) -> list[str]:
+    """The splits of a corpus in ArguAna's layout or of a file of pairs.
+
+    Raises:
+        InputError: there is no such corpus, or it has none.
+    """
+    file = _pair_file(path)
+    return split_folders(open_source(path)) if file is None else pair_files.split_names(file)
 
 
 def _pairs_of(file: Path, split: str, there: Collection[str]) -> list[Argument]:

@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -71,6 +71,7 @@ def read_pairs(
     splits = list(dict.fromkeys(_splits(records)))
     # A folder's own name goes before a role's: a folder `test` may play the role dev.
     folder_of = {**roles, **{folder: folder for folder in folders}} if splits else {}
+    _require_apart(path, roles, splits)
     problems: list[Problem] = []
     pairs = _usable(path, records, folder_of, problems)
     if not pairs:
@@ -83,6 +84,20 @@ def read_pairs(
         raise InputError(report(str(path), problems, skip))
     arguments = sorted(_arguments(pairs), key=lambda argument: folders.index(argument.split))
     return Corpus(arguments, dict(roles), dict.fromkeys(folders, 0)), problems
+
+
+def _require_apart(path: Path, roles: Mapping[str, str], splits: Collection[str]) -> None:
+    """Roles that share a folder must not be told apart by rows: test would be mixed into dev."""
+    by_folder: dict[str, list[str]] = {}
+    for role in roles:
+        if role in splits:
+            by_folder.setdefault(roles[role], []).append(role)
+    for folder, named in by_folder.items():
+        if len(named) > 1:
+            raise InputError(
+                f"{path}: its rows tell the splits {' and '.join(named)} apart, but corpus.splits "
+                f"gives both the folder {folder!r}; give each its own"
+            )
 
 
 def split_names(path: Path) -> list[str]:
@@ -247,6 +262,10 @@ def _usable(
             continue
         split = _as_text(record.get("split"))
         if split and split not in folder_of:
+            known = {name.casefold(): name for name in folder_of}
+            if (meant := known.get(split.casefold())) is not None:
+                what = f"a split {split!r}; expected {meant!r}, as it is written elsewhere"
+                problems.append(Problem(f"{path}:{line}", what))
             continue
         faults = list(_faults(record, split_needed=bool(folder_of)))
         problems += [Problem(f"{path}:{line}", what) for what in faults]

@@ -4,7 +4,7 @@ What a cell may have seen is the training folder of its own run: a query of anot
 *unseen* when neither of its texts stands there (docs/method.md, "Evaluation").
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,9 @@ import torch
 from counterpoint import beir, layouts, trec
 from counterpoint.baselines import Search, baseline_costs, search_of
 from counterpoint.beir import BeirCorpus
-from counterpoint.compare import records_of
+from counterpoint.compare import doubts, records_of
 from counterpoint.config import CellOptions, EncoderOptions, RunConfig, load_options
-from counterpoint.corpus import Corpus, Texts, read_arguments
+from counterpoint.corpus import Argument, Corpus, Texts, read_arguments
 from counterpoint.encoder import (
     FrozenFeatures,
     LiveEncoder,
@@ -51,12 +51,17 @@ RESULTS = Path("results")
 """Where the only run is looked for."""
 
 
-def find_run(system: str, folder: Path | None) -> Run | None:
-    """The run that is named, or else the only one; None for a baseline where there is none."""
+def find_run(system: str, folder: Path | None, corpus: str | None) -> Run | None:
+    """The run that is named, or else the only one.
+
+    A baseline needs none to be evaluated on a corpus that is named: where there is not exactly one
+    that has read its corpus, None.
+    """
     if folder is not None:
         return read_run(folder)
-    if system.startswith(BASELINE) and not list(RESULTS.glob("*/matrix.csv")):
-        return None
+    if system.startswith(BASELINE) and corpus is not None:
+        usable = list(RESULTS.glob("*/corpus/arguments.parquet"))
+        return read_run(usable[0].parents[1]) if len(usable) == 1 else None
     return read_run(only_run(RESULTS))
 
 
@@ -123,18 +128,28 @@ class Transfer:
     device: torch.device
     out: Path
 
-    def write(self) -> pd.DataFrame:
-        """Evaluate; write `figures.csv`, and `records.parquet` or TREC files; return the figures.
+    def write(self) -> tuple[pd.DataFrame, list[str]]:
+        """Evaluate; write `figures.csv`, and `records.parquet` or TREC files.
+
+        Returns:
+            The figures, and what their reader must know.
 
         Raises:
             InputError: there is no such system, or the corpus cannot be used.
         """
         name, folder = self._resolve()
+        notes = [f"best: {name}"] if self.system == "best" else []
         if self.corpus is not None and not layouts.is_pair_file(self.corpus):
             source = open_source(self.corpus)
             if layouts.beir_root(source) is not None:
-                found = self._on_beir(name, folder, beir.read_beir(source, self._beir_split()))
-                return self._figures(name, found)
+                collection = beir.read_beir(source, self._beir_split())
+                if lost := collection.unanswerable:
+                    notes.append(
+                        f"{len(lost)} of {len(lost) + len(collection.queries)} judged queries have "
+                        f"no relevant document but their own and are left out: "
+                        f"{', '.join(lost[:5])}{' …' if len(lost) > 5 else ''}"
+                    )
+                return self._figures(name, self._on_beir(name, folder, collection)), notes
         corpus = self._read()
         ranker = self._ranker(name, folder, corpus)
         pools = {split: self._pool(corpus, split) for split in corpus.roles}
@@ -153,7 +168,10 @@ class Transfer:
             for split, (pool, several) in by_split.items():
                 for each in several:
                     self._export(name, split, pool, searched[split], ranker.second, each)
-        return self._figures(name, Figures().of(read_records(self.out / "records.parquet")))
+        for split, pool in pools.items():
+            notes += _gaps(split, pool)
+        found = Figures().of(read_records(self.out / "records.parquet"))
+        return self._figures(name, found), notes
 
     def _resolve(self) -> tuple[str, Path | None]:
         """The system's full name, and the folder of a cell."""
@@ -200,23 +218,26 @@ class Transfer:
         assert self.run is not None
         return read_arguments(self.run.folder / "corpus" / "arguments.parquet")
 
-    def _pool(self, corpus: Corpus, split: str) -> Pool:
-        training = set[str]()
+    @cached_property
+    def _training(self) -> list[Argument] | None:
+        """What counts as seen: the run's training folder, or without a run the corpus's own."""
         if self.run is not None:
-            own = self._own_corpus
-            training = {each.text_hash for each in own.split(own.roles["train"])}
-        return pool_of(corpus.split(split), corpus.text_number, training)
+            return self._own_corpus.split(self._own_corpus.roles["train"])
+        assert self.corpus is not None
+        there = set(layouts.split_names(self.corpus))
+        for name in ("training", "train"):
+            if name in there:
+                return layouts.read_all(self.corpus, [name]).split(name)
+        return None
 
-    def _training_texts(self, otherwise: Sequence[str]) -> Sequence[str]:
-        """The texts that TF-IDF is fitted on: the run's, or without one what is searched."""
-        if self.run is None:
-            return otherwise
-        own = self._own_corpus
-        return [each.text for each in own.split(own.roles["train"])]
+    def _pool(self, corpus: Corpus, split: str) -> Pool:
+        training = {each.text_hash for each in self._training or []}
+        return pool_of(corpus.split(split), corpus.text_number, training)
 
     def _search(self, corpus: Corpus, split: str, pool: Pool) -> Search:
         arguments = corpus.split(split)
-        training = self._training_texts([each.text for each in arguments])
+        # Without any training folder TF-IDF is fitted on what is searched.
+        training = [each.text for each in self._training or arguments]
         return search_of(arguments, pool, split, training, lambda: self._outputs(corpus))
 
     def _outputs(self, texts: Texts) -> Floats:
@@ -265,7 +286,9 @@ class Transfer:
             collection=corpus.document_texts,
             candidates=np.arange(len(documents)),
             queries=corpus.query_texts,
-            training=self._training_texts(corpus.document_texts),
+            training=[each.text for each in self._training or []]
+            if self.run
+            else corpus.document_texts,
             vectors=vectors,
         )
         ranking = beir.rank(
@@ -343,6 +366,15 @@ class Transfer:
         with replacing(self.out / "figures.csv") as temporary:
             table.to_csv(temporary, index=False)
         return table
+
+
+def _gaps(split: str, pool: Pool) -> Iterator[str]:
+    """What a split has no figure of, and what is to be doubted."""
+    if pool.left_out:
+        yield f"{split}: every query has one candidate in {', '.join(pool.left_out)}; left out"
+    if not pool.unseen.any():
+        yield f"no unseen query in {split}: no clean figure"
+    yield from doubts(split, len(np.unique(pool.debate)))
 
 
 def _named(
