@@ -487,10 +487,11 @@ def test_the_shipped_configuration_has_cells_for_every_clause(tmp_path: Path) ->
     files.write_text(tmp_path / "matrix.csv", formats.csv_text(rows))
     files.write_json(tmp_path / "config.json", read.model_dump(mode="json"))
     found = claims.claims(tables.read_run(tmp_path))
-    # 32 cells of a grid without one axis, three further strategies, two more seeds of four heads.
+    # 24 or 32 cells of a grid without one axis, three further strategies, two more seeds of two
+    # heads, whose comparison in three fusions these are six more of.
     planned = {(verdict.claim, verdict.planned) for verdict in found}
-    grid = {("C2", 30), ("C3", 30), ("C4", 30), ("C5", 12), ("C9", 30)}
-    assert planned == {("C1", 43), ("C7", 43), ("C8", 43), ("C6", 3), ("C6", 12)} | grid
+    grid = {("C2", 24), ("C2", 30), ("C3", 30), ("C4", 24), ("C5", 12), ("C9", 24)}
+    assert planned == {("C1", 39), ("C7", 39), ("C8", 39), ("C6", 3), ("C6", 12)} | grid
     assert {verdict.why for verdict in found} == {"no setting at hand"}
 
 

@@ -465,9 +465,12 @@ def test_the_only_run_is_found(
         assert asked(out, "clean") == UNSEEN
 
 
-def test_tfidf_is_fitted_on_the_runs_training_or_else_on_what_is_searched(
+def test_tfidf_is_fitted_on_the_training_folder_or_else_on_what_is_searched(
     trained: Trained, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def texts(folder: Path) -> list[str]:
+        return sorted(path.read_text() for path in folder.rglob("*.txt"))
+
     fitted: list[list[str]] = []
 
     def spy(search: Search) -> Costs:
@@ -478,9 +481,11 @@ def test_tfidf_is_fitted_on_the_runs_training_or_else_on_what_is_searched(
     monkeypatch.chdir(tmp_path)
     evaluate("baseline/tfidf", "--corpus", other, "--splits", "exam")
     evaluate("baseline/tfidf", "--corpus", other, "--splits", "exam", "--run", trained.folder)
-    searched = [path.read_text() for path in sorted((other / "exam").rglob("*.txt"))]
-    assert sorted(fitted[0]) == sorted(searched)
+    assert sorted(fitted[0]) == texts(other / "training")
     assert fitted[1] == [each.text for each in trained.corpus.split("training")]
+    shutil.rmtree(other / "training")
+    evaluate("baseline/tfidf", "--corpus", other, "--splits", "exam")
+    assert sorted(fitted[2]) == texts(other / "exam")
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,8 @@ def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Pat
     values = {**miniature(tiny_bert), "run": "terminated"}
     values["training"]["epochs"] = 8
     values["stopping"] = {"patience": None, "dev_loss_rises": None}
-    values["matrix"] = {"axes": {"fusion": ["cls"], "trainable": ["all"]}}
+    axes = {"fusion": ["cls"], "head": ["relu"], "decrease_rate": [0.5], "trainable": ["all"]}
+    values["matrix"] = {"axes": axes, "include": []}
     arguments = ["--cores", "1", "--retries", "1", "--until", "cell"]
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *arguments, *configure(checkout, values, "t.yaml")],

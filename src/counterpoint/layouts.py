@@ -34,13 +34,7 @@ def read(
     file = _pair_file(path)
     if file is not None:
         return pair_files.read_pairs(file, roles, skip=skip)
-    source = open_source(path)
-    if beir_root(source) is not None:
-        raise InputError(
-            f"corpus {source.name}: BEIR's layout has no pairs to train on; evaluate on it with "
-            "`counterpoint evaluate SYSTEM --corpus PATH`"
-        )
-    return read_corpus(source, roles, skip=skip)
+    return read_corpus(_with_pairs(path), roles, skip=skip)
 
 
 def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
@@ -52,7 +46,7 @@ def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
     file = _pair_file(path)
     splits = list(dict.fromkeys(wanted or split_names(path)))
     if file is None:
-        source = open_source(path)
+        source = _with_pairs(path)
         arguments, bare, problems = read_splits(source, splits)
         if problems:
             raise InputError(report(source.name, problems, skip=False))
@@ -74,7 +68,17 @@ def split_names(path: str) -> list[str]:
         InputError: there is no such corpus, or it has none.
     """
     file = _pair_file(path)
-    return split_folders(open_source(path)) if file is None else pair_files.split_names(file)
+    return split_folders(_with_pairs(path)) if file is None else pair_files.split_names(file)
+
+
+def _with_pairs(path: str) -> Source:
+    source = open_source(path)
+    if beir_root(source) is not None:
+        raise InputError(
+            f"corpus {source.name}: BEIR's layout has no pairs; evaluate on it with "
+            "`counterpoint evaluate SYSTEM --corpus PATH`"
+        )
+    return source
 
 
 def _pairs_of(file: Path, split: str, there: Collection[str]) -> list[Argument]:

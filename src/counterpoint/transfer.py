@@ -59,9 +59,10 @@ def find_run(system: str, folder: Path | None, corpus: str | None) -> Run | None
     """
     if folder is not None:
         return read_run(folder)
-    if system.startswith(BASELINE) and corpus is not None:
+    if system.startswith(BASELINE):
         usable = list(RESULTS.glob("*/corpus/arguments.parquet"))
-        return read_run(usable[0].parents[1]) if len(usable) == 1 else None
+        if corpus is not None or not usable:
+            return read_run(usable[0].parents[1]) if len(usable) == 1 else None
     return read_run(only_run(RESULTS))
 
 
