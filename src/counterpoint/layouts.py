@@ -75,7 +75,7 @@ def _with_pairs(path: str) -> Source:
     source = open_source(path)
     if beir_root(source) is not None:
         raise InputError(
-            f"corpus {source.name}: BEIR's layout has no pairs; evaluate on it with "
+            f"corpus {source.name}: BEIR's layout has no pairs to train on; evaluate on it with "
             "`counterpoint evaluate SYSTEM --corpus PATH`"
         )
     return source
