@@ -20,7 +20,7 @@ class Stale:
     path: Path
     reason: str
     size: int
-    """In bytes."""
+    """Bytes that this would free."""
 
 
 def stale(run: Path) -> list[Stale]:
@@ -98,4 +98,6 @@ def _is_free(cell: Path) -> bool:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    # A result that is linked from its cell too takes no room here.
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(each.st_size for each in files if each.st_nlink == 1)
