@@ -305,9 +305,16 @@ def test_the_figures_are_those_of_the_tables(partial: Path) -> None:
         last = here[(here.stage == "reranked") | (here.kind == "baseline")].set_index("cell")
         names = [cell.name for cell in tables.read_run(partial).cells]
         values = last["value"].reindex([*names, "baseline/random", "baseline/tfidf"])
-        expected = [None if pd.isna(value) else round(1e4 * value) for value in values]
+        expected = [None if pd.isna(value) else round(report.SCALE * value) for value in values]
         assert data["figures"]["value"][place] == expected
         assert data["n"][place] == 24
+
+
+def test_an_embedded_figure_rounds_to_what_the_tables_have() -> None:
+    shares = [right / n for n in (713, 783, 1287, 1401) for right in range(n + 1)]
+    for share, embedded_as in zip(shares, report._scaled(shares), strict=True):
+        assert embedded_as is not None
+        assert f"{100 * embedded_as / report.SCALE:.1f}" == f"{100 * share:.1f}"
 
 
 def test_a_course_has_the_log_in_columns(partial: Path) -> None:
@@ -315,9 +322,9 @@ def test_a_course_has_the_log_in_columns(partial: Path) -> None:
     assert len(data["courses"]) == 12
     course = data["courses"][0]
     assert (course["epochs"], course["best"], course["system"]) == ([0, 1, 2], 1, 0)
-    assert course["columns"]["accuracy/dev/clean"] == [2500, 2600, 2700]
-    assert course["columns"]["loss/dev/negative"] == [1000, 2000, 3000]
-    assert course["columns"]["rate"] == [10000, 9800, 9600]
+    assert course["columns"]["accuracy/dev/clean"] == [2500000, 2600000, 2700000]
+    assert course["columns"]["loss/dev/negative"] == [1000000, 2000000, 3000000]
+    assert course["columns"]["rate"] == [10000000, 9800000, 9600000]
     assert course["negatives"]["hard_counter"] == [0, 1, 2]
 
 
@@ -325,7 +332,7 @@ def test_columns_without_any_number_are_left_out() -> None:
     nothing = {"retrieval": None, "reranked": None}
     record = {"epoch": 0, "accuracy": {"dev": {"clean": nothing, "official": {"reranked": 0.5}}}}
     course = report._course([record])
-    assert course["columns"] == {"accuracy/dev/official": [5000]}
+    assert course["columns"] == {"accuracy/dev/official": [5000000]}
     assert course["negatives"] == {}
 
 
@@ -613,7 +620,7 @@ def test_an_imported_log_is_a_course_that_leaks(maker: Maker) -> None:
     append(log / "epochs.jsonl", {"epoch": 0, "accuracy": {"dev": {"legacy": {"reranked": 0.8}}}})
     (course,) = embedded(maker.report())["courses"]
     assert course["label"] == "imported/old (legacy, leaks the answer)"
-    assert course["columns"] == {"accuracy/dev/legacy": [8000]}
+    assert course["columns"] == {"accuracy/dev/legacy": [8000000]}
 
 
 PAGES = sorted(Path(__file__).parents[1].glob("results/*/report/index.html"))
