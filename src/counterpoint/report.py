@@ -40,8 +40,8 @@ from counterpoint.tables import (
 from counterpoint.tasks import LEGACY, TASKS
 
 SCALE = 10_000_000
-"""Fractions, losses and rates are embedded as whole numbers of this part of one: with fewer digits a
-figure that is rounded again for show would differ from the tables."""
+"""Fractions, losses and rates are embedded as whole numbers of this part of one; with fewer digits
+a figure that is rounded again for show would differ from the tables."""
 
 QUERIES_SHOWN = 10
 """How many queries that the best cell answers, and that it fails, are shown."""
