@@ -69,8 +69,8 @@ def evaluate(
         k: how many of the nearest are re-ranked.
         depth: how many are recorded; k by default, and never fewer.
         scorer: the second stage; None for a system without one.
-        brief: in a third of the time, what accuracy@1 and recall@10 ask and no more: a gold that
-            is not among those recorded ranks one behind them, and `reordered` is left out.
+        brief: what accuracy@1 and recall@10 ask and no more, in less time: a gold that is not
+            among those recorded ranks one behind them, and `reordered` is left out.
         device: where the costs lie.
 
     Returns:

@@ -256,13 +256,13 @@ def _usable(
 ) -> list[_Pair]:
     """The pairs of the splits in use; `folder_of` is empty where no row names a split."""
     pairs = []
+    known = {name.casefold(): name for name in folder_of}
     for number, (line, record) in enumerate(records, start=1):
         if isinstance(record, str):
             problems.append(Problem(f"{path}:{line}", record))
             continue
         split = _as_text(record.get("split"))
         if split and split not in folder_of:
-            known = {name.casefold(): name for name in folder_of}
             if (meant := known.get(split.casefold())) is not None:
                 what = f"a split {split!r}; expected {meant!r}, as it is written elsewhere"
                 problems.append(Problem(f"{path}:{line}", what))

@@ -310,13 +310,13 @@ def all_figures(run: Run) -> pd.DataFrame:
 
 def written_figures(run: Run) -> pd.DataFrame:
     """What `all_figures` gives: as `tables/cells.csv` has it, or computed where that is behind."""
-    if not is_current(run, "cells.csv"):
+    if not is_current(run):
         return all_figures(run)
     return pd.read_csv(run.folder / "tables" / "cells.csv", dtype={"options": str})
 
 
 def is_current(run: Run, *names: str) -> bool:
-    """Whether some tables are there and hold every system that has records by now."""
+    """Whether `cells.csv` and other tables are there and hold every system that has records by now."""
     paths = [run.folder / "tables" / name for name in ("cells.csv", *names)]
     if not all(path.is_file() for path in paths):
         return False
