@@ -316,7 +316,7 @@ def written_figures(run: Run) -> pd.DataFrame:
 
 
 def is_current(run: Run, *names: str) -> bool:
-    """Whether `cells.csv` and other tables are there and hold every system that has records by now."""
+    """Whether `cells.csv` and some other tables hold every system that has records by now."""
     paths = [run.folder / "tables" / name for name in ("cells.csv", *names)]
     if not all(path.is_file() for path in paths):
         return False
