@@ -14,7 +14,7 @@ from counterpoint.corpus import Corpus
 from counterpoint.encoder import FrozenFeatures, LiveEncoder, tokenise
 from counterpoint.errors import InputError
 from counterpoint.model import unique_weights
-from counterpoint.optimisation import BUCKET, bucketed, out_of_memory, schedule
+from counterpoint.optimisation import BUCKET, bucketed, by_debate, out_of_memory, schedule
 from counterpoint.training import Trainer
 from tests.test_training import CPU, cell, corpus, features
 
@@ -125,12 +125,29 @@ def test_buckets_hold_each_triple_once_and_like_lengths_together() -> None:
     assert all(len({window[t] for t in batch}) == 1 for batch in found.tolist())
 
 
-def test_an_epoch_has_the_same_triples_in_either_order(corpus: Corpus, tiny_bert: Path) -> None:
-    batches = {
-        order: live(corpus, tiny_bert, order=order)._batches() for order in ("plain", "bucketed")
+def test_triples_of_a_debate_stand_next_to_each_other() -> None:
+    debates = np.repeat(np.arange(12), 5)
+    order = np.random.default_rng(1).permutation(60)
+    found = by_debate(order, debates[order], 8, np.random.default_rng(2))
+    assert found.shape == (7, 8)  # four triples are left over
+    assert len(np.unique(found)) == 56
+    # Eight in a row of fives touch three debates at most; shuffled ones touch about six.
+    assert max(len(np.unique(debates[batch])) for batch in found) <= 3
+    other = by_debate(order, debates[order], 8, np.random.default_rng(3))
+    assert {frozenset(batch) for batch in found.tolist()} != {
+        frozenset(batch) for batch in other.tolist()
     }
-    assert np.array_equal(*(np.sort(each, axis=None) for each in batches.values()))
-    assert not np.array_equal(*batches.values())
+
+
+def test_an_epoch_has_the_same_triples_in_any_order(corpus: Corpus, tiny_bert: Path) -> None:
+    plain, *others = (
+        live(corpus, tiny_bert, order=order)._batches()
+        for order in ("plain", "bucketed", "debates")
+    )
+    assert len(np.unique(plain)) == plain.size
+    for batches in others:
+        assert np.array_equal(np.sort(batches, axis=None), np.sort(plain, axis=None))
+        assert not np.array_equal(batches, plain)
 
 
 # ---- memory ----

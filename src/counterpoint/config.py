@@ -245,9 +245,10 @@ class TrainingOptions(Section):
     """Whether both rates stay as they are, or fall in a line to 0 at the end of the last epoch."""
     warmup: Probability = 0.0
     """Share of all steps over which both rates rise in a line from 0."""
-    order: Literal["bucketed", "plain"] = "bucketed"
-    """How triples meet in batches: of about the same length, or anyhow. Only for a live encoder,
-    which then pads less; either way an epoch has the same triples, shuffled."""
+    order: Literal["bucketed", "plain", "debates"] = "bucketed"
+    """How triples meet in batches: of about the same length, so that a live encoder pads less (a
+    frozen one takes them plain); anyhow; or those of a debate together, which are then each other's
+    negatives under `infonce`. An epoch has the same triples, shuffled, but for those dropped."""
 
 
 class StoppingOptions(Section):

@@ -6,6 +6,7 @@ rounded to a multiple of 1/256 (0.1 is 26/256 = 0.1016), and the scale of what i
 other devices torch's own kernels are used.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -88,11 +89,13 @@ def attention(
     value: Tensor,
     attention_mask: Tensor | None,
     dropout: float = 0.0,
+    lengths: list[int] | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """What transformers calls an attention function: SDPA, or with dropout on a CPU the plain way.
+    """What transformers calls an attention function: SDPA, or on a CPU the plain way where it pays.
 
-    There SDPA would take the plain way too, with a dropout of one draw an element.
+    With dropout SDPA would take the plain way too, with one draw an element. Texts that stand one
+    after the other are taken one by one, so that what is computed of one stays in the cache.
 
     Args:
         module: the layer that asks.
@@ -102,11 +105,21 @@ def attention(
         attention_mask: broadcasts to (n, heads, t, t); False, or minus infinity, for whom a token
             does not see.
         dropout: rate over the weights.
+        lengths: of the texts that stand one after the other along t, where n is 1; each sees itself
+            alone.
         options: others, `scaling` among them.
 
     Returns:
         (n, t, heads, w), and None for the weights.
     """
+    if lengths is not None:
+        scaling = options.get("scaling")
+        texts = zip(
+            *(torch.split(each, lengths, dim=2) for each in (query, key, value)), strict=True
+        )
+        found = [_plain(q, k, v, None, dropout, scaling) for q, k, v in texts]
+        return torch.cat(found, dim=1), None
+
     # Here and not above: a cell on frozen features never waits for transformers.
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -117,21 +130,49 @@ def attention(
             module, query, key, value, attention_mask, dropout=dropout, **options
         )
         return result
-    scaling = options.get("scaling")
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        attention_mask = query.new_zeros(()).masked_fill(~attention_mask, -torch.inf)
+    return _plain(query, key, value, attention_mask, dropout, options.get("scaling")), None
+
+
+def _plain(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout: float,
+    scaling: float | None,
+) -> Tensor:
     scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.mT
-    if attention_mask is not None:
-        if attention_mask.dtype == torch.bool:
-            attention_mask = scores.new_zeros(()).masked_fill(~attention_mask, -torch.inf)
-        scores += attention_mask
+    if mask is not None:
+        scores += mask
+    weights = scores.softmax(dim=-1)
     dropped = _levels(dropout)
-    weights: Tensor = _Dropout.apply(scores.softmax(dim=-1), dropped, 1.0)  # type: ignore[no-untyped-call]
-    # The scale of what is kept goes to the values, which are far fewer.
-    return (weights @ (value * (LEVELS / (LEVELS - dropped)))).transpose(1, 2).contiguous(), None
+    if dropped:
+        weights = _Dropout.apply(weights, dropped, 1.0)  # type: ignore[no-untyped-call]
+        # The scale of what is kept goes to the values, which are far fewer.
+        value = value * (LEVELS / (LEVELS - dropped))
+    return (weights @ value).transpose(1, 2).contiguous()
 
 
 def _causal(module: nn.Module, options: dict[str, Any]) -> bool:
     asked = options.get("is_causal")
     return bool(getattr(module, "is_causal", True) if asked is None else asked)
+
+
+def rates(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Every rate of dropout in a model: the module and the attribute that holds it."""
+    for module in model.modules():
+        if isinstance(module, Dropout | nn.Dropout):
+            yield module, "p"
+        else:
+            # Some families call the function, with a rate that the module has under such a name.
+            held = [
+                name
+                for name, value in vars(module).items()
+                if "dropout" in name and isinstance(value, float)
+            ]
+            yield from ((module, name) for name in held)
 
 
 def install(model: "PreTrainedModel", rate: float | None) -> None:
@@ -144,7 +185,10 @@ def install(model: "PreTrainedModel", rate: float | None) -> None:
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout):
-                setattr(parent, name, Dropout(child.p if rate is None else rate))
+                setattr(parent, name, Dropout(child.p))
+    if rate is not None:
+        for module, name in rates(model):
+            setattr(module, name, rate)
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

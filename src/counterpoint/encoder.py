@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,10 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.config import EncoderOptions
 from counterpoint.corpus import Texts
-from counterpoint.dropout import install
+from counterpoint.dropout import ATTENTION, install, rates
 from counterpoint.errors import InputError
 from counterpoint.files import sha256, write_safetensors
+from counterpoint.frozen_layers import Cut
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -260,12 +262,19 @@ class LiveEncoder(nn.Module):
         query = _callable(first, options)
         candidate = query if second is first else _callable(second, options)
         self._calls: dict[str, Any] = {"query": query, "candidate": candidate}
+        self._cuts = _cuts(self.models, options)
+        self._packs = _packs(first, options)
         self.between_calls: Callable[[], None] = lambda: None
         """Called before each call of an embedding pass, which may take minutes; may raise."""
         self.pieces = 1
         """In how many pieces a batch is encoded and differentiated, one after the other."""
         if options.precision == "bfloat16" and not torch.cuda.is_available():
             _refuse_slow_bfloat16()
+
+    @property
+    def computes_lower_layers_once(self) -> bool:
+        """Whether layers below those that learn see each text once, which is exact here."""
+        return bool(self._cuts)
 
     def lengths(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """(n,) int64: tokens of each of some texts, which encoding them costs."""
@@ -303,76 +312,182 @@ class LiveEncoder(nn.Module):
         unique, position = torch.unique(texts.cpu(), return_inverse=True)
         numbers = unique.numpy()
         lengths = self.tokens.lengths(numbers)
-        budget = max(int(lengths.max()), int(lengths.max()) * len(numbers) // self.pieces)
-        # Looked up once for all calls: the gradient of the table is as large as the vocabulary.
-        model: Any = self.models[role]
-        words = model.get_input_embeddings()(self._flat(numbers))
-        last = np.cumsum(lengths)
+        packed = self._packs and self._device().type == "cpu"
+        encode_rows = self._encode_packed if packed else self._encode_padded
+        encode_part = partial(encode_rows, role, lengths, *self._rows(role, numbers))
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
-            mask = np.arange(lengths[part].max()) < lengths[part, None]
-            places = np.full(mask.shape, len(words) - 1)
-            places[mask] = np.concatenate([np.arange(last[i] - lengths[i], last[i]) for i in part])
-            inputs = functional.embedding(self._moved(torch.from_numpy(places)), words)
-            on_device = self._moved(torch.from_numpy(mask.astype(np.int64)))
             if self.pieces == 1 or not torch.is_grad_enabled():
-                return self._encode(role, on_device, inputs_embeds=inputs)
-            result: Tensor = checkpoint(
-                self._encode, role, on_device, inputs_embeds=inputs, use_reentrant=False
-            )
+                return encode_part(part)
+            result: Tensor = checkpoint(encode_part, part, use_reentrant=False)
             return result
 
-        return self._in_batches(lengths, budget, encode)[position.to(self._device())]
+        longest = int(lengths.max())
+        if packed:
+            parts = packs(lengths, max(longest, int(lengths.sum()) // self.pieces))
+        else:
+            budget = max(longest, longest * len(numbers) // self.pieces)
+            parts = length_batches(lengths, budget, self._call_tokens())
+        return _in_order(parts, encode)[position.to(self._device())]
 
     def embed(self, texts: Tensor, role: str) -> Tensor:
-        """(n,) int64 unique text numbers to (n, H) float32, batches of like lengths."""
+        """(n,) int64 unique text numbers to (n, H) float32, batches of like lengths.
+
+        They are padded, which among so many sorted texts costs nothing.
+        """
         numbers = texts.cpu().numpy()
+        lengths = self.tokens.lengths(numbers)
         budget = max(1, self.options.batch_tokens // self.pieces)
+        rows, ends = self._rows(role, numbers) if self._cuts else (None, None)
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
             self.between_calls()
+            if rows is not None and ends is not None:
+                return self._encode_padded(role, lengths, rows, ends, part)
             ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(numbers[part]))
-            return self._encode(role, mask, input_ids=ids)
+            return self._pooled(role, mask, input_ids=ids)
 
-        return self._in_batches(self.tokens.lengths(numbers), budget, encode)
+        return _in_order(length_batches(lengths, budget, self._call_tokens()), encode)
 
-    def _in_batches(
-        self,
-        lengths: npt.NDArray[np.int64],
-        budget: int,
-        encode: Callable[[npt.NDArray[np.int64]], Tensor],
-    ) -> Tensor:
-        """What `encode` makes of texts by their places in `lengths` (n,), in order: (n, H)."""
-        parts = list(length_batches(lengths, budget, CALL_TOKENS[self._device().type]))
-        found = torch.cat([encode(part) for part in parts])
-        order = np.empty(len(lengths), dtype=np.int64)
-        order[np.concatenate(parts)] = np.arange(len(lengths))
-        return found[torch.from_numpy(order).to(found.device)]
+    def _call_tokens(self) -> int:
+        return CALL_TOKENS[self._device().type]
 
     def _device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def _flat(self, texts: npt.NDArray[np.int64]) -> Tensor:
-        """The token ids of some texts one after the other, and a padding token at the end."""
+    def _rows(
+        self, role: str, texts: npt.NDArray[np.int64]
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """What enters the transformer for every token of some texts, and where each text's ends.
+
+        Rows (…, H) of a table, those of a text one after the other: the states below the layers
+        that learn, or words, looked up once for all calls, because the gradient of their table is
+        as large as the vocabulary. Any row may stand for padding.
+        """
         starts = self.tokens.starts
-        parts = [self.tokens.ids[starts[text] : starts[text + 1]] for text in texts]
-        ids = np.concatenate([*parts, [self.tokens.pad]]).astype(np.int64)
-        return self._moved(torch.from_numpy(ids))
+        if self._cuts:
+            return self._below, starts[texts + 1]
+        model: Any = self.models[role]
+        ids = np.concatenate([self.tokens.ids[starts[text] : starts[text + 1]] for text in texts])
+        flat = torch.from_numpy(np.append(ids, self.tokens.pad).astype(np.int64))
+        words: Tensor = model.get_input_embeddings()(self._moved(flat))
+        return words, np.cumsum(self.tokens.lengths(texts))
+
+    @cached_property
+    def _below(self) -> Tensor:
+        """What reaches the first layer that learns, of every token of the corpus: (tokens, H).
+
+        It stays in the CPU's memory. Both roles share it: they have the same lower layers.
+        """
+        lengths = np.diff(self.tokens.starts)
+        found: Tensor | None = None
+        with torch.no_grad():
+            for part in length_batches(lengths, self.options.batch_tokens, self._call_tokens()):
+                self.between_calls()
+                ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(part))
+                with self._autocast():
+                    states = self._cuts["query"].below(ids, mask)
+                if found is None:
+                    found = states.new_empty((len(self.tokens.ids), states.shape[-1]), device="cpu")
+                places = torch.from_numpy(_tokens_of(self.tokens.starts[part + 1], lengths[part]))
+                found[places] = states[mask.bool()].cpu()
+        assert found is not None
+        return found
+
+    def _encode_padded(
+        self,
+        role: str,
+        lengths: npt.NDArray[np.int64],
+        rows: Tensor,
+        ends: npt.NDArray[np.int64],
+        part: npt.NDArray[np.int64],
+    ) -> Tensor:
+        """x (n, H) of some of the texts that `_rows` was asked for, by their places there."""
+        mask = np.arange(lengths[part].max()) < lengths[part, None]
+        places = np.full(mask.shape, len(rows) - 1)
+        places[mask] = _tokens_of(ends[part], lengths[part])
+        index = torch.from_numpy(places)
+        inputs = functional.embedding(self._moved(index) if rows.is_cuda else index, rows)
+        on_device = self._moved(torch.from_numpy(mask.astype(np.int64)))
+        return self._pooled(role, on_device, inputs_embeds=self._moved(inputs))
+
+    def _encode_packed(
+        self,
+        role: str,
+        lengths: npt.NDArray[np.int64],
+        rows: Tensor,
+        ends: npt.NDArray[np.int64],
+        part: npt.NDArray[np.int64],
+    ) -> Tensor:
+        """The same without padding: the texts stand one after the other, as one row of tokens."""
+        model: Any = self.models[role]
+        own = lengths[part]
+        inputs = rows[torch.from_numpy(_tokens_of(ends[part], own))][None]
+        table = _position_table(model)
+        first_position = 0 if table is None else _first_position(table)
+        positions = torch.from_numpy(_tokens_of(own, own))[None] + first_position
+        output = self._output(
+            role,
+            inputs_embeds=inputs,
+            position_ids=positions,
+            token_type_ids=torch.zeros_like(positions),
+            lengths=own.tolist(),
+        )
+        texts = output.last_hidden_state[0].float().split(own.tolist())
+        if self.options.pooling == "mean":
+            return torch.stack([text.mean(dim=0) for text in texts])
+        first = torch.stack([text[0] for text in texts])
+        if self.options.pooling == "cls":
+            return first
+        with self._autocast():
+            pooled: Tensor = model.pooler(first[:, None])
+        return pooled.float()
 
     def _moved(self, tensor: Tensor) -> Tensor:
         """On the encoder's device; to a GPU from pinned memory, so that nobody waits for it."""
         device = self._device()
-        if device.type != "cuda":
+        if tensor.device.type == device.type:
             return tensor
         return tensor.pin_memory().to(device, non_blocking=True)
 
-    def _encode(self, role: str, mask: Tensor, **inputs: Tensor) -> Tensor:
-        """x of a batch of texts, (n, H), from `input_ids` (n, t) or `inputs_embeds` (n, t, H)."""
-        device = mask.device.type
+    def _autocast(self) -> torch.autocast:
+        device = self._device().type
         precision = self.options.precision or ("bfloat16" if device == "cuda" else "float32")
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            output = self._calls[role](attention_mask=mask, **inputs)
+        return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+
+    def _pooled(self, role: str, mask: Tensor, **inputs: Tensor) -> Tensor:
+        """x of a batch of texts, (n, H), from `input_ids` (n, t) or `inputs_embeds` (n, t, H)."""
+        output = self._output(role, attention_mask=mask, **inputs)
         return pool(output, mask, self.options.pooling)
+
+    def _output(self, role: str, **inputs: Any) -> Any:
+        with self._autocast():
+            return (self._cuts[role].above if self._cuts else self._calls[role])(**inputs)
+
+
+PACKED = frozenset({"bert", "electra", "roberta", "xlm-roberta"})
+"""Families whose models take texts one after the other: all that mixes tokens is `attention`."""
+
+
+def _packs(model: nn.Module, options: EncoderOptions) -> bool:
+    """Whether texts may stand one after the other; a compiled model would be compiled for each."""
+    settings: Any = model.config
+    ours = settings._attn_implementation == ATTENTION
+    return ours and settings.model_type in PACKED and not options.compile
+
+
+def _first_position(table: nn.Embedding) -> int:
+    """Number of the first position: RoBERTa and its kin count from behind the padding's."""
+    return 0 if table.padding_idx is None else table.padding_idx + 1
+
+
+def _tokens_of(
+    ends: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The numbers of the tokens of texts, one after the other, by where each text ends."""
+    return np.concatenate(
+        [np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    )
 
 
 CALL_TOKENS = {"cpu": 64, "cuda": 8192}
@@ -398,6 +513,29 @@ def _callable(model: nn.Module, options: EncoderOptions) -> Any:
         )
     # One compilation for all lengths.
     return torch.compile(model, dynamic=True)
+
+
+def _cuts(models: nn.ModuleDict, options: EncoderOptions) -> dict[str, Cut]:
+    """Role to its model in two parts, where what the lower one makes of a text stays the same.
+
+    It does not where dropout acts. Nothing is cut where all layers learn, nor a compiled model,
+    which would be compiled anew for each part.
+    """
+    learning = options.trainable
+    if not isinstance(learning, int) or options.compile:
+        return {}
+    if any(getattr(module, name) > 0 for module, name in rates(models)):
+        return {}
+    model: Any = models["query"]
+    # Narrower words are widened on their way to the first layer, in which the states would not fit.
+    if model.get_input_embeddings().embedding_dim != model.config.hidden_size:
+        return {}
+    unique = {id(model): model for model in models.values()}
+    cuts = {
+        number: Cut(model, _layers(model, options.name), learning)
+        for number, model in unique.items()
+    }
+    return {role: cuts[id(model)] for role, model in models.items()}
 
 
 def _refuse_slow_bfloat16() -> None:
@@ -458,11 +596,14 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
 
 def _positions(model: nn.Module) -> int | None:
     """How many tokens a model takes, or None where it has no table of positions."""
+    table = _position_table(model)
+    return None if table is None else table.num_embeddings - _first_position(table)
+
+
+def _position_table(model: nn.Module) -> nn.Embedding | None:
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            # RoBERTa and its kin count positions from behind the padding's.
-            first = 0 if module.padding_idx is None else module.padding_idx + 1
-            return module.num_embeddings - first
+            return module
     return None
 
 
@@ -523,6 +664,34 @@ def length_batches(
     while start < n:
         yield order[start : ends[start]]
         start = int(ends[start])
+
+
+def packs(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions of texts in order, as many at a time as have `budget` tokens together.
+
+    Args:
+        lengths: (n,) tokens of each text.
+        budget: no smaller than any of them.
+    """
+    start, tokens = 0, 0
+    for place, length in enumerate(lengths.tolist()):
+        if tokens + length > budget:
+            yield np.arange(start, place)
+            start, tokens = place, 0
+        tokens += length
+    yield np.arange(start, len(lengths))
+
+
+def _in_order(
+    parts: Iterable[npt.NDArray[np.int64]], encode: Callable[[npt.NDArray[np.int64]], Tensor]
+) -> Tensor:
+    """What `encode` makes of parts of n places, put in the places' order: (n, H)."""
+    parts = list(parts)
+    found = torch.cat([encode(part) for part in parts])
+    places = np.concatenate(parts)
+    order = np.empty(len(places), dtype=np.int64)
+    order[places] = np.arange(len(places))
+    return found[torch.from_numpy(order).to(found.device)]
 
 
 def frozen_features(

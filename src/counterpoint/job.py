@@ -220,7 +220,15 @@ class Job:
         if self.tokens is None:
             raise InputError("a live encoder needs --tokens")
         tokens = encoder.read_tokens(self.tokens, read)
-        return encoder.LiveEncoder(self.options.encoder, tokens), self.tokens
+        live = encoder.LiveEncoder(self.options.encoder, tokens)
+        if isinstance(self.options.encoder.trainable, int) and not live.computes_lower_layers_once:
+            print(
+                "encoder.trainable: the layers that do not learn are computed in every step; with "
+                "encoder.dropout: 0 and compile: false they are computed once",
+                file=sys.stderr,
+                flush=True,
+            )
+        return live, self.tokens
 
 
 @contextlib.contextmanager

@@ -66,6 +66,21 @@ def bucketed(order: Ints, lengths: Ints, size: int, rng: np.random.Generator) ->
     return batches[rng.permutation(len(batches))]
 
 
+def by_debate(order: Ints, debates: Ints, size: int, rng: np.random.Generator) -> Ints:
+    """(steps, size) shuffled triples, those of a debate next to each other, batches shuffled.
+
+    Args:
+        order: (n,) shuffled triples; what is left of the last batch is dropped.
+        debates: (n,) a debate of each of them.
+        size: of a batch.
+        rng: for the order of the debates, and of the batches.
+    """
+    turn = rng.permutation(debates.max() + 1)[debates]
+    sorted_by_debate = order[np.argsort(turn, kind="stable")]
+    batches = sorted_by_debate[: len(order) - len(order) % size].reshape(-1, size)
+    return batches[rng.permutation(len(batches))]
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on a GPU or on the CPU, whose allocator has no error of its own."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

@@ -32,7 +32,7 @@ from counterpoint.mining import (
     random_rate,
 )
 from counterpoint.model import Retriever, Vectors, restore_weights, unique_weights
-from counterpoint.optimisation import bucketed, make_optimizer, out_of_memory, schedule
+from counterpoint.optimisation import bucketed, by_debate, make_optimizer, out_of_memory, schedule
 from counterpoint.seeding import generator, torch_seed
 from counterpoint.system import System, embed, records
 from counterpoint.tasks import (
@@ -422,16 +422,18 @@ class Trainer:
 
     def _batches(self) -> Ints:
         """(steps, B) the epoch's training pairs, shuffled; the last short batch is dropped."""
-        seed, size = self.options.seed, self.options.training.batch
-        order = generator(seed, self.epoch, "order").permutation(len(self.data.pairs))
+        seed, training, pairs = self.options.seed, self.options.training, self.data.pairs
+        size = training.batch
+        order = generator(seed, self.epoch, "order").permutation(len(pairs))
+        rng = generator(seed, self.epoch, "order of batches")
+        if training.order == "debates":
+            debates = np.array([min(pairs.debates[pair]) for pair in order])
+            return by_debate(order, debates, size, rng)
         order = order[: len(order) - len(order) % size]
-        pairs = self.data.pairs
         lengths = self.model.encoder.lengths(np.stack([pairs.point, pairs.counter])[:, order])
-        if lengths is None or self.options.training.order == "plain":
+        if lengths is None or training.order == "plain":
             return order.reshape(-1, size)
-        return bucketed(
-            order, lengths.max(axis=0), size, generator(seed, self.epoch, "order of batches")
-        )
+        return bucketed(order, lengths.max(axis=0), size, rng)
 
     def _train(self, negatives: Negatives, after_step: Callable[[], None]) -> None:
         """What is left of one pass over the shuffled triples.
