@@ -96,12 +96,16 @@ def test_known_paths_reach_every_depth() -> None:
     assert {"run", "head", "head.hidden", "corpus.splits", "corpus.splits.dev"} <= paths
 
 
-@pytest.mark.parametrize("name", ["arguana.yaml", "finetune.yaml"])
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.stem != "config")
+)
 def test_overrides_hold_only_what_differs(name: str) -> None:
     base = read_yaml("config.yaml")
-    assert set(paths_in(read_yaml(name))) <= set(paths_in(base))
+    # Axes are options by any of their names; `expand` knows them.
+    own = {path for path in paths_in(read_yaml(name)) if not path.startswith("matrix.axes.")}
+    assert own <= set(paths_in(base))
     assert on_top(name) != base
-    load(on_top(name), name)
+    assert expand(load(on_top(name), name), name)
 
 
 def test_the_real_corpus_changes_no_option_of_a_cell() -> None:
@@ -109,6 +113,15 @@ def test_the_real_corpus_changes_no_option_of_a_cell() -> None:
     assert config.run == "arguana"
     assert config.corpus.path == "$COUNTERPOINT_ARGUANA"
     assert base_options(config) == CellOptions()
+
+
+def test_the_recipe_is_one_cell_of_retrieval_alone() -> None:
+    config = load(on_top("recipe.yaml"), "recipe.yaml")
+    cells = expand(config, "recipe.yaml")
+    assert len(cells) == 1
+    assert cells[0].options == base_options(config)
+    assert config.encoder.trainable == "all"
+    assert config.rerank == 1
 
 
 def test_finetune_is_the_seeds_own_run() -> None:

@@ -131,6 +131,26 @@ def test_the_summary_has_every_protocol(leaking: Path) -> None:
     }
 
 
+def test_the_tasks_stand_side_by_side(leaking: Path) -> None:
+    text = write(leaking)
+    name = pd.read_csv(leaking / "matrix.csv").cell[1]
+    found = sections(leaking, "tasks.md")
+    assert list(found) == ["clean", "official"]
+    for section in found.values():
+        assert [part.split("\n")[0] for part in section.split("### ")[1:]] == ["dev", "test"]
+        rows = {line.split(" | ")[0]: line.split(" | ")[1:] for line in section.splitlines()}
+        assert rows["| system"] == ["sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa |"]
+        # Re-ranked 1, 1, 2, 2 on the one task that these records have.
+        assert rows[f"| {name}"][:7] == ["–"] * 7
+        assert rows[f"| {name}"][7].startswith("50.0 (")
+        assert rows["| baseline/tfidf"][7].startswith("75.0 (")
+    lines = text.splitlines()
+    head = lines.index(next(line for line in lines if line.startswith("accuracy@1 in %, dev")))
+    assert lines[head].split()[5:] == [*rows["| system"][:7], "epa"]
+    assert lines[head + 1].split() == ["best", "cell,", "re-ranked", *"–" * 7, "50.0"]
+    assert lines[head + 2].split() == ["tfidf", "(baseline)", *"–" * 7, "75.0"]
+
+
 def test_where_every_query_was_seen_there_is_no_clean_figure(run: Path, pool: Pool) -> None:
     """The test role's folder has no unseen query: a dash, and a sentence, in every table."""
     for path in run.glob("**/records.parquet"):
@@ -140,7 +160,7 @@ def test_where_every_query_was_seen_there_is_no_clean_figure(run: Path, pool: Po
     text = write(run)
     sentence = "no unseen query in validation: no clean figure\n"
     assert sentence in text
-    for name in ("comparison.md", "strategies.md", "protocols.md"):
+    for name in ("comparison.md", "strategies.md", "protocols.md", "tasks.md"):
         assert (run / "tables" / name).read_text().count(sentence) == 1
     clean, official, _ = sections(run, "comparison.md").values()
     grid = clean.split("### test")[1]

@@ -26,7 +26,7 @@ from counterpoint.tables import (
     figure_column,
     imported,
 )
-from counterpoint.tasks import LEGACY
+from counterpoint.tasks import LEGACY, TASKS
 
 Rows = list[dict[str, object]]
 
@@ -54,6 +54,7 @@ def write_tables(found: Overview, folder: Path, decimals: int) -> str:
         ("strategies.md", strategies),
         ("seeds.md", seeds),
         ("protocols.md", protocols),
+        ("tasks.md", tasks),
     ):
         write_text(folder / name, write(found, decimals))
     if several_margins(found.run):
@@ -295,8 +296,7 @@ def protocols(found: Overview, decimals: int) -> str:
     )
 
     def with_interval(figure: "pd.Series[Any]") -> str:
-        ends = "–".join(percent(figure[end], decimals) for end in ("low", "high"))
-        return f"{percent(figure['value'], decimals)} ({ends})"
+        return _with_interval(figure, decimals)
 
     epa = found.figures[found.figures["task"] == "epa"]
     rows: Rows = []
@@ -312,6 +312,54 @@ def protocols(found: Overview, decimals: int) -> str:
                 shown = _places(figures, with_interval)
                 rows.append({"system": name, "figure": f"{metric}, {stage}", **shown})
     return head + no_clean_figure(found) + ("\n" + markdown_table(rows) if rows else "")
+
+
+def _with_interval(figure: "pd.Series[Any]", decimals: int) -> str:
+    ends = "–".join(percent(figure[end], decimals) for end in ("low", "high"))
+    return f"{percent(figure['value'], decimals)} ({ends})"
+
+
+def tasks(found: Overview, decimals: int) -> str:
+    """`tasks.md`: the best cell and the baselines on each of the eight tasks, with intervals."""
+    parts = [
+        "# Tasks\n\nAccuracy@1 in % on each task, the best cell after re-ranking, with the 95 % "
+        "interval of a bootstrap over debates. A dash where every query has one candidate.\n"
+        + no_clean_figure(found)
+    ]
+    for protocol in (each for each in SHOWN if each != LEGACY):
+        parts.append(f"\n## {HEADINGS[protocol]}\n")
+        for split in SPLITS:
+            rows: Rows = [
+                {
+                    "system": name,
+                    **{
+                        task: "–" if figure is None else _with_interval(figure, decimals)
+                        for task, figure in figures.items()
+                    },
+                }
+                for name, figures in _by_task(found, split, protocol).items()
+            ]
+            parts.append(f"\n### {split}\n\n{markdown_table(rows)}" if rows else "")
+    return "".join(parts)
+
+
+def _by_task(
+    found: Overview, split: str, protocol: str
+) -> dict[str, dict[str, "pd.Series[Any] | None"]]:
+    """Accuracy@1 of the best cell, re-ranked, and of the baselines, by task."""
+    table = found.figures[
+        (found.figures["split"] == split)
+        & (found.figures["protocol"] == protocol)
+        & (found.figures["metric"] == "accuracy@1")
+    ]
+    stages = {found.best: "reranked"} if found.best else {}
+    stages |= dict.fromkeys(found.baselines.index, "retrieval")
+    result: dict[str, dict[str, pd.Series[Any] | None]] = {}
+    for name, stage in stages.items():
+        own = table[(table["cell"] == name) & (table["stage"] == stage)]
+        by_task = {str(figure["task"]): figure for _, figure in own.iterrows()}
+        result[str(name)] = {task: by_task.get(task) for task in TASKS}
+    return result
 
 
 def _places(figures: pd.DataFrame, show: Callable[["pd.Series[Any]"], str]) -> dict[str, object]:
@@ -430,6 +478,15 @@ def summary(found: Overview, decimals: int) -> str:
             )
             line += f"{dev:>12}{test:>8}"
         lines.append(line)
+    if rows:
+        lines += ["", "accuracy@1 in %, dev, clean".ljust(28) + "".join(f"{t:>8}" for t in TASKS)]
+        labels = {name: label for label, name, _ in reversed(rows)}
+        for name, figures in _by_task(found, "dev", "clean").items():
+            shown = (
+                "–" if figure is None else percent(figure["value"], decimals)
+                for figure in figures.values()
+            )
+            lines.append(f"  {labels[name]:26}" + "".join(f"{text:>8}" for text in shown))
     lines += [no_clean_figure(found)]
     return "\n".join([*lines, *_untrained(run), *_facts(trained)]) + "\n"
 

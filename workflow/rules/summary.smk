@@ -63,6 +63,12 @@ rule summary:
             category="Tables",
             labels={"table": "protocols", "format": "Markdown"},
         ),
+        tasks=report(
+            f"{RUN}/tables/tasks.md",
+            caption="../report/tasks.rst",
+            category="Tables",
+            labels={"table": "tasks", "format": "Markdown"},
+        ),
         claims=report(
             f"{RUN}/tables/claims.md",
             caption="../report/claims.rst",
