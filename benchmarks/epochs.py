@@ -18,14 +18,9 @@ from torch import Tensor, nn
 
 from counterpoint.config import CellOptions
 from counterpoint.corpus import Corpus
-from counterpoint.encoder import (
-    FrozenFeatures,
-    LiveEncoder,
-    Tokens,
-    frozen_features,
-    tokenise,
-)
+from counterpoint.encoder import FrozenFeatures, Tokens, tokenise
 from counterpoint.errors import InputError
+from counterpoint.live_encoder import LiveEncoder, frozen_features
 from counterpoint.mining import Negatives
 from counterpoint.training import Trainer
 

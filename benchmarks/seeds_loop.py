@@ -20,13 +20,14 @@ from benchmarks.evaluate import NEAREST, accuracy, seeds_way
 from counterpoint import losses
 from counterpoint.config import CellOptions
 from counterpoint.corpus import Corpus
-from counterpoint.encoder import FrozenFeatures, pool, resolve
+from counterpoint.encoder import FrozenFeatures, resolve
 from counterpoint.mining import random_rate
 from counterpoint.model import Retriever, Vectors
 from counterpoint.seeding import generator, torch_seed
 from counterpoint.system import System
 from counterpoint.tasks import Pool, make_pool
 from counterpoint.training import Stopwatch
+from counterpoint.transformer import pool
 
 EMBEDDED = 16
 """Texts in a batch of an embedding pass."""
@@ -75,7 +76,7 @@ class SeedsLoop:
         folder = resolve(options.encoder.name)
         self.options = options
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        # Not by `encoder.load_model`, which puts our own dropout and attention in.
+        # Not by `transformer.load_model`, which puts our own dropout and attention in.
         self.encoder: Any = AutoModel.from_pretrained(folder, dtype=torch.float32)
         # Without a text: only its projection, fusion and head are used.
         nothing = np.empty((0, int(self.encoder.config.hidden_size)), dtype=np.float32)

@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from counterpoint import checkpoint, files
 from counterpoint.checkpoint import Folder, State, differing, fingerprint
 from counterpoint.corpus import Corpus
-from counterpoint.encoder import FrozenFeatures, LiveEncoder, tokenise
+from counterpoint.encoder import FrozenFeatures, tokenise
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.job import RESULTS, Job
+from counterpoint.live_encoder import LiveEncoder
 from counterpoint.model import unique_weights
 from counterpoint.training import Trainer
 from tests.test_training import CPU, cell, corpus, features, inputs

@@ -16,10 +16,6 @@ from counterpoint.corpus import Corpus
 from counterpoint.dropout import Dropout
 from counterpoint.encoder import (
     FrozenFeatures,
-    LiveEncoder,
-    frozen_features,
-    length_batches,
-    pool,
     read_features,
     read_tokens,
     resolve,
@@ -28,6 +24,8 @@ from counterpoint.encoder import (
     write_tokens,
 )
 from counterpoint.errors import InputError
+from counterpoint.live_encoder import LiveEncoder, frozen_features, length_batches
+from counterpoint.transformer import pool
 
 
 def options(folder: Path, **changes: object) -> EncoderOptions:

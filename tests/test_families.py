@@ -22,7 +22,8 @@ from transformers.models.auto import AutoModel
 
 from counterpoint.config import EncoderOptions
 from counterpoint.corpus import Corpus
-from counterpoint.encoder import PACKED, LiveEncoder, packs, resolve, tokenise
+from counterpoint.encoder import resolve, tokenise
+from counterpoint.live_encoder import PACKED, LiveEncoder, packs
 
 SIZES = {
     "hidden_size": 16,

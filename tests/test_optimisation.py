@@ -11,8 +11,9 @@ import torch
 from counterpoint.config import CellOptions, RetrievalLossOptions, TrainingOptions
 from counterpoint.controls import collapsed
 from counterpoint.corpus import Corpus
-from counterpoint.encoder import FrozenFeatures, LiveEncoder, tokenise
+from counterpoint.encoder import FrozenFeatures, tokenise
 from counterpoint.errors import InputError
+from counterpoint.live_encoder import LiveEncoder
 from counterpoint.model import unique_weights
 from counterpoint.optimisation import BUCKET, bucketed, by_debate, out_of_memory, schedule
 from counterpoint.training import Trainer

@@ -15,10 +15,11 @@ import torch
 from counterpoint import runlog
 from counterpoint.config import CellOptions, parse
 from counterpoint.corpus import Corpus, read_corpus, write_arguments
-from counterpoint.encoder import FrozenFeatures, LiveEncoder, tokenise, write_features, write_tokens
+from counterpoint.encoder import FrozenFeatures, tokenise, write_features, write_tokens
 from counterpoint.errors import InputError
 from counterpoint.evaluation import Records
 from counterpoint.job import RESULTS, Job, epoch_line
+from counterpoint.live_encoder import LiveEncoder
 from counterpoint.sources import open_source
 from counterpoint.synthesize import write_corpus
 from counterpoint.tasks import Pool

@@ -20,8 +20,9 @@ from torch import Tensor
 from counterpoint import TRAINING_VERSION, files
 from counterpoint.config import CellOptions
 from counterpoint.corpus import Corpus
-from counterpoint.encoder import FrozenFeatures, LiveEncoder
+from counterpoint.encoder import FrozenFeatures
 from counterpoint.errors import InputError
+from counterpoint.live_encoder import LiveEncoder
 from counterpoint.provenance import code_hash, corpus_hash
 
 IDENTITY = "identity.json"

@@ -346,7 +346,7 @@ def _add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
 def _features(arguments: argparse.Namespace) -> None:
     import torch
 
-    from counterpoint import config, corpus, devices, encoder
+    from counterpoint import config, corpus, devices, encoder, live_encoder
 
     options = config.load_options(config.EncoderOptions, arguments.options)
     torch.set_num_threads(arguments.threads)
@@ -354,7 +354,7 @@ def _features(arguments: argparse.Namespace) -> None:
     tokens = encoder.read_tokens(arguments.tokens, read)
     with devices.device_for_job(arguments.jobs_per_gpu) as device:
         devices.keep_freed_memory()
-        found = encoder.frozen_features(read, tokens, options, torch.device(device))
+        found = live_encoder.frozen_features(read, tokens, options, torch.device(device))
     encoder.write_features(found, read, arguments.out)
 
 

@@ -29,6 +29,7 @@ from counterpoint import (
     encoder,
     evaluation,
     files,
+    live_encoder,
     progress,
     runlog,
     trackers,
@@ -212,7 +213,7 @@ class Job:
 
     def _encoder(
         self, read: corpus.Corpus
-    ) -> tuple[encoder.FrozenFeatures | encoder.LiveEncoder, Path]:
+    ) -> tuple[encoder.FrozenFeatures | live_encoder.LiveEncoder, Path]:
         """The encoder, and the file that it was made from."""
         if self.features is not None:
             features = encoder.read_features(self.features, read)
@@ -220,7 +221,7 @@ class Job:
         if self.tokens is None:
             raise InputError("a live encoder needs --tokens")
         tokens = encoder.read_tokens(self.tokens, read)
-        live = encoder.LiveEncoder(self.options.encoder, tokens)
+        live = live_encoder.LiveEncoder(self.options.encoder, tokens)
         if isinstance(self.options.encoder.trainable, int) and not live.computes_lower_layers_once:
             print(
                 "encoder.trainable: the layers that do not learn are computed in every step; with "

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterpoint.config import CellOptions, HeadOptions, ProjectionOptions
-from counterpoint.encoder import FrozenFeatures, LiveEncoder
+from counterpoint.encoder import FrozenFeatures
 from counterpoint.errors import InputError
 from counterpoint.files import write_safetensors
+from counterpoint.live_encoder import LiveEncoder
 from counterpoint.losses import NORMALISED
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from counterpoint import devices, encoder, encoding, evaluation, layouts, runlog
+from counterpoint import devices, encoder, encoding, evaluation, layouts, live_encoder, runlog
 from counterpoint.config import CellOptions, EncoderOptions, RunConfig, StoppingOptions
 from counterpoint.corpus import Corpus, read_arguments
 from counterpoint.errors import InputError
@@ -161,7 +161,7 @@ class _Bench:
         self.arguments = arguments or (own if own.is_file() else None)
         self.notes: dict[str, None] = {}
         """What was measured on."""
-        self._encoders: dict[EncoderOptions, tuple[encoder.LiveEncoder, float]] = {}
+        self._encoders: dict[EncoderOptions, tuple[live_encoder.LiveEncoder, float]] = {}
         self._kinds: dict[tuple[str, EncoderOptions], tuple[Cost, Cost]] = {}
 
     @cached_property
@@ -202,13 +202,17 @@ class _Bench:
     def _features(self, options: EncoderOptions) -> Path:
         return self.folder / "encoder" / encoding.features_key(options) / "features.safetensors"
 
-    def _live(self, options: EncoderOptions) -> tuple[encoder.LiveEncoder, float]:
+    def _live(self, options: EncoderOptions) -> tuple[live_encoder.LiveEncoder, float]:
         """An encoder with some of the texts, and the seconds of one pass over all."""
         if options in self._encoders:
             return self._encoders[options]
         every = max(1, len(self.corpus.arguments) // SAMPLE)
         some = dataclasses.replace(self.corpus, arguments=self.corpus.arguments[::every])
-        live = encoder.LiveEncoder(options, encoder.tokenise(some, options)).to(self.device).eval()
+        live = (
+            live_encoder.LiveEncoder(options, encoder.tokenise(some, options))
+            .to(self.device)
+            .eval()
+        )
         begun = time.perf_counter()
         with torch.inference_mode():
             live.embed(torch.arange(len(some.texts)), "candidate").cpu()
@@ -255,7 +259,7 @@ class _Bench:
         pool = make_pool(self.corpus, self.corpus.roles["train"])
         return len(training_pairs(pool, trainable(self.corpus, pool)))
 
-    def _step(self, live: encoder.LiveEncoder, options: CellOptions) -> float:
+    def _step(self, live: live_encoder.LiveEncoder, options: CellOptions) -> float:
         """Seconds of a batch's three texts each through the encoder and back; the second time."""
         texts = torch.arange(3 * options.training.batch) % len(live.tokens)
         live.train()

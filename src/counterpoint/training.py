@@ -20,9 +20,10 @@ from counterpoint.checkpoint import State
 from counterpoint.config import CellOptions
 from counterpoint.controls import Controls, collapsed
 from counterpoint.corpus import Corpus
-from counterpoint.encoder import FrozenFeatures, LiveEncoder
+from counterpoint.encoder import FrozenFeatures
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.evaluation import Records
+from counterpoint.live_encoder import LiveEncoder
 from counterpoint.mining import (
     Negatives,
     composition,

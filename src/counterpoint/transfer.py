@@ -22,17 +22,12 @@ from counterpoint.beir import BeirCorpus
 from counterpoint.compare import doubts, records_of
 from counterpoint.config import CellOptions, EncoderOptions, RunConfig, load_options
 from counterpoint.corpus import Argument, Corpus, Texts, read_arguments
-from counterpoint.encoder import (
-    FrozenFeatures,
-    LiveEncoder,
-    frozen_features,
-    read_features,
-    tokenise,
-)
+from counterpoint.encoder import FrozenFeatures, read_features, tokenise
 from counterpoint.encoding import features_key, shared_options
 from counterpoint.errors import InputError
 from counterpoint.evaluation import Records, write_records
 from counterpoint.files import replacing
+from counterpoint.live_encoder import LiveEncoder, frozen_features
 from counterpoint.metrics import Bootstrap
 from counterpoint.model import Retriever, load_weights
 from counterpoint.ranking import Costs

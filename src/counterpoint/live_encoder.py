@@ -1,0 +1,400 @@
+"""A transformer at work: texts to vectors, with gradients where layers learn.
+
+Frozen features (`encoder.FrozenFeatures`) have the same methods. See docs/method.md, "Speed".
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from counterpoint.config import EncoderOptions
+from counterpoint.corpus import Texts
+from counterpoint.dropout import ATTENTION, rates
+from counterpoint.encoder import Tokens
+from counterpoint.errors import InputError
+from counterpoint.frozen_layers import Cut
+from counterpoint.transformer import (
+    first_position,
+    layers_of,
+    load_model,
+    pool,
+)
+
+
+class LiveEncoder(nn.Module):
+    """x of texts by a transformer, with gradients where `trainable` allows them.
+
+    Raises:
+        InputError: the model cannot be loaded, has no pooler output where that is asked for, has
+            fewer layers than `trainable`, or takes fewer tokens than `max_tokens`; or this CPU has
+            no instructions for bfloat16, or no compiler.
+    """
+
+    def __init__(self, options: EncoderOptions, tokens: Tokens) -> None:
+        super().__init__()
+        self.options = options
+        self.tokens = tokens
+        # `shared` is one module under both names, so its weights are counted and saved once.
+        first = load_model(options)
+        second = load_model(options) if options.roles == "separate" else first
+        self.models = nn.ModuleDict({"query": first, "candidate": second})
+        self.hidden_size = int(first.config.hidden_size)
+        # What is called; kept out of the modules, whose weights it shares.
+        query = _callable(first, options)
+        candidate = query if second is first else _callable(second, options)
+        self._calls: dict[str, Any] = {"query": query, "candidate": candidate}
+        self._cuts = _cuts(self.models, options)
+        self._packs = _packs(first, options)
+        self.between_calls: Callable[[], None] = lambda: None
+        """Called before each call of an embedding pass, which may take minutes; may raise."""
+        self.pieces = 1
+        """In how many pieces a batch is encoded and differentiated, one after the other."""
+        if options.precision == "bfloat16" and not torch.cuda.is_available():
+            _refuse_slow_bfloat16()
+
+    @property
+    def computes_lower_layers_once(self) -> bool:
+        """Whether layers below those that learn see each text once, which is exact here."""
+        return bool(self._cuts)
+
+    def lengths(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,) int64: tokens of each of some texts, which encoding them costs."""
+        return self.tokens.lengths(texts)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights and the model's configuration, as they are now."""
+        digest = hashlib.sha256()
+        for role in self.models:
+            model: Any = self.models[role]
+            settings = model.config.to_dict()
+            for name in ("_name_or_path", "transformers_version"):
+                settings.pop(name, None)
+            digest.update(json.dumps(settings, sort_keys=True, default=str).encode("utf-8"))
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode("utf-8"))
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def back_off(self) -> bool:
+        """Halve what is held in memory at a time; whether more than single texts were."""
+        if self.pieces >= MOST_PIECES:
+            return False
+        self.pieces *= 2
+        return True
+
+    def forward(self, texts: Tensor, role: str) -> Tensor:
+        """(n,) int64 text numbers to (n, H) float32; each unique text is encoded once.
+
+        In several pieces, a piece's activations are computed again when its gradient is due, and
+        gradients add up over pieces: the same result from less memory, for every loss (Gao, Zhang,
+        Han, Callan, *Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup*,
+        RepL4NLP 2021).
+        """
+        unique, position = torch.unique(texts.cpu(), return_inverse=True)
+        numbers = unique.numpy()
+        lengths = self.tokens.lengths(numbers)
+        packed = self._packs and self._device().type == "cpu"
+        encode_rows = self._encode_packed if packed else self._encode_padded
+        encode_part = partial(encode_rows, role, lengths, *self._rows(role, numbers))
+
+        def encode(part: npt.NDArray[np.int64]) -> Tensor:
+            if self.pieces == 1 or not torch.is_grad_enabled():
+                return encode_part(part)
+            result: Tensor = checkpoint(encode_part, part, use_reentrant=False)
+            return result
+
+        longest = int(lengths.max())
+        if packed:
+            parts = packs(lengths, max(longest, int(lengths.sum()) // self.pieces))
+        else:
+            budget = max(longest, longest * len(numbers) // self.pieces)
+            parts = length_batches(lengths, budget, self._call_tokens())
+        return _in_order(parts, encode)[position.to(self._device())]
+
+    def embed(self, texts: Tensor, role: str) -> Tensor:
+        """(n,) int64 unique text numbers to (n, H) float32, batches of like lengths.
+
+        They are padded, which among so many sorted texts costs nothing.
+        """
+        numbers = texts.cpu().numpy()
+        lengths = self.tokens.lengths(numbers)
+        budget = max(1, self.options.batch_tokens // self.pieces)
+        rows, ends = self._rows(role, numbers) if self._cuts else (None, None)
+
+        def encode(part: npt.NDArray[np.int64]) -> Tensor:
+            self.between_calls()
+            if rows is not None and ends is not None:
+                return self._encode_padded(role, lengths, rows, ends, part)
+            ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(numbers[part]))
+            return self._pooled(role, mask, input_ids=ids)
+
+        return _in_order(length_batches(lengths, budget, self._call_tokens()), encode)
+
+    def _call_tokens(self) -> int:
+        return CALL_TOKENS[self._device().type]
+
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def _rows(
+        self, role: str, texts: npt.NDArray[np.int64]
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """What enters the transformer for every token of some texts, and where each text's ends.
+
+        Rows (…, H) of a table, those of a text one after the other: the states below the layers
+        that learn, or words, looked up once for all calls, because the gradient of their table is
+        as large as the vocabulary. Any row may stand for padding.
+        """
+        starts = self.tokens.starts
+        if self._cuts:
+            return self._below, starts[texts + 1]
+        model: Any = self.models[role]
+        ids = np.concatenate([self.tokens.ids[starts[text] : starts[text + 1]] for text in texts])
+        flat = torch.from_numpy(np.append(ids, self.tokens.pad).astype(np.int64))
+        words: Tensor = model.get_input_embeddings()(self._moved(flat))
+        return words, np.cumsum(self.tokens.lengths(texts))
+
+    @cached_property
+    def _below(self) -> Tensor:
+        """What reaches the first layer that learns, of every token of the corpus: (tokens, H).
+
+        It stays in the CPU's memory. Both roles share it: they have the same lower layers.
+        """
+        lengths = np.diff(self.tokens.starts)
+        found: Tensor | None = None
+        with torch.no_grad():
+            for part in length_batches(lengths, self.options.batch_tokens, self._call_tokens()):
+                self.between_calls()
+                ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(part))
+                with self._autocast():
+                    states = self._cuts["query"].below(ids, mask)
+                if found is None:
+                    found = states.new_empty((len(self.tokens.ids), states.shape[-1]), device="cpu")
+                places = torch.from_numpy(_tokens_of(self.tokens.starts[part + 1], lengths[part]))
+                found[places] = states[mask.bool()].cpu()
+        assert found is not None
+        return found
+
+    def _encode_padded(
+        self,
+        role: str,
+        lengths: npt.NDArray[np.int64],
+        rows: Tensor,
+        ends: npt.NDArray[np.int64],
+        part: npt.NDArray[np.int64],
+    ) -> Tensor:
+        """x (n, H) of some of the texts that `_rows` was asked for, by their places there."""
+        mask = np.arange(lengths[part].max()) < lengths[part, None]
+        places = np.full(mask.shape, len(rows) - 1)
+        places[mask] = _tokens_of(ends[part], lengths[part])
+        index = torch.from_numpy(places)
+        inputs = functional.embedding(self._moved(index) if rows.is_cuda else index, rows)
+        on_device = self._moved(torch.from_numpy(mask.astype(np.int64)))
+        return self._pooled(role, on_device, inputs_embeds=self._moved(inputs))
+
+    def _encode_packed(
+        self,
+        role: str,
+        lengths: npt.NDArray[np.int64],
+        rows: Tensor,
+        ends: npt.NDArray[np.int64],
+        part: npt.NDArray[np.int64],
+    ) -> Tensor:
+        """The same without padding: the texts stand one after the other, as one row of tokens."""
+        model: Any = self.models[role]
+        own = lengths[part]
+        inputs = rows[torch.from_numpy(_tokens_of(ends[part], own))][None]
+        positions = torch.from_numpy(_tokens_of(own, own))[None] + first_position(model)
+        output = self._output(
+            role,
+            inputs_embeds=inputs,
+            position_ids=positions,
+            token_type_ids=torch.zeros_like(positions),
+            lengths=own.tolist(),
+        )
+        texts = output.last_hidden_state[0].float().split(own.tolist())
+        if self.options.pooling == "mean":
+            return torch.stack([text.mean(dim=0) for text in texts])
+        first = torch.stack([text[0] for text in texts])
+        if self.options.pooling == "cls":
+            return first
+        with self._autocast():
+            pooled: Tensor = model.pooler(first[:, None])
+        return pooled.float()
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """On the encoder's device; to a GPU from pinned memory, so that nobody waits for it."""
+        device = self._device()
+        if tensor.device.type == device.type:
+            return tensor
+        return tensor.pin_memory().to(device, non_blocking=True)
+
+    def _autocast(self) -> torch.autocast:
+        device = self._device().type
+        precision = self.options.precision or ("bfloat16" if device == "cuda" else "float32")
+        return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+
+    def _pooled(self, role: str, mask: Tensor, **inputs: Tensor) -> Tensor:
+        """x of a batch of texts, (n, H), from `input_ids` (n, t) or `inputs_embeds` (n, t, H)."""
+        output = self._output(role, attention_mask=mask, **inputs)
+        return pool(output, mask, self.options.pooling)
+
+    def _output(self, role: str, **inputs: Any) -> Any:
+        with self._autocast():
+            return (self._cuts[role].above if self._cuts else self._calls[role])(**inputs)
+
+
+PACKED = frozenset({"bert", "electra", "roberta", "xlm-roberta"})
+"""Families whose models take texts one after the other: all that mixes tokens is `attention`."""
+
+
+def _packs(model: nn.Module, options: EncoderOptions) -> bool:
+    """Whether texts may stand one after the other; a compiled model would be compiled for each."""
+    settings: Any = model.config
+    ours = settings._attn_implementation == ATTENTION
+    return ours and settings.model_type in PACKED and not options.compile
+
+
+def _tokens_of(
+    ends: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The numbers of the tokens of texts, one after the other, by where each text ends."""
+    return np.concatenate(
+        [np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    )
+
+
+CALL_TOKENS = {"cpu": 64, "cuda": 8192}
+"""How many padded tokens cost as much as one more call of the encoder, by device."""
+
+MOST_PIECES = 4096
+"""Pieces beyond which no batch is cut."""
+
+
+def _callable(model: nn.Module, options: EncoderOptions) -> Any:
+    """The model, compiled where that is asked for.
+
+    Raises:
+        InputError: on a CPU without a C++ compiler.
+    """
+    if not options.compile:
+        return model
+    compilers = (os.environ.get("CXX"), "g++", "clang++", "c++")
+    if not torch.cuda.is_available() and not any(name and shutil.which(name) for name in compilers):
+        raise InputError(
+            "encoder.compile: true needs a C++ compiler on a CPU; install one (g++), or set it to "
+            "false"
+        )
+    # One compilation for all lengths.
+    return torch.compile(model, dynamic=True)
+
+
+def _cuts(models: nn.ModuleDict, options: EncoderOptions) -> dict[str, Cut]:
+    """Role to its model in two parts, where what the lower one makes of a text stays the same.
+
+    It does not where dropout acts. Nothing is cut where all layers learn, nor a compiled model,
+    which would be compiled anew for each part.
+    """
+    learning = options.trainable
+    if not isinstance(learning, int) or options.compile:
+        return {}
+    if any(getattr(module, name) > 0 for module, name in rates(models)):
+        return {}
+    model: Any = models["query"]
+    # Narrower words are widened on their way to the first layer, in which the states would not fit.
+    if model.get_input_embeddings().embedding_dim != model.config.hidden_size:
+        return {}
+    unique = {id(model): model for model in models.values()}
+    cuts = {
+        number: Cut(model, layers_of(model, options.name), learning)
+        for number, model in unique.items()
+    }
+    return {role: cuts[id(model)] for role, model in models.items()}
+
+
+def _refuse_slow_bfloat16() -> None:
+    has = torch.cpu.get_capabilities()
+    if not (has.get("avx512_bf16") or has.get("amx_bf16")):
+        raise InputError(
+            "encoder.precision: 'bfloat16' on a CPU without instructions for it (AVX512-BF16 or "
+            "AMX-BF16) would be slower than float32; use float32, or null"
+        )
+
+
+def length_batches(
+    lengths: npt.NDArray[np.int64], budget: int, call: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions of texts, longest first, in the batches that cost least.
+
+    A batch costs as many tokens as it has with its padding, and a call on top. The longest come
+    first so that a lack of memory shows at once.
+
+    Args:
+        lengths: (n,) tokens of each text.
+        budget: padded tokens of a batch at most; a longer text makes a batch of its own.
+        call: what a call costs, in tokens.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    ordered = lengths[order]
+    n = len(order)
+    # least[i]: the cost of the texts from the i-th on, which the longest of them begins.
+    least = np.zeros(n + 1, dtype=np.int64)
+    ends = np.zeros(n, dtype=np.int64)
+    for start in range(n - 1, -1, -1):
+        longest = int(ordered[start])
+        most = min(max(1, budget // longest), n - start)
+        costs = longest * np.arange(1, most + 1) + least[start + 1 : start + 1 + most]
+        ends[start] = start + 1 + int(costs.argmin())
+        least[start] = call + costs.min()
+    start = 0
+    while start < n:
+        yield order[start : ends[start]]
+        start = int(ends[start])
+
+
+def packs(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions of texts in order, as many at a time as have `budget` tokens together.
+
+    Args:
+        lengths: (n,) tokens of each text.
+        budget: no smaller than any of them.
+    """
+    start, tokens = 0, 0
+    for place, length in enumerate(lengths.tolist()):
+        if tokens + length > budget:
+            yield np.arange(start, place)
+            start, tokens = place, 0
+        tokens += length
+    yield np.arange(start, len(lengths))
+
+
+def _in_order(
+    parts: Iterable[npt.NDArray[np.int64]], encode: Callable[[npt.NDArray[np.int64]], Tensor]
+) -> Tensor:
+    """What `encode` makes of parts of n places, put in the places' order: (n, H)."""
+    parts = list(parts)
+    found = torch.cat([encode(part) for part in parts])
+    places = np.concatenate(parts)
+    order = np.empty(len(places), dtype=np.int64)
+    order[places] = np.arange(len(places))
+    return found[torch.from_numpy(order).to(found.device)]
+
+
+def frozen_features(
+    corpus: Texts, tokens: Tokens, options: EncoderOptions, device: torch.device
+) -> npt.NDArray[np.float32]:
+    """The outputs of the untrained encoder for every unique text: (texts, H) float32."""
+    encoder = LiveEncoder(options, tokens).to(device).eval()
+    with torch.inference_mode():
+        return encoder.embed(torch.arange(len(corpus.texts)), "candidate").cpu().numpy()
