@@ -37,7 +37,7 @@ from counterpoint import (
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.model import save_weights
 from counterpoint.provenance import provenance
-from counterpoint.training import Trainer
+from counterpoint.training import Outcome, Trainer
 
 RESULTS = (
     "epochs.jsonl",
@@ -132,7 +132,6 @@ class Job:
                 torch.use_deterministic_algorithms(True, warn_only=True)
             device = torch.device(name)
             encoder_module, inputs = self._encoder(read)
-            trainer = Trainer(self.options, read, encoder_module, device)
             folder = checkpoint.Folder(
                 self.state,
                 checkpoint.identity_of(
@@ -140,55 +139,78 @@ class Job:
                 ),
             )
             log = folder.path / "epochs.jsonl"
-            finished = (folder.path / RESULTS[-1]).exists()
-            if not finished:
-                self._resume(trainer, folder, log, reporter)
-            for record in runlog.read(log) if log.exists() else []:
-                for follower in followers:
-                    follower.epoch(record)
-            if finished:
+            if (folder.path / RESULTS[-1]).exists():
+                _follow(log, followers)
                 print("trained before; its results are put in place", file=sys.stderr)
-                publish(folder.path, self.out)
-                return
-            ready = time.time()
+            else:
+                trainer = Trainer(self.options, read, encoder_module, device)
+                self._resume(trainer, folder, log, reporter)
+                _follow(log, followers)
+                trainer.watch.seconds["load"] += time.time() - started
+                outcome = self._epochs(trainer, folder, log, reporter, followers, interrupted)
+                self._write_results(trainer, outcome, read, folder.path, started)
+        publish(folder.path, self.out)
 
-            def save() -> None:
-                with trainer.watch("save"):
-                    folder.save(trainer.state())
+    def _epochs(
+        self,
+        trainer: Trainer,
+        folder: checkpoint.Folder,
+        log: Path,
+        reporter: progress.Reporter,
+        followers: Sequence[trackers.Tracker],
+        interrupted: Callable[[], bool],
+    ) -> Outcome:
+        """Train to the end; log and state are kept up to date on the way."""
 
-            def on_epoch(record: dict[str, Any]) -> None:
-                runlog.append(log, record)
-                reporter.epoch(record, epoch_line(record))
-                for follower in followers:
-                    follower.epoch(record)
+        def save() -> None:
+            with trainer.watch("save"):
+                folder.save(trainer.state())
 
-            reporter.begin()
-            outcome = trainer.run(
-                on_epoch, save=save, save_steps=self.checkpoint_steps, interrupted=interrupted
-            )
-            reporter.close_bar()
-            print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
-            with trainer.watch("final evaluation"):
-                evaluation.write_records(trainer.records(), folder.path / "records.parquet")
-            save_weights(trainer.model, folder.path / "model.safetensors")
-            facts = provenance(
-                read, device=device_name(device), threads=self.threads, seed=self.options.seed
-            )
+        def on_epoch(record: dict[str, Any]) -> None:
+            runlog.append(log, record)
+            reporter.epoch(record, epoch_line(record))
+            for follower in followers:
+                follower.epoch(record)
+
+        reporter.begin()
+        outcome = trainer.run(
+            on_epoch, save=save, save_steps=self.checkpoint_steps, interrupted=interrupted
+        )
+        reporter.close_bar()
+        print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
+        return outcome
+
+    def _write_results(
+        self,
+        trainer: Trainer,
+        outcome: Outcome,
+        read: corpus.Corpus,
+        folder: Path,
+        started: float,
+    ) -> None:
+        """What `RESULTS` names beside the log, into the state's folder; the outcome last."""
+        with trainer.watch("final evaluation"):
+            evaluation.write_records(trainer.records(), folder / "records.parquet")
+        save_weights(trainer.model, folder / "model.safetensors")
+        facts = provenance(
+            read,
+            device=device_name(trainer.device),
+            threads=self.threads,
+            seed=self.options.seed,
+        )
         ended = time.time()
-        stages = {"load": ready - started, **trainer.watch.seconds}
-        stages["total"] = sum(stages.values())
-        files.write_json(folder.path / "options.json", self.options.model_dump(mode="json"))
-        files.write_json(folder.path / "provenance.json", facts)
+        stages = {**trainer.watch.seconds, "total": sum(trainer.watch.seconds.values())}
+        files.write_json(folder / "options.json", self.options.model_dump(mode="json"))
+        files.write_json(folder / "provenance.json", facts)
         files.write_json(
-            folder.path / "seconds.json",
+            folder / "seconds.json",
             {
                 "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
                 "ended": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
                 **{stage: round(seconds, 3) for stage, seconds in stages.items()},
             },
         )
-        files.write_json(folder.path / RESULTS[-1], dataclasses.asdict(outcome))
-        publish(folder.path, self.out)
+        files.write_json(folder / RESULTS[-1], dataclasses.asdict(outcome))
 
     def _resume(
         self,
@@ -230,6 +252,13 @@ class Job:
                 flush=True,
             )
         return live, self.tokens
+
+
+def _follow(log: Path, followers: Sequence[trackers.Tracker]) -> None:
+    """Tell the followers of the epochs that are in the log already."""
+    for record in runlog.read(log) if log.exists() else []:
+        for follower in followers:
+            follower.epoch(record)
 
 
 @contextlib.contextmanager
