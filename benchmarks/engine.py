@@ -4,11 +4,13 @@
 
 Both sides of every ratio take turns in one run, and the table gives the median with the lowest and
 the highest. Where there is a GPU its figures are added; whatever this machine cannot do has the
-reason in its row. `--only NAME` chooses rows, `--pairs` and `--points` make them smaller.
+reason in its row. `--only NAME` chooses rows, `--pairs` and `--points` make them smaller; `--join`
+makes one page of several runs, and measures nothing.
 """
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import shlex
@@ -300,17 +302,34 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=20_000, help="to mine negatives for")
     parser.add_argument("--memory-points", type=int, default=200_000, help="for mining's memory")
     parser.add_argument("--gpu-pairs", type=int, help="by default the whole training folder")
+    parser.add_argument("--join", nargs="+", metavar="FILE", help="JSON files of earlier runs")
     parser.add_argument("--out", help="a JSON file with every repetition")
     parser.add_argument("--markdown", help="a Markdown file with the table")
     parsed = parser.parse_args(arguments)
     unknown = [given for given in parsed.only if not chosen([given])]
     if unknown:
         parser.error(f"--only: no row {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+    if parsed.join and parsed.out:
+        parser.error("--join measures nothing that --out could hold; give --markdown alone")
     return parsed
 
 
 def main(arguments: Sequence[str]) -> None:
     parsed = parse(arguments)
+    if parsed.join:
+        results = [json.loads(Path(path).read_text(encoding="utf-8")) for path in parsed.join]
+    else:
+        results = [run(parsed, arguments)]
+    page = markdown(results)
+    print(page)
+    if parsed.out:
+        files.write_json(parsed.out, results[0])
+    if parsed.markdown:
+        files.write_text(parsed.markdown, page)
+
+
+def run(parsed: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
+    """Measure what is asked for, and say of what and where."""
     torch.set_num_threads(parsed.threads)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     facts = machine(parsed.threads)
@@ -331,7 +350,7 @@ def main(arguments: Sequence[str]) -> None:
     with devices.no_denormals():
         measured = measure(bench, chosen(parsed.only))
     packages = ("counterpoint", "torch", "transformers", "sentence-transformers", "scikit-learn")
-    result = {
+    return {
         "date": started,
         "command": shlex.join(["python", "-m", "benchmarks.engine", *arguments]),
         "machine": facts
@@ -352,12 +371,6 @@ def main(arguments: Sequence[str]) -> None:
         "repeat": parsed.repeat,
         **measured,
     }
-    page = markdown(result)
-    print(page)
-    if parsed.out:
-        files.write_json(parsed.out, result)
-    if parsed.markdown:
-        files.write_text(parsed.markdown, page)
 
 
 if __name__ == "__main__":

@@ -87,23 +87,31 @@ def row(name: str, values: Sequence[float] | str) -> dict[str, Any]:
     }
 
 
-def markdown(result: Mapping[str, Any]) -> str:
-    """The whole page: table, machine, and where the time went."""
-    return "\n".join(
-        [
-            "# The engine's speed",
-            "",
-            "Written by the command below; each figure is of one run, both sides in turn.",
-            "",
-            *_table(
-                ("figure", "target", "measured: median (lowest–highest)", ""),
-                [_cells(each) for each in result["rows"]],
-            ),
-            "",
-            *_conditions(result),
-            *_profile(result["epochs"]),
-        ]
-    )
+def markdown(results: Sequence[Mapping[str, Any]]) -> str:
+    """The whole page of one or several runs: table, conditions, and where the time went."""
+    rows = [each for result in results for each in result["rows"]]
+    rows.sort(key=lambda each: list(FIGURES).index(each["name"]))
+    page = [
+        "# The engine's speed",
+        "",
+        "Written by `python -m benchmarks.engine`; each figure is of one run, both sides in turn.",
+        "",
+        *_table(
+            ("figure", "target", "measured: median (lowest–highest)", ""),
+            [_cells(each) for each in rows],
+        ),
+        "",
+        "The encoder's arithmetic is 2 · parameters · tokens forward and 6 in training, without"
+        " embedding tables, pooler, attention scores and padding, each unique text of a batch or of"
+        " an embedding pass once. Its share is of what torch's matrix product reaches in the same"
+        " run.",
+        "",
+    ]
+    for result in results:
+        if len(results) > 1:
+            page += [f"## {', '.join(each['name'] for each in result['rows'])}", ""]
+        page += [*_conditions(result), *_profile(result["epochs"])]
+    return "\n".join(page)
 
 
 def _cells(measured: Mapping[str, Any]) -> tuple[str, ...]:
@@ -133,10 +141,6 @@ def _conditions(result: Mapping[str, Any]) -> list[str]:
         f" of the negatives mined; repetitions: {result['repeat']}.",
         f"- Mining: {work['points']:,} points and as many counters of width 128; memory at"
         f" {work['memory_points']:,}.",
-        "- The encoder's arithmetic is 2 · parameters · tokens forward and 6 in training, without"
-        " embedding tables, pooler, attention scores and padding, each unique text of a batch or of"
-        " an embedding pass once. Its share is of what torch's matrix product reaches in the same"
-        " run.",
         "",
     ]
 
@@ -153,9 +157,8 @@ def _profile(epochs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         for name, runs in measured.items()
     ]
     return [
-        "## Where the time goes",
-        "",
-        "Seconds of one epoch by stage, and the rate of the matrix product beside it.",
+        "Where the time goes: seconds of one epoch by stage, and the rate of the matrix product"
+        " beside it.",
         "",
         *_table(("epoch", *stages, "GFLOP/s"), lines),
         "",

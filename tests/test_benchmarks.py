@@ -308,7 +308,7 @@ RESULT = {
 
 
 def test_the_page_by_hand() -> None:
-    lines = figures.markdown(RESULT).splitlines()
+    lines = figures.markdown([RESULT]).splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert "| ≥ 1.8 × | 1.75 × (1.50–2.00) | **missed** |" in table[2]
     assert "| ≤ 1,024 MiB | 300.0 MiB (300.0–300.0) | met |" in table[3]
@@ -320,6 +320,26 @@ def test_the_page_by_hand() -> None:
     page = "\n".join(lines)
     for fact in ("2026-11-24", "python -m benchmarks.engine", "P, 2 cores", "torch 2.13.0"):
         assert fact in page
+
+
+def test_one_page_of_several_runs(tmp_path, capsys) -> None:
+    other = {**RESULT, "rows": [figures.row("frozen", [300.0])], "epochs": {}, "repeat": 5}
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, result in zip(paths, (RESULT, other), strict=True):
+        path.write_text(json.dumps(result))
+    page = tmp_path / "page.md"
+    engine.main(["--join", *map(str, paths), "--markdown", str(page)])
+    lines = page.read_text(encoding="utf-8").splitlines()
+    says = [line.split("|")[1].strip() for line in lines if line.startswith("|")][2:7]
+    assert says == [
+        figures.FIGURES[name].says
+        for name in ("epoch", "frozen", "memory", "share", "gpu-8-tokens")
+    ]
+    assert "## epoch, memory, share, gpu-8-tokens" in lines
+    assert lines.index("## frozen") < next(
+        number for number, line in enumerate(lines) if "repetitions: 5" in line
+    )
+    assert page.read_text(encoding="utf-8").strip() == capsys.readouterr().out.strip()
 
 
 def test_a_row_that_does_not_exist_is_refused(capsys) -> None:
