@@ -88,9 +88,12 @@ def row(name: str, values: Sequence[float] | str) -> dict[str, Any]:
 
 
 def markdown(results: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page of one or several runs: table, conditions, and where the time went."""
-    rows = [each for result in results for each in result["rows"]]
-    rows.sort(key=lambda each: list(FIGURES).index(each["name"]))
+    """The whole page of one or several runs: table, conditions, and where the time went.
+
+    Of a row that several runs have, the last one's counts.
+    """
+    found = {each["name"]: each for result in results for each in result["rows"]}
+    rows = [found[name] for name in FIGURES if name in found]
     page = [
         "# The engine's speed",
         "",
@@ -109,7 +112,8 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
     ]
     for result in results:
         if len(results) > 1:
-            page += [f"## {', '.join(each['name'] for each in result['rows'])}", ""]
+            own = [each["name"] for each in result["rows"] if found[each["name"]] is each]
+            page += [f"## {', '.join(own)}", ""]
         page += [*_conditions(result), *_profile(result["epochs"])]
     return "\n".join(page)
 

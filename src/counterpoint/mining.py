@@ -19,7 +19,7 @@ from counterpoint.tasks import TrainingPairs
 
 Ints = npt.NDArray[np.int64]
 
-BLOCK = 256
+BLOCK = 128
 """Points mined at a time."""
 
 
