@@ -56,6 +56,7 @@ class LiveEncoder(nn.Module):
         self._calls: dict[str, Any] = {"query": query, "candidate": candidate}
         self._cuts = _cuts(self.models, options)
         self._packs = _packs(first, options)
+        self._first_position = first_position(first)
         self.between_calls: Callable[[], None] = lambda: None
         """Called before each call of an embedding pass, which may take minutes; may raise."""
         self.pieces = 1
@@ -215,7 +216,7 @@ class LiveEncoder(nn.Module):
         model: Any = self.models[role]
         own = lengths[part]
         inputs = rows[torch.from_numpy(_tokens_of(ends[part], own))][None]
-        positions = torch.from_numpy(_tokens_of(own, own))[None] + first_position(model)
+        positions = torch.from_numpy(_tokens_of(own, own))[None] + self._first_position
         output = self._output(
             role,
             inputs_embeds=inputs,
