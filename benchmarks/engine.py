@@ -107,8 +107,10 @@ def compare_epochs(work: epochs.Work, names: Sequence[str], repeat: int) -> dict
         if loop is not None:
             seconds, _ = loop.epoch(repetition)
             found[SEEDS].append({**seconds, "total": sum(seconds.values())})
+            tell(SEEDS, found)
         for cell in able:
             found[cell].append(our_epoch(work, CELLS[cell]))
+            tell(cell, found)
     rows: dict[str, Values] = {}
     for name, cell in uses.items():
         if cell not in able:
@@ -119,6 +121,12 @@ def compare_epochs(work: epochs.Work, names: Sequence[str], repeat: int) -> dict
             pairs = zip(found[SEEDS], found[cell], strict=True)
             rows[name] = [theirs["total"] / own["total"] for theirs, own in pairs]
     return {"rows": rows, "epochs": found}
+
+
+def tell(cell: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    """That another epoch is done; all of them take more than an hour."""
+    *_, last = found[cell]
+    print(f"{cell}, epoch {len(found[cell])}: {last['total']:.1f} s", file=sys.stderr, flush=True)
 
 
 def our_epoch(work: epochs.Work, changes: epochs.Changes) -> dict[str, float]:

@@ -19,8 +19,8 @@ from counterpoint.tasks import TrainingPairs
 
 Ints = npt.NDArray[np.int64]
 
-BLOCK = 128
-"""Points mined at a time."""
+BLOCK_COSTS = 1 << 26
+"""Costs held at a time: 256 MiB. The more points they are of, the faster the product."""
 
 
 def random_rate(epoch: int, options: MiningOptions) -> float:
@@ -83,7 +83,7 @@ class Negatives:
 
 
 def hard_exact(
-    queries: Tensor, candidates: Tensor, pool: NegativePool, k: int, block: int = BLOCK
+    queries: Tensor, candidates: Tensor, pool: NegativePool, k: int, block: int | None = None
 ) -> Ints:
     """The k nearest allowed places of each pair, by blocked matrix products.
 
@@ -92,22 +92,26 @@ def hard_exact(
         candidates: (m, d) float32, e of each text of the pool as a candidate.
         pool: the pool.
         k: how many.
-        block: points at a time; no choice depends on it.
+        block: points at a time, by default as many as `BLOCK_COSTS` allows; no choice depends on
+            it.
 
     Returns:
         (n, k) int64 places, nearest first, -1 where there are fewer.
     """
     costs = Euclidean(queries, candidates)
     forbidden = torch.from_numpy(pool.forbidden).to(queries.device)
-    found = []
-    for start in range(0, len(queries), block):
-        rows = torch.arange(start, min(start + block, len(queries)), device=queries.device)
+
+    # A function, so that one block's costs are gone before the next one's are there.
+    def nearest_allowed(rows: Tensor) -> Tensor:
         part = costs.block(rows)
         places = forbidden[rows]
         inner, slot = (places >= 0).nonzero(as_tuple=True)
         part.cost[inner, places[inner, slot]] = torch.inf
-        found.append(nearest(part, k).cpu())
-    return torch.cat(found).numpy()
+        return nearest(part, k).cpu()
+
+    block = block or max(1, BLOCK_COSTS // len(candidates))
+    rows = torch.arange(len(queries), device=queries.device)
+    return torch.cat([nearest_allowed(part) for part in torch.split(rows, block)]).numpy()
 
 
 def hard_balltree(queries: Tensor, candidates: Tensor, pool: NegativePool, k: int) -> Ints:
