@@ -294,6 +294,25 @@ def chosen(only: Sequence[str]) -> list[str]:
     ]
 
 
+EXPECTED = "expected a JSON file of an earlier run, as --out writes it"
+
+
+def earlier_run(path: str) -> dict[str, Any]:
+    """What `--out` wrote.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not such a file.
+    """
+    try:
+        result = json.loads(Path(path).read_text(encoding="utf-8"))
+        complete = {"rows", "epochs", "machine", "versions", "work", "repeat"} <= set(result)
+    except (OSError, ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}; {EXPECTED}") from error
+    if not complete:
+        raise argparse.ArgumentTypeError(f"{path}: {EXPECTED}")
+    return dict(result)
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument(
@@ -310,7 +329,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=20_000, help="to mine negatives for")
     parser.add_argument("--memory-points", type=int, default=200_000, help="for mining's memory")
     parser.add_argument("--gpu-pairs", type=int, help="by default the whole training folder")
-    parser.add_argument("--join", nargs="+", metavar="FILE", help="JSON files of earlier runs")
+    parser.add_argument(
+        "--join", nargs="+", type=earlier_run, metavar="FILE", help="JSON files of earlier runs"
+    )
     parser.add_argument("--out", help="a JSON file with every repetition")
     parser.add_argument("--markdown", help="a Markdown file with the table")
     parsed = parser.parse_args(arguments)
@@ -324,10 +345,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> None:
     parsed = parse(arguments)
-    if parsed.join:
-        results = [json.loads(Path(path).read_text(encoding="utf-8")) for path in parsed.join]
-    else:
-        results = [run(parsed, arguments)]
+    results = parsed.join or [run(parsed, arguments)]
     page = markdown(results)
     print(page)
     if parsed.out:

@@ -342,6 +342,17 @@ def test_one_page_of_several_runs(tmp_path, capsys) -> None:
     assert page.read_text(encoding="utf-8").strip() == capsys.readouterr().out.strip()
 
 
+@pytest.mark.parametrize("content", [None, b"not JSON", b"[]", b"3", b'{"rows": []}', b"\xff"])
+def test_what_no_run_wrote_is_no_part_of_a_page(content: bytes | None, tmp_path, capsys) -> None:
+    path = tmp_path / "part.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SystemExit) as stopped:
+        engine.main(["--join", str(path)])
+    assert stopped.value.code == 2
+    assert f"{path}: " in capsys.readouterr().err
+
+
 def test_a_row_that_does_not_exist_is_refused(capsys) -> None:
     with pytest.raises(SystemExit):
         engine.parse(["--only", "epohc"])

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -106,8 +107,8 @@ class LiveEncoder(nn.Module):
         numbers = unique.numpy()
         lengths = self.tokens.lengths(numbers)
         packed = self._packs and self._device().type == "cpu"
-        encode_rows = self._encode_packed if packed else self._encode_padded
-        encode_part = partial(encode_rows, role, lengths, *self._rows(role, numbers))
+        encode_texts = self._encode_packed if packed else self._encode_padded
+        encode_part = partial(encode_texts, role, self._entering(role, numbers))
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
             if self.pieces == 1 or not torch.is_grad_enabled():
@@ -131,12 +132,12 @@ class LiveEncoder(nn.Module):
         numbers = texts.cpu().numpy()
         lengths = self.tokens.lengths(numbers)
         budget = max(1, self.options.batch_tokens // self.pieces)
-        rows, ends = self._rows(role, numbers) if self._cuts else (None, None)
+        entering = self._entering(role, numbers) if self._cuts else None
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
             self.between_calls()
-            if rows is not None and ends is not None:
-                return self._encode_padded(role, lengths, rows, ends, part)
+            if entering is not None:
+                return self._encode_padded(role, entering, part)
             ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(numbers[part]))
             return self._pooled(role, mask, input_ids=ids)
 
@@ -148,23 +149,20 @@ class LiveEncoder(nn.Module):
     def _device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def _rows(
-        self, role: str, texts: npt.NDArray[np.int64]
-    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """What enters the transformer for every token of some texts, and where each text's ends.
+    def _entering(self, role: str, texts: npt.NDArray[np.int64]) -> "_Entering":
+        """What enters the transformer for every token of some texts.
 
-        Rows (…, H) of a table, those of a text one after the other: the states below the layers
-        that learn, or words, looked up once for all calls, because the gradient of their table is
-        as large as the vocabulary. Any row may stand for padding.
+        The states below the layers that learn, or words, looked up once for all calls, because the
+        gradient of their table is as large as the vocabulary.
         """
-        starts = self.tokens.starts
+        starts, lengths = self.tokens.starts, self.tokens.lengths(texts)
         if self._cuts:
-            return self._below, starts[texts + 1]
+            return _Entering(self._below, starts[texts + 1], lengths)
         model: Any = self.models[role]
         ids = np.concatenate([self.tokens.ids[starts[text] : starts[text + 1]] for text in texts])
         flat = torch.from_numpy(np.append(ids, self.tokens.pad).astype(np.int64))
         words: Tensor = model.get_input_embeddings()(self._moved(flat))
-        return words, np.cumsum(self.tokens.lengths(texts))
+        return _Entering(words, np.cumsum(lengths), lengths)
 
     @cached_property
     def _below(self) -> Tensor:
@@ -188,34 +186,25 @@ class LiveEncoder(nn.Module):
         return found
 
     def _encode_padded(
-        self,
-        role: str,
-        lengths: npt.NDArray[np.int64],
-        rows: Tensor,
-        ends: npt.NDArray[np.int64],
-        part: npt.NDArray[np.int64],
+        self, role: str, entering: "_Entering", part: npt.NDArray[np.int64]
     ) -> Tensor:
-        """x (n, H) of some of the texts that `_rows` was asked for, by their places there."""
-        mask = np.arange(lengths[part].max()) < lengths[part, None]
+        """x (n, H) of some of the texts whose tokens enter, by their places among them."""
+        own, rows = entering.lengths[part], entering.rows
+        mask = np.arange(own.max()) < own[:, None]
         places = np.full(mask.shape, len(rows) - 1)
-        places[mask] = _tokens_of(ends[part], lengths[part])
+        places[mask] = entering.places(part)
         index = torch.from_numpy(places)
         inputs = functional.embedding(self._moved(index) if rows.is_cuda else index, rows)
         on_device = self._moved(torch.from_numpy(mask.astype(np.int64)))
         return self._pooled(role, on_device, inputs_embeds=self._moved(inputs))
 
     def _encode_packed(
-        self,
-        role: str,
-        lengths: npt.NDArray[np.int64],
-        rows: Tensor,
-        ends: npt.NDArray[np.int64],
-        part: npt.NDArray[np.int64],
+        self, role: str, entering: "_Entering", part: npt.NDArray[np.int64]
     ) -> Tensor:
         """The same without padding: the texts stand one after the other, as one row of tokens."""
         model: Any = self.models[role]
-        own = lengths[part]
-        inputs = rows[torch.from_numpy(_tokens_of(ends[part], own))][None]
+        own = entering.lengths[part]
+        inputs = entering.rows[torch.from_numpy(entering.places(part))][None]
         positions = torch.from_numpy(_tokens_of(own, own))[None] + self._first_position
         output = self._output(
             role,
@@ -265,6 +254,24 @@ def _packs(model: nn.Module, options: EncoderOptions) -> bool:
     settings: Any = model.config
     ours = settings._attn_implementation == ATTENTION
     return ours and settings.model_type in PACKED and not options.compile
+
+
+@dataclass(frozen=True)
+class _Entering:
+    """What enters a transformer for every token of n texts.
+
+    `rows` (…, H) is a table, in which the tokens of a text stand one after the other and any row
+    may stand for padding; `ends` and `lengths` (n,) int64 say where each text's end, and how many
+    they are.
+    """
+
+    rows: Tensor
+    ends: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+
+    def places(self, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows of some texts' tokens, one text after the other."""
+        return _tokens_of(self.ends[part], self.lengths[part])
 
 
 def _tokens_of(

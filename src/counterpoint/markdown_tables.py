@@ -6,6 +6,7 @@ is named as leaking.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -295,9 +296,6 @@ def protocols(found: Overview, decimals: int) -> str:
         "first stage, and nothing is ranked by it. recall@10 is the ceiling of re-ranking ten.\n"
     )
 
-    def with_interval(figure: "pd.Series[Any]") -> str:
-        return _with_interval(figure, decimals)
-
     epa = found.figures[found.figures["task"] == "epa"]
     rows: Rows = []
     for name in [*([found.best] if found.best else []), *found.baselines.index]:
@@ -309,7 +307,7 @@ def protocols(found: Overview, decimals: int) -> str:
                 # Re-ranking the first ten moves nobody in or out of them.
                 if metric == "recall@10" and stage == "reranked":
                     continue
-                shown = _places(figures, with_interval)
+                shown = _places(figures, partial(_with_interval, decimals=decimals))
                 rows.append({"system": name, "figure": f"{metric}, {stage}", **shown})
     return head + no_clean_figure(found) + ("\n" + markdown_table(rows) if rows else "")
 
