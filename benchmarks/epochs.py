@@ -22,6 +22,7 @@ from counterpoint.encoder import FrozenFeatures, Tokens, tokenise
 from counterpoint.errors import InputError
 from counterpoint.live_encoder import LiveEncoder, frozen_features
 from counterpoint.mining import Negatives
+from counterpoint.model import Vectors
 from counterpoint.training import Trainer
 
 STAGES = ("embed", "mine", "train", "evaluate")
@@ -72,8 +73,12 @@ class CountingEncoder(LiveEncoder):
 
 
 class MeasuredTrainer(Trainer):
-    """Notes what was spent before an epoch began, the first pass included, and its negatives."""
+    """Notes what was spent before an epoch began, the first pass included, and its negatives.
 
+    The first pass is not counted, so equal cells share it: `first` holds its vectors by options.
+    """
+
+    first: dict[str, dict[str, Vectors]]
     seconds_before: Mapping[str, float]
     tokens_before: tuple[int, int]
     negatives: Negatives
@@ -83,6 +88,14 @@ class MeasuredTrainer(Trainer):
         self.tokens_before = self.tokens()
         self.negatives = super().mine(*given, **named)
         return self.negatives
+
+    def embed(self, roles: tuple[str, ...]) -> dict[str, Vectors]:
+        if self.negatives is not None:
+            return super().embed(roles)
+        key = self.options.model_dump_json()
+        if key not in self.first:
+            self.first[key] = super().embed(roles)
+        return self.first[key]
 
     def tokens(self) -> tuple[int, int]:
         """Tokens trained on and embedded so far."""
@@ -117,6 +130,8 @@ class Work:
     encoder: Mapping[str, Any]
     """Options of the encoder that hold throughout: its name, the most tokens."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    first: dict[str, dict[str, Vectors]] = field(default_factory=dict)
+    """What trainers embedded before their first epoch."""
 
     def options(self, *changes: Changes) -> CellOptions:
         return cell_options({"encoder": self.encoder}, *changes)
@@ -142,7 +157,9 @@ class Work:
             if frozen
             else CountingEncoder(options.encoder, self.tokens)
         )
-        return MeasuredTrainer(options, self.corpus, encoder, self.device)
+        trainer = MeasuredTrainer(options, self.corpus, encoder, self.device)
+        trainer.first = self.first
+        return trainer
 
     def refused(self, changes: Changes) -> str | None:
         """Why this machine cannot do it, or None where it can."""
