@@ -294,9 +294,6 @@ def chosen(only: Sequence[str]) -> list[str]:
     ]
 
 
-EXPECTED = "expected a JSON file of an earlier run, as --out writes it"
-
-
 def earlier_run(path: str) -> dict[str, Any]:
     """What `--out` wrote.
 
@@ -304,13 +301,14 @@ def earlier_run(path: str) -> dict[str, Any]:
         argparse.ArgumentTypeError: it is not such a file.
     """
     try:
-        result = json.loads(Path(path).read_text(encoding="utf-8"))
-        complete = {"rows", "epochs", "machine", "versions", "work", "repeat"} <= set(result)
-    except (OSError, ValueError, TypeError) as error:
-        raise argparse.ArgumentTypeError(f"{path}: {error}; {EXPECTED}") from error
-    if not complete:
-        raise argparse.ArgumentTypeError(f"{path}: {EXPECTED}")
-    return dict(result)
+        result = dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        for needed in ("rows", "epochs", "machine", "versions", "work", "repeat"):
+            result[needed]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{path}: {error!r}; expected a JSON file of an earlier run, as --out writes it"
+        ) from error
+    return result
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """The benchmarks compare ways that give the same answers, and write what they measured."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -200,6 +201,20 @@ def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
     assert trainer.seconds_before["embed"] > 0
     whole = sum(trainer.watch.seconds[stage] for stage in epochs.STAGES)
     assert epoch.total == pytest.approx(whole - sum(trainer.seconds_before.values()))
+
+
+def test_equal_cells_share_the_first_pass_alone(work) -> None:
+    fresh = dataclasses.replace(work, first={})
+    options = fresh.options({"training": {"batch": 2}})
+    cells = [fresh.trainer(options) for _ in range(2)]
+    first, second = (epochs.run_epochs(cell) for cell in cells)
+    assert cells[0].tokens_before[1] > 0
+    assert cells[1].tokens_before[1] == 0
+    assert (second.trained, second.embedded) == (first.trained, first.embedded)
+    np.testing.assert_array_equal(cells[1].negatives.text, cells[0].negatives.text)
+    other = fresh.trainer(fresh.options({"training": {"batch": 2}, "projection": {"width": 8}}))
+    epochs.run_epochs(other)
+    assert other.tokens_before[1] > 0
 
 
 def test_every_way_of_mining_chooses_the_same() -> None:

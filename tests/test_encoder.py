@@ -131,6 +131,27 @@ def test_compiled_it_gives_the_same_vectors_and_gradients(
         torch.testing.assert_close(other, one, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+def test_compiled_it_drops_by_the_seed_and_learns(small: Corpus, tiny_bert: Path) -> None:
+    chosen = options(tiny_bert, trainable="all", dropout=0.5, compile=True)
+    live = LiveEncoder(chosen, tokenise(small, chosen)).train()
+    texts = torch.arange(4)
+
+    def drawn(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        x: torch.Tensor = live(texts, "candidate")
+        return x
+
+    with torch.random.fork_rng(devices=[]):
+        first, again, other = drawn(0), drawn(0), drawn(1)
+        torch.testing.assert_close(again, first, atol=0, rtol=0)
+        assert not torch.allclose(other, first)
+        other.square().sum().backward()
+    gradients = [each.grad for each in live.models["candidate"].encoder.parameters()]
+    assert all(each is not None and each.isfinite().all() for each in gradients)
+    assert any(each is not None and each.any() for each in gradients)
+
+
 def test_compiling_without_a_compiler_is_an_input_error(
     small: Corpus, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

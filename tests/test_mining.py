@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterpoint import mining
 from counterpoint.config import MiningOptions
 from counterpoint.errors import InputError
 from counterpoint.mining import (
@@ -311,6 +312,26 @@ def test_backends_and_blocks_agree_where_only_float64_rounding_decides(width) ->
     for block in (1, 7, 64):
         np.testing.assert_array_equal(hard_exact(queries, candidates, pool, 5, block), exact)
     np.testing.assert_array_equal(hard_balltree(queries, candidates, pool, 5), exact)
+
+
+@pytest.mark.parametrize("held", [0, 100, 1000])
+def test_costs_held_at_a_time_decide_how_many_points_are_mined_at_once(held, monkeypatch) -> None:
+    pool = negative_pool(plain(*((2 * row, 2 * row + 1) for row in range(20))), "training")
+    vectors = torch.from_numpy(np.random.default_rng(1).standard_normal((40, 8))).float()
+    whole = hard_exact(vectors[20:], vectors, pool, 3)
+    sizes = []
+    block_of = mining.Euclidean.block
+
+    def block(costs, rows):
+        sizes.append(len(rows))
+        return block_of(costs, rows)
+
+    monkeypatch.setattr(mining.Euclidean, "block", block)
+    monkeypatch.setattr(mining, "BLOCK_COSTS", held)
+    np.testing.assert_array_equal(hard_exact(vectors[20:], vectors, pool, 3), whole)
+    # Each point has a cost to all 40; one point at least goes at a time.
+    assert max(sizes) == {0: 1, 100: 2, 1000: 20}[held]
+    assert sum(sizes) == 20
 
 
 @pytest.mark.parametrize("kind", KINDS)

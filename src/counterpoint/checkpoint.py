@@ -144,7 +144,7 @@ class Folder:
         try:
             with safe_open(path, framework="pt") as stored:
                 facts = json.loads((stored.metadata() or {})["facts"])
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  it is no dict
         except (SafetensorError, KeyError, ValueError) as error:
             raise InputError(
                 f"{path}: not a checkpoint that can be read ({error}); delete it to train the cell "

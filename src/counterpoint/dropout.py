@@ -3,7 +3,8 @@
 torch draws a random number for every element, on one thread: a sixth of a training step. Here a
 64-bit number is drawn for every eight elements and each of its bytes decides over one, so a rate is
 rounded to a multiple of 1/256 (0.1 is 26/256 = 0.1016), and the scale of what is kept with it. On
-other devices torch's own kernels are used.
+other devices, and in a compiled model, torch's own kernels are used: its compiler makes one loop of
+them with what surrounds them, and fails at reading an integer's bytes.
 """
 
 from collections.abc import Iterator
@@ -42,6 +43,10 @@ def _scaled(values: Tensor, scale: float) -> Tensor:
     return values if scale == 1 else values.mul_(scale)
 
 
+def _ours(values: Tensor) -> bool:
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _levels(rate: float) -> int:
     """How many of a byte's values drop an element."""
     return min(round(rate * LEVELS), LEVELS - 1)
@@ -60,9 +65,9 @@ def dropout(values: Tensor, rate: float) -> Tensor:
 
     Args:
         values: any shape, floating point.
-        rate: in [0, 1); on a CPU rounded to a multiple of 1/256.
+        rate: in [0, 1); on a CPU, uncompiled, rounded to a multiple of 1/256.
     """
-    if values.device.type != "cpu":
+    if not _ours(values):
         return functional.dropout(values, rate)
     dropped = _levels(rate)
     scale = LEVELS / (LEVELS - dropped)
@@ -125,7 +130,7 @@ def attention(
 
     # More heads in queries than in keys, or a bias by position: SDPA's wrapper knows how.
     plain = query.shape[1] == key.shape[1] and options.get("position_bias") is None
-    if dropout == 0 or query.device.type != "cpu" or not plain or _causal(module, options):
+    if dropout == 0 or not _ours(query) or not plain or _causal(module, options):
         result: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, **options
         )

@@ -105,10 +105,10 @@ class LiveEncoder(nn.Module):
         """
         unique, position = torch.unique(texts.cpu(), return_inverse=True)
         numbers = unique.numpy()
-        lengths = self.tokens.lengths(numbers)
+        entering = self._entering(role, numbers)
         packed = self._packs and self._device().type == "cpu"
         encode_texts = self._encode_packed if packed else self._encode_padded
-        encode_part = partial(encode_texts, role, self._entering(role, numbers))
+        encode_part = partial(encode_texts, role, entering)
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
             if self.pieces == 1 or not torch.is_grad_enabled():
@@ -116,7 +116,7 @@ class LiveEncoder(nn.Module):
             result: Tensor = checkpoint(encode_part, part, use_reentrant=False)
             return result
 
-        longest = int(lengths.max())
+        lengths, longest = entering.lengths, int(entering.lengths.max())
         if packed:
             parts = packs(lengths, max(longest, int(lengths.sum()) // self.pieces))
         else:
