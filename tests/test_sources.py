@@ -18,7 +18,7 @@ from counterpoint.errors import InputError
 from counterpoint.sources import (
     LARGE_ENTRY_BYTES,
     MAX_TEXT_BYTES,
-    check_path,
+    checked_fingerprint,
     download,
     fingerprint,
     is_pair_file,
@@ -91,9 +91,19 @@ def test_links_between_folders_are_not_followed(write_tree: Callable) -> None:
     assert sorted(open_source(str(root)).files()) == sorted(TREE)
 
 
+def test_a_folder_that_cannot_be_read_is_named(write_tree: Callable) -> None:
+    root = write_tree(TREE)
+    source = open_source(str(root))
+    path = next(iter(TREE))
+    shutil.rmtree(root)
+    with pytest.raises(InputError, match=f"{root}: cannot be read: No such file"):
+        list(source.files())
+    with pytest.raises(InputError, match=f"{path}: cannot be read: No such file"):
+        source.stamp(path, contents=False)
+
+
 def test_the_sample_needs_no_path() -> None:
     source = open_source("sample")
-    check_path("sample", "test.yaml")
     assert any(path.endswith("pro01a-point.txt") for path in source.files())
 
 
@@ -278,7 +288,6 @@ def test_a_variable_stands_for_its_value(
 ) -> None:
     root = write_tree({f"inner/{name}": text for name, text in TREE.items()})
     monkeypatch.setenv("COUNTERPOINT_X", str(root))
-    check_path(path, "test.yaml")
     assert sorted(open_source(path).files()) == sorted(TREE)
 
 
@@ -290,8 +299,8 @@ def test_a_tilde_stands_for_the_home_folder(
     assert sorted(open_source(f"~/{root.name}").files()) == sorted(TREE)
 
 
-def check(path: str) -> None:
-    check_path(path, "test.yaml")
+def check(path: str) -> str:
+    return checked_fingerprint(path, "test.yaml")
 
 
 @pytest.mark.parametrize("use", [open_source, check])
@@ -301,6 +310,16 @@ def test_a_variable_that_is_not_set_is_named(
     monkeypatch.delenv("COUNTERPOINT_X", raising=False)
     with pytest.raises(InputError, match=r"\$COUNTERPOINT_X/inner.*not set"):
         use("$COUNTERPOINT_X/inner")
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+@pytest.mark.parametrize("use", [open_source, check])
+def test_a_variable_that_is_empty_is_not_the_folder_one_is_in(
+    use: Callable, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERPOINT_X", value)
+    with pytest.raises(InputError, match=r"'\$COUNTERPOINT_X' is empty"):
+        use("$COUNTERPOINT_X")
 
 
 @pytest.mark.parametrize("use", [open_source, check])

@@ -242,8 +242,9 @@ def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Pat
         ({"matrix": {"axes": {"margin": [1.0, -2]}}}, ["margin=-2", "greater than 0"]),
         ({"corpus": {"path": "$COUNTERPOINT_NOWHERE"}}, ["$COUNTERPOINT_NOWHERE", "not set"]),
         ({"corpus": {"path": "no/such/corpus.zip"}}, ["no/such/corpus.zip", "no such folder"]),
+        ({"corpus": {"path": "Snakefile"}}, ["Snakefile: not a zip file", "expected a folder"]),
     ],
-    ids=["key", "choice", "cell", "variable", "path"],
+    ids=["key", "choice", "cell", "variable", "path", "no zip"],
 )
 def test_a_bad_configuration_stops_before_any_job(
     checkout: Path, values: dict[str, Any], words: list[str]

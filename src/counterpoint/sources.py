@@ -98,12 +98,17 @@ class FolderSource:
         """See `Source`."""
         if contents:
             return hashlib.sha256(self.read(path)).hexdigest()
-        facts = (self._root / path).lstat()
+        full = self._root / path
+        try:
+            facts = full.lstat()
+        except OSError as error:
+            raise InputError(f"{full}: cannot be read: {error.strerror}") from error
         return f"{facts.st_size} {facts.st_mtime_ns}"
 
     def _walk(self) -> Iterator[tuple[str, list[str], list[str]]]:
         def stop(error: OSError) -> None:
-            raise error  # walk would pass over a folder that cannot be read
+            # Else walk would pass over a folder that cannot be read.
+            raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
         return os.walk(self._root, onerror=stop)
 
@@ -212,26 +217,6 @@ def is_pair_file(path: Path) -> bool:
     return path.suffix.lower() in PAIR_FILE_ENDINGS
 
 
-def check_path(path: str, source: str) -> None:
-    """See that there is something at `corpus.path`, before any job starts.
-
-    Args:
-        path: as `open_source` takes it, or a file of pairs.
-        source: where the configuration came from, for the message.
-
-    Raises:
-        InputError: there is nothing, or a variable is not set.
-    """
-    if path == "sample":
-        return
-    try:
-        found = expand_variables(path)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-    if not found.exists():
-        raise InputError(f"{source}: {_nothing_at(found)}")
-
-
 def _open_path(path: Path) -> Source:
     if path.is_dir():
         return FolderSource(path)
@@ -247,7 +232,7 @@ def fingerprint(path: str) -> str:
     the names, sizes and times of the files in a folder, which may be too many to read each time.
 
     Raises:
-        InputError: as `open_source`, or a file of pairs cannot be read.
+        InputError: as `open_source`, or something cannot be read.
     """
     found = expand_variables(path)
     if is_pair_file(found):
@@ -257,6 +242,22 @@ def fingerprint(path: str) -> str:
     for name in sorted(source.files()):
         digest.update(os.fsencode(f"{name}\n{source.stamp(name, contents=path == 'sample')}\n"))
     return digest.hexdigest()[:16]
+
+
+def checked_fingerprint(path: str, source: str) -> str:
+    """The same, before any job starts.
+
+    Args:
+        path: `corpus.path`.
+        source: where the configuration came from, for the message.
+
+    Raises:
+        InputError: as `fingerprint`.
+    """
+    try:
+        return fingerprint(path)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 def _sha256_of(path: Path) -> str:
@@ -279,13 +280,15 @@ def expand_variables(path: str) -> Path:
     """Replace `$NAME` and `~`.
 
     Raises:
-        InputError: a variable is not set.
+        InputError: a variable is not set, or nothing is left of the path: an empty one would mean
+            the folder that one happens to be in.
     """
     expanded = os.path.expanduser(os.path.expandvars(path))
-    if "$" in expanded:
+    if "$" in expanded or not expanded.strip():
+        what = "names an environment variable that is not set" if "$" in expanded else "is empty"
         raise InputError(
-            f"corpus.path: {path!r} names an environment variable that is not set; set it to the "
-            "corpus's folder or zip, or give corpus.path"
+            f"corpus.path: {path!r} {what}; set it to the corpus's folder or zip, or give "
+            "corpus.path"
         )
     return Path(expanded)
 

@@ -17,7 +17,7 @@ from counterpoint.config import dump, load
 from counterpoint.encoding import features_key, shared_options, tokens_key
 from counterpoint.errors import InputError
 from counterpoint.matrix import COLUMNS, expand
-from counterpoint.sources import check_path, expand_variables, fingerprint
+from counterpoint.sources import checked_fingerprint, expand_variables, fingerprint
 from counterpoint.trackers import require_installed
 
 # The files that the configuration came from, for messages.
@@ -28,8 +28,12 @@ try:
     CELLS = {cell.name: cell for cell in expand(CONFIG, SOURCE)}
     for tracker in CONFIG.trackers:
         require_installed(tracker)
-    if CONFIG.corpus.url is None:
-        check_path(CONFIG.corpus.path, SOURCE)
+    # Changes when the corpus does; a download is known by its checksum.
+    CORPUS_FINGERPRINT = (
+        checked_fingerprint(CONFIG.corpus.path, SOURCE)
+        if CONFIG.corpus.url is None
+        else CONFIG.corpus.sha256
+    )
 except InputError as error:
     # A plain exit, because what snakemake prints of an exception buries the message.
     print(f"counterpoint: {error}", file=sys.stderr)
@@ -78,14 +82,11 @@ def corpus_arguments(options):
     return ["--corpus", str(expand_variables(options.path))]
 
 
-def corpus_fingerprint(options):
-    """Changes when the corpus does; a download is known by its checksum."""
-    return options.sha256 if options.url is not None else fingerprint(options.path)
-
-
 def encoder_fingerprint(options):
     """Changes when the files of a local encoder do."""
-    return fingerprint(options.name) if Path(options.name).is_dir() else None
+    # Absolute, so that no folder's name is taken for the sample's.
+    folder = Path(options.name).expanduser().absolute()
+    return fingerprint(str(folder)) if folder.is_dir() else None
 
 
 def cell_of(wildcards):

@@ -16,7 +16,7 @@ rule corpus:
         splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
         bad_files=CONFIG.corpus.bad_files,
         decontaminate=CONFIG.corpus.decontaminate,
-        fingerprint=corpus_fingerprint(CONFIG.corpus),
+        fingerprint=CORPUS_FINGERPRINT,
         version=CORPUS_VERSION,
         out=lambda wildcards, output: folder_of(output.arguments),
     shell:
