@@ -154,9 +154,9 @@ class Maker:
     def baseline(self, name: str, ranks: Sequence[int]) -> None:
         self._write(self.folder / "baselines" / name / "records.parquet", ranks, None)
 
-    def report(self) -> Path:
+    def report(self, *options: str) -> Path:
         """Make it by the command, tables and all."""
-        assert cli.main(["report", "--run", str(self.folder)]) == 0
+        assert cli.main(["report", "--run", str(self.folder), *options]) == 0
         return self.folder / "report" / "index.html"
 
 
@@ -386,6 +386,17 @@ def test_tables_are_made_again_where_records_are_newer(maker: Maker) -> None:
     maker.finish(second, [1])
     assert not tables.is_current(tables.read_run(maker.folder), "claims.csv")
     assert sum(value is not None for value in embedded(maker.report())["figures"]["value"][0]) == 2
+    files.write_json(maker.folder.parent / "imported" / "old" / "source.json", {})
+    assert not tables.is_current(tables.read_run(maker.folder), "claims.csv")
+
+
+def test_tables_that_the_page_has_made_are_as_configured(maker: Maker) -> None:
+    """Not with the defaults of `counterpoint tables`."""
+    (only,) = maker.plan({"axes": {"fusion": ["cls"]}})
+    maker.finish(only, [1, 2])
+    maker.report("--decimals", "2", "--intervals")
+    text = (maker.folder / "tables" / "baselines.tex").read_text()
+    assert re.search(r"50\.00\}*\\textsubscript\{", text)
 
 
 def test_over_three_seeds_the_interval_is_a_t_interval(maker: Maker) -> None:

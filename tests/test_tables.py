@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterpoint import config, files, formats, markdown_tables, matrix, metrics, plots, tables
+from counterpoint import (
+    cli,
+    config,
+    files,
+    formats,
+    markdown_tables,
+    matrix,
+    metrics,
+    plots,
+    tables,
+)
 from counterpoint.config import RunConfig
 from counterpoint.corpus import Corpus
 from counterpoint.errors import InputError
@@ -339,6 +349,17 @@ def test_one_figure_a_fusion_and_head_the_same_each_time(run: Path, file_format:
             path.read_bytes() for path in plots.draw_curves(curves, run / "plots", "png", 60)
         ]
         assert all(content.startswith(b"\x89PNG") for content in contents)
+
+
+def test_a_cell_that_has_ended_has_a_figure_though_it_diverged_at_once(run: Path) -> None:
+    """The workflow waits for it."""
+    concat = [cell for cell in tables.read_run(run).cells if cell.axes["fusion"] == "concat"]
+    (ended,) = (cell for cell in concat if cell.status == "done")
+    (ended.folder / "epochs.jsonl").write_text('{"epoch": 0, "accuracy": {}}\n')
+    files.write_json(ended.folder / "outcome.json", {"status": "diverged", "reason": "because"})
+    assert cli.main(["plots", "--run", str(run), "--dpi", "60"]) == 0
+    for fusion in ("cls", "concat"):
+        assert (run / "plots" / f"accuracy-{fusion}-relu.png").stat().st_size > 0
 
 
 @pytest.fixture

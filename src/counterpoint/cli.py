@@ -313,7 +313,7 @@ def _tokens(arguments: argparse.Namespace) -> None:
 
     options = config.load_options(config.EncoderOptions, arguments.options)
     read = corpus.read_arguments(arguments.arguments)
-    encoder.write_tokens(encoder.tokenise(read, options), read, arguments.out)
+    encoder.write_tokens(encoder.tokenise(read, options), read, arguments.out, options)
 
 
 def _add_features(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -351,11 +351,11 @@ def _features(arguments: argparse.Namespace) -> None:
     options = config.load_options(config.EncoderOptions, arguments.options)
     torch.set_num_threads(arguments.threads)
     read = corpus.read_arguments(arguments.arguments)
-    tokens = encoder.read_tokens(arguments.tokens, read)
+    tokens = encoder.read_tokens(arguments.tokens, read, options)
     with devices.device_for_job(arguments.jobs_per_gpu) as device:
         devices.keep_freed_memory()
         found = live_encoder.frozen_features(read, tokens, options, torch.device(device))
-    encoder.write_features(found, read, arguments.out)
+    encoder.write_features(found, read, arguments.out, options)
 
 
 def _add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -382,7 +382,7 @@ def _add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--checkpoint-steps",
-        type=int,
+        type=_positive,
         metavar="N",
         help="save the state every N steps too, and not after each epoch alone",
     )
@@ -533,10 +533,16 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
         "tables",
         help="make the tables of a run from whatever records exist",
         description="Write the tables of a run into its folder tables/: figures (cells.csv), "
-        "comparison, strategies, seeds, protocols (Markdown; CSV and LaTeX of some), the claims "
-        "and their verdicts, and a summary, which is printed. Trains nothing.",
+        "comparison, strategies, seeds, protocols, tasks, margins and imported logs (Markdown; CSV "
+        "and LaTeX of some), the claims and their verdicts, and a summary, which is printed. "
+        "Trains nothing.",
     )
     _add_run(parser)
+    _add_table_options(parser)
+    parser.set_defaults(command=_tables)
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decimals", type=_not_negative, default=1, help="of percentages (default: 1)"
     )
@@ -545,7 +551,6 @@ def _add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
         action="store_true",
         help="give the figures of the LaTeX tables their 95 %% intervals as subscripts",
     )
-    parser.set_defaults(command=_tables)
 
 
 def _tables(arguments: argparse.Namespace) -> None:
@@ -646,8 +651,8 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
         description="Evaluate a trained cell or a baseline on another corpus, or again on the "
         "run's own, all tasks and protocols. Unseen are the queries whose texts the run's training "
         "folder lacks. A corpus in BEIR's layout is searched as a whole, without the query's own "
-        "document. Writes figures.csv, records.parquet and, with --trec, rankings and judgements; "
-        "prints the figures on all arguments.",
+        "document. Writes figures.csv, records.parquet (not for BEIR's layout) and, with --trec, "
+        "rankings and judgements; prints the figures on all arguments.",
     )
     parser.add_argument(
         "system",
@@ -754,7 +759,9 @@ def _plots(arguments: argparse.Namespace) -> None:
 
     run, folder = tables.read_run(arguments.run), arguments.run / "plots"
     curves = tables.without_parts(run, tables.curves(run))
-    plots.draw_curves(curves, folder, arguments.format, arguments.dpi)
+    over = run.with_status("done", "diverged")
+    ended = {(str(cell.axes["fusion"]), str(cell.axes["head"])) for cell in over}
+    plots.draw_curves(curves, folder, arguments.format, arguments.dpi, ended)
     figures = tables.without_parts(run, tables.written_figures(run))
     plots.draw_figures(figures, folder, arguments.format, arguments.dpi)
 
@@ -768,9 +775,7 @@ def _add_report(commands: "Commands[argparse.ArgumentParser]") -> None:
         "and what failed. Makes the run's tables first where records are newer. Trains nothing.",
     )
     _add_run(parser)
-    parser.add_argument(
-        "--decimals", type=_not_negative, default=1, help="of percentages (default: 1)"
-    )
+    _add_table_options(parser)
     parser.set_defaults(command=_report)
 
 
@@ -779,8 +784,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
     run = tables.read_run(arguments.run)
     if not tables.is_current(run, "claims.csv"):
-        given = ["tables", "--run", str(arguments.run), "--decimals", str(arguments.decimals)]
-        _tables(_parser().parse_args(given))
+        _tables(arguments)
     print(f"report: {report.write_report(run, arguments.decimals)}")
 
 
@@ -791,7 +795,7 @@ def _add_clean(commands: "Commands[argparse.ArgumentParser]") -> None:
         description="Remove a run's stale states: of cells that are finished, planned no more, or "
         "planned with other options now. Keeps results, and the states of running jobs.",
     )
-    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the run")
+    _add_run_or_only(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.set_defaults(command=_clean)
 
@@ -803,7 +807,7 @@ def _clean(arguments: argparse.Namespace) -> None:
     for state in found:
         print(f"{state.path}: {state.reason} ({state.size / 1e6:.1f} MB)")
     if not arguments.dry_run:
-        clean.remove(found)
+        found = clean.remove(found)
     size = sum(state.size for state in found) / 1e6
     verb = "would be removed" if arguments.dry_run else "removed"
     print(f"{len(found)} states, {size:.1f} MB {verb}" if found else "nothing is stale")

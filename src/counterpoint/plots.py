@@ -1,5 +1,6 @@
-"""Tables to figures; computes nothing."""
+"""Tables to figures; computes no more than means over seeds."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import matplotlib
@@ -33,7 +34,13 @@ def figure_name(fusion: str, head: str) -> str:
     return f"accuracy-{fusion}-{head}"
 
 
-def draw_curves(curves: pd.DataFrame, folder: Path, file_format: str, dpi: int) -> list[Path]:
+def draw_curves(
+    curves: pd.DataFrame,
+    folder: Path,
+    file_format: str,
+    dpi: int,
+    ended: Collection[tuple[str, str]] = (),
+) -> list[Path]:
     """Accuracy@1 against epoch, one figure a fusion and head: a panel a split, a line a rate.
 
     Imported logs, where there are any, have one figure of their own, `imported`: a line a log.
@@ -43,6 +50,8 @@ def draw_curves(curves: pd.DataFrame, folder: Path, file_format: str, dpi: int) 
         folder: to write into.
         file_format: `png`, `svg` or `pdf`.
         dpi: of png.
+        ended: fusion and head of cells that have ended, which get a figure though they have no
+            curve; a cell that diverged in its first epoch has none.
 
     Returns:
         The files written.
@@ -50,10 +59,12 @@ def draw_curves(curves: pd.DataFrame, folder: Path, file_format: str, dpi: int) 
     written: list[Path] = []
     old = curves["protocol"] == LEGACY
     extra = [column for column in curves.columns if column not in _KNOWN]
-    for (fusion, head), group in curves[~old].groupby(["fusion", "head"], sort=True):
+    groups = {(str(f), str(h)): part for (f, h), part in curves[~old].groupby(["fusion", "head"])}
+    for fusion, head in sorted({*groups, *ended}):
+        group = groups.get((fusion, head), curves[:0])
         figure = _figure(group, PANELS, ["initial_random_rate", "decrease_rate", *extra], "r0, δ")
         figure.suptitle(f"fusion {fusion}, head {head}")
-        path = folder / f"{figure_name(str(fusion), str(head))}.{file_format}"
+        path = folder / f"{figure_name(fusion, head)}.{file_format}"
         written.append(_save(figure, path, file_format, dpi))
     if old.any():
         figure = _figure(curves[old], dict.fromkeys(PANELS, LEGACY), ["cell"], "log")

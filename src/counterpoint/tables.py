@@ -316,13 +316,17 @@ def written_figures(run: Run) -> pd.DataFrame:
 
 
 def is_current(run: Run, *names: str) -> bool:
-    """Whether `cells.csv` and some other tables hold every system that has records by now."""
+    """Whether `cells.csv` and some other tables hold every system that has records by now.
+
+    And the imported logs, of which other tables tell.
+    """
     paths = [run.folder / "tables" / name for name in ("cells.csv", *names)]
     if not all(path.is_file() for path in paths):
         return False
     systems = systems_of(run)
     written = min(path.stat().st_mtime_ns for path in paths)
-    if any(path.stat().st_mtime_ns > written for path in systems.values()):
+    imported = _imported_folder(run).glob("*/source.json")
+    if any(path.stat().st_mtime_ns > written for path in (*systems.values(), *imported)):
         return False
     return set(pd.read_csv(paths[0], usecols=["cell"])["cell"]) == set(systems)
 
@@ -561,4 +565,8 @@ def imported(run: Run) -> pd.DataFrame:
 
 
 def _imported(run: Run) -> dict[str, list[dict[str, Any]]]:
-    return old_logs.read_imported(run.folder.absolute().parent / old_logs.FOLDER)
+    return old_logs.read_imported(_imported_folder(run))
+
+
+def _imported_folder(run: Run) -> Path:
+    return run.folder.absolute().parent / old_logs.FOLDER

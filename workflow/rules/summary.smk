@@ -7,6 +7,7 @@ RECORDS = [
     *(f"{RUN}/baselines/{name}/records.parquet" for name in CONFIG.baselines),
 ]
 FIGURES = sorted({(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()})
+TABLES = f"--decimals {CONFIG.tables.decimals}{' --intervals' * CONFIG.tables.intervals}"
 MARGINS = {cell.options.retrieval_loss.margin for cell in CELLS.values()}
 
 
@@ -103,11 +104,9 @@ rule summary:
         ENVIRONMENT
     params:
         run=folder_of_matrix,
-        decimals=CONFIG.tables.decimals,
-        intervals="--intervals" if CONFIG.tables.intervals else "",
+        how=TABLES,
     shell:
-        "logged {log:q} counterpoint tables --run {params.run:q} --decimals {params.decimals}"
-        " {params.intervals}"
+        "logged {log:q} counterpoint tables --run {params.run:q} {params.how}"
 
 
 rule curves:
@@ -163,9 +162,9 @@ rule page:
         ENVIRONMENT
     params:
         run=folder_of_matrix,
-        decimals=CONFIG.tables.decimals,
+        how=TABLES,
     shell:
-        "logged {log:q} counterpoint report --run {params.run:q} --decimals {params.decimals}"
+        "logged {log:q} counterpoint report --run {params.run:q} {params.how}"
 
 
 use rule summary as tables with:
@@ -195,6 +194,6 @@ onsuccess:
 
 onerror:
     shell(
-        "if test -f {RUN}/matrix.csv; then counterpoint tables --run {RUN}"
-        " --decimals {CONFIG.tables.decimals} || true; counterpoint status --run {RUN} --failed; fi"
+        "if test -f {RUN}/matrix.csv; then counterpoint tables --run {RUN} {TABLES} || true;"
+        " counterpoint status --run {RUN} --failed; fi"
     )
