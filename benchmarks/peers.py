@@ -42,7 +42,7 @@ def load(name: str) -> Any:
             importlib.import_module(package)
         return importlib.import_module(name)
     except ImportError as error:
-        raise Missing(f"{error}; pip install 'counterpoint[bench]'") from error
+        raise Missing(f"{error}; pip install '.[bench]'") from error
 
 
 def train_seconds(triples: Sequence[Sequence[str]], options: CellOptions) -> float:

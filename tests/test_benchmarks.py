@@ -242,7 +242,7 @@ def test_a_missing_peer_is_a_row_that_says_how_to_install_it(
     bench = engine.Bench({}, work, repeat=1, points=5, memory_points=5, gpu_pairs=5, threads=1)
     rows = engine.measure(bench, ["trainer", "hard-negatives"])["rows"]
     assert [each["name"] for each in rows] == ["trainer", "hard-negatives"]
-    assert all("pip install 'counterpoint[bench]'" in each["reason"] for each in rows)
+    assert all("pip install '.[bench]'" in each["reason"] for each in rows)
 
 
 def test_what_a_machine_cannot_do_is_a_row_with_the_reason(

@@ -89,6 +89,16 @@ def test_a_state_that_has_ended_trains_no_further(corpus: Corpus, tiny_bert: Pat
     assert seen == []
 
 
+def test_a_pass_over_the_triples_is_saved_before_all_texts_are_embedded(
+    corpus: Corpus, tiny_bert: Path
+) -> None:
+    trainer = trainer_of("live", corpus, tiny_bert)
+    saved: list[tuple[int, int]] = []
+    trainer.run(lambda _: None, save=lambda: saved.append((trainer.epoch, trainer.passed.steps)))
+    steps = len(trainer.data.pairs) // trainer.options.training.batch
+    assert saved == [(0, 0), (0, steps), (1, 0), (1, steps), (2, 0)]
+
+
 # ---- the file ----
 
 
@@ -130,6 +140,13 @@ def test_a_state_that_is_not_what_its_folder_says_is_refused(tmp_path: Path) -> 
 def test_a_damaged_checkpoint_is_an_input_error(tmp_path: Path, content: bytes) -> None:
     folder = Folder(tmp_path, IDENTITY)
     (folder.path / checkpoint.STATE).write_bytes(content)
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors: not a checkpoint"):
+        folder.load()
+
+
+def test_a_checkpoint_that_does_not_say_whose_it_is_is_damaged(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, IDENTITY)
+    save_file({"w": torch.ones(1)}, folder.path / checkpoint.STATE, metadata={"facts": "{}"})
     with pytest.raises(InputError, match=r"checkpoint\.safetensors: not a checkpoint"):
         folder.load()
 

@@ -84,6 +84,16 @@ def test_the_state_of_a_running_job_stays(run: Path) -> None:
     assert reasons(run) == {path: "no such cell is planned"}
 
 
+def test_a_state_that_a_job_has_taken_up_since_stays(run: Path) -> None:
+    path = state(run, "gone", {})
+    found = clean.stale(run)
+    with FileLock(run / "state/gone/lock"):
+        assert clean.remove(found) == []
+    assert path.exists()
+    assert clean.remove(found) == found
+    assert not path.exists()
+
+
 def test_the_command_names_sizes_and_removes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = state(run, "gone", {})
     kept = state(run, *next(iter(cells(run).items())))

@@ -115,12 +115,15 @@ def test_twenty_kills_leave_the_same_results(live: Cell, seed: int) -> None:
     kill_and_go_on(live, 20, seed)
 
 
-def test_sigterm_saves_and_exits_with_a_status_to_retry(live: Cell) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_when_asked_to_stop_it_saves_and_exits_with_a_status_to_retry(
+    live: Cell, sign: signal.Signals
+) -> None:
     whole = live.start("whole")
     process = live.start("stopped")
     state = live.folder / "state-stopped"
     wait_for(state, "*/checkpoint.safetensors", process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(sign)
     _, said = process.communicate()
     assert process.returncode == Interrupted.STATUS, said
     assert b"the same command goes on from there" in said

@@ -52,7 +52,7 @@ def test_a_missing_extra_says_how_to_install_it(
 ) -> None:
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(InputError, match=rf"pip install 'counterpoint\[{name}\]'"):
+    with pytest.raises(InputError, match=rf"pip install '\.\[{name}\]'"):
         trackers.open(name, tmp_path, "cell")
 
 

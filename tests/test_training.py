@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from counterpoint.live_encoder import LiveEncoder
 from counterpoint.sources import open_source
 from counterpoint.synthesize import write_corpus
 from counterpoint.tasks import Pool
-from counterpoint.training import Data, Trainer
+from counterpoint.training import Data, Stopwatch, Trainer
 from tests.conftest import ROLES
 
 CPU = torch.device("cpu")
@@ -491,6 +492,48 @@ def test_one_encoder_sees_each_text_once_whatever_the_projections(
     trainer._losses(triples)
     others = 9 if loss == "infonce" else 6
     assert steps == ([9] if roles == "shared" else [3, others])
+
+
+def test_a_lack_of_memory_beyond_the_encoder_is_an_input_error(
+    inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nMore.")
+
+    monkeypatch.setattr(Trainer, "_accuracy", full)
+    with pytest.raises(InputError, match=r"jobs_per_gpu.*\(CUDA out of memory\.\)"):
+        Job(options=cell(), **inputs).run()
+
+
+def test_vectors_that_are_not_numbers_are_an_input_error(corpus: Corpus) -> None:
+    x = features(corpus)
+    x[:, 3] = np.nan
+    with pytest.raises(InputError, match=r"encoder\.name 'all-MiniLM-L6-v2'.*finite"):
+        Trainer(cell(), corpus, FrozenFeatures(x), CPU).run(lambda _: None)
+
+
+def test_a_stage_within_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 1.0, 4.0, 6.0])
+    clock = SimpleNamespace(perf_counter=lambda: next(now))
+    monkeypatch.setattr("counterpoint.training.time", clock)
+    watch = Stopwatch()
+    with watch("train"), watch("save"):
+        pass
+    assert watch.seconds == {"save": 3.0, "train": 3.0}
+
+
+@pytest.mark.parametrize("changes", [{"max_tokens": 16}, {"pooling": "cls"}], ids=str)
+def test_features_made_with_other_options_are_refused(
+    corpus: Corpus, inputs: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    made = cell(encoder={"max_tokens": 24}).encoder
+    write_features(features(corpus), corpus, inputs["features"], made)
+    Job(options=cell(encoder={"max_tokens": 24}), **inputs).run()
+    other = cell(encoder={"max_tokens": 24, **changes})
+    with pytest.raises(
+        InputError, match=rf"features\.safetensors: made with.*{next(iter(changes))}"
+    ):
+        Job(options=other, **inputs).run()
 
 
 def test_a_failed_job_leaves_its_reason_and_no_result(inputs: dict[str, Any]) -> None:

@@ -63,6 +63,8 @@ def identity_of(
         "threads": threads,
         "device": device,
         "torch": torch.__version__,
+        # Its generators choose the negatives and the order.
+        "numpy": version("numpy"),
         "transformers": version("transformers"),
         **code(),
     }
@@ -144,13 +146,14 @@ class Folder:
         try:
             with safe_open(path, framework="pt") as stored:
                 facts = json.loads((stored.metadata() or {})["facts"])
+                made_by = facts.pop("fingerprint")
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  it is no dict
         except (SafetensorError, KeyError, ValueError) as error:
             raise InputError(
                 f"{path}: not a checkpoint that can be read ({error}); delete it to train the cell "
                 "anew"
             ) from error
-        if facts.pop("fingerprint") != self.path.name:
+        if made_by != self.path.name:
             raise InputError(
                 f"{path}: the checkpoint of another configuration; delete it to train the cell anew"
             )

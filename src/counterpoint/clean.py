@@ -1,5 +1,6 @@
 """States that no job will take up again: found, named with the reason, and removed."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -42,21 +43,27 @@ def stale(run: Path) -> list[Stale]:
     for known in sorted((run / "state").glob(f"**/{IDENTITY}")):
         by_cell.setdefault(known.parent.parent, []).append(known.parent)
     for cell, states in by_cell.items():
-        if not _is_free(cell):
-            continue
-        name = cell.relative_to(run / "state").as_posix()
-        if (run / "cells" / name / "outcome.json").exists():
-            reasons = dict.fromkeys(states, "its cell is finished")
-        else:
-            reasons = dict(_reasons(states, planned.get(name)))
-        found += [Stale(path, reason, _size(path)) for path, reason in reasons.items()]
+        with _held(cell) as free:
+            if not free:
+                continue
+            name = cell.relative_to(run / "state").as_posix()
+            if (run / "cells" / name / "outcome.json").exists():
+                reasons = dict.fromkeys(states, "its cell is finished")
+            else:
+                reasons = dict(_reasons(states, planned.get(name)))
+            found += [Stale(path, reason, _size(path)) for path, reason in reasons.items()]
     return found
 
 
-def remove(states: list[Stale]) -> None:
-    """Remove them."""
+def remove(states: list[Stale]) -> list[Stale]:
+    """Remove them but for those of cells that a job has begun to train by now; what is gone."""
+    gone = []
     for state in states:
-        shutil.rmtree(state.path)
+        with _held(state.path.parent) as free:
+            if free:
+                shutil.rmtree(state.path)
+                gone.append(state)
+    return gone
 
 
 def _reasons(states: list[Path], planned: object) -> Iterator[tuple[Path, str]]:
@@ -86,15 +93,19 @@ def _written(path: Path) -> float:
     return path.stat().st_mtime if path.exists() else 0.0
 
 
-def _is_free(cell: Path) -> bool:
-    """Whether no job trains a cell, by its lock."""
+@contextlib.contextmanager
+def _held(cell: Path) -> Iterator[bool]:
+    """Whether no job trains a cell, by its lock; none begins meanwhile."""
     lock = FileLock(cell / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return False
-    lock.release()
-    return True
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def _size(folder: Path) -> int:

@@ -307,6 +307,12 @@ class CellOptions(Section):
     def _something_to_train(self) -> Self:
         if self.retrieval_loss.weight == 0 and self.classifier_loss.weight == 0:
             raise ValueError("retrieval_loss.weight and classifier_loss.weight are both 0")
+        frozen = self.encoder.trainable == "none" and self.projection.width == "none"
+        if frozen and self.classifier_loss.weight == 0:
+            raise ValueError(
+                "encoder.trainable: none, projection.width: none and classifier_loss.weight: 0 "
+                "leave nothing to train; let one of them learn"
+            )
         return self
 
     @property

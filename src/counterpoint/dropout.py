@@ -71,6 +71,7 @@ def dropout(values: Tensor, rate: float) -> Tensor:
         return functional.dropout(values, rate)
     dropped = _levels(rate)
     scale = LEVELS / (LEVELS - dropped)
+    # torch declares no types of what `apply` takes.
     result: Tensor = values if dropped == 0 else _Dropout.apply(values, dropped, scale)  # type: ignore[no-untyped-call]
     return result
 
@@ -154,6 +155,7 @@ def _plain(
     weights = scores.softmax(dim=-1)
     dropped = _levels(dropout)
     if dropped:
+        # torch declares no types of what `apply` takes.
         weights = _Dropout.apply(weights, dropped, 1.0)  # type: ignore[no-untyped-call]
         # The scale of what is kept goes to the values, which are far fewer.
         value = value * (LEVELS / (LEVELS - dropped))

@@ -105,7 +105,8 @@ def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
     where = resolve(name)
     try:
         return kind.from_pretrained(where, local_files_only=os.path.isdir(where), **options)
-    except (OSError, ValueError) as error:
+    # A damaged file of weights, weights of other shapes, a package that a tokenizer wants.
+    except (OSError, ValueError, SafetensorError, RuntimeError, ImportError) as error:
         raise InputError(
             f"encoder.name {name!r}: the {what} cannot be loaded from {where}: {error}\nGive a "
             "folder with config.json, tokenizer files and *.safetensors, or a name on the hub that "
@@ -138,30 +139,53 @@ def tokenise(corpus: Texts, options: EncoderOptions) -> Tokens:
     )
 
 
-def write_tokens(tokens: Tokens, corpus: Texts, path: str | Path) -> None:
-    """Write the tokens of a corpus (safetensors, mapped into memory by whoever reads it)."""
-    _write_arrays({"ids": tokens.ids, "starts": tokens.starts}, {"pad": tokens.pad}, corpus, path)
+OF_TOKENS = ("name", "max_tokens")
+OF_FEATURES = (*OF_TOKENS, "pooling")
+"""The options that tokens and features are made with, and that their files tell."""
 
 
-def read_tokens(path: str | Path, corpus: Texts) -> Tokens:
+def write_tokens(
+    tokens: Tokens, corpus: Texts, path: str | Path, options: EncoderOptions | None = None
+) -> None:
+    """Write the tokens of a corpus (safetensors, mapped into memory by whoever reads it).
+
+    With the options that they were made with, `read_tokens` knows them.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {"ids": tokens.ids, "starts": tokens.starts}
+    _write_arrays(arrays, {"pad": str(tokens.pad), **_told(options, OF_TOKENS)}, corpus, path)
+
+
+def read_tokens(path: str | Path, corpus: Texts, options: EncoderOptions | None = None) -> Tokens:
     """Read what `write_tokens` wrote; the arrays stay in the file, which all jobs share.
 
     Raises:
-        InputError: it is no such file, or belongs to another corpus.
+        InputError: it is no such file, belongs to another corpus, or was made with other options.
     """
-    arrays, facts = _read_arrays(path, ("ids", "starts"), corpus)
+    arrays, facts = _read_arrays(path, ("ids", "starts"), corpus, _told(options, OF_TOKENS))
     return Tokens(arrays["ids"], arrays["starts"], int(facts["pad"]))
 
 
-def write_features(features: npt.NDArray[np.float32], corpus: Texts, path: str | Path) -> None:
+def write_features(
+    features: npt.NDArray[np.float32],
+    corpus: Texts,
+    path: str | Path,
+    options: EncoderOptions | None = None,
+) -> None:
     """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts."""
-    _write_arrays({"x": features}, {}, corpus, path)
+    _write_arrays({"x": features}, _told(options, OF_FEATURES), corpus, path)
 
 
-def read_features(path: str | Path, corpus: Texts) -> npt.NDArray[np.float32]:
+def read_features(
+    path: str | Path, corpus: Texts, options: EncoderOptions | None = None
+) -> npt.NDArray[np.float32]:
     """Read what `write_features` wrote; see `read_tokens`."""
-    features: npt.NDArray[np.float32] = _read_arrays(path, ("x",), corpus)[0]["x"]
+    arrays, _ = _read_arrays(path, ("x",), corpus, _told(options, OF_FEATURES))
+    features: npt.NDArray[np.float32] = arrays["x"]
     return features
+
+
+def _told(options: EncoderOptions | None, names: Iterable[str]) -> dict[str, str]:
+    return {} if options is None else {name: str(getattr(options, name)) for name in names}
 
 
 def _digest(corpus: Texts) -> str:
@@ -179,18 +203,17 @@ def _checksum(arrays: Iterable[npt.NDArray[Any]]) -> str:
 
 def _write_arrays(
     arrays: Mapping[str, npt.NDArray[Any]],
-    facts: Mapping[str, int],
+    facts: Mapping[str, str],
     corpus: Texts,
     path: str | Path,
 ) -> None:
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    metadata = {"texts": _digest(corpus), "sha256": _checksum(arrays.values())}
-    metadata |= {name: str(value) for name, value in facts.items()}
-    write_safetensors(path, tensors, metadata)
+    own = {"texts": _digest(corpus), "sha256": _checksum(arrays.values())}
+    write_safetensors(path, tensors, {**own, **facts})
 
 
 def _read_arrays(
-    path: str | Path, names: tuple[str, ...], corpus: Texts
+    path: str | Path, names: tuple[str, ...], corpus: Texts, options: Mapping[str, str]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     try:
         # As torch's tensors, because safetensors copies numpy's and maps torch's.
@@ -207,6 +230,12 @@ def _read_arrays(
         raise InputError(
             f"{path}: made from another corpus; run `counterpoint tokens` and `features` again"
         )
+    for name, value in options.items():
+        if facts.get(name, value) != value:
+            raise InputError(
+                f"{path}: made with encoder.{name}: {facts[name]}, and not {value}; run "
+                "`counterpoint tokens` and `features` with the options that are used here"
+            )
     return arrays, facts
 
 

@@ -36,6 +36,7 @@ from counterpoint import (
 )
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.model import save_weights
+from counterpoint.optimisation import out_of_memory
 from counterpoint.provenance import provenance
 from counterpoint.training import Outcome, Trainer
 
@@ -76,7 +77,7 @@ class Job:
 
         Raises:
             InputError: the inputs do not fit together, or another process trains this cell.
-            Interrupted: SIGTERM came; the state is saved.
+            Interrupted: SIGTERM or Ctrl-C came; the state is saved.
         """
         frozen = self.options.encoder.trainable == "none"
         if frozen != (self.features is not None):
@@ -101,6 +102,7 @@ class Job:
                     progress.Reporter(self.state, self.options) as reporter,
                     trackers.opened(self.tracker_names, self.out) as followers,
                     terminated() as interrupted,
+                    _lack_of_memory_told(),
                 ):
                     self._train(reporter, followers, interrupted)
             except Interrupted:
@@ -130,6 +132,9 @@ class Job:
                 # it warn.
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
                 torch.use_deterministic_algorithms(True, warn_only=True)
+                # Nothing here reads memory that it has not written; torch declares no such field.
+                deterministic: Any = torch.utils.deterministic
+                deterministic.fill_uninitialized_memory = False
             device = torch.device(name)
             encoder_module, inputs = self._encoder(read)
             folder = checkpoint.Folder(
@@ -238,11 +243,11 @@ class Job:
     ) -> tuple[encoder.FrozenFeatures | live_encoder.LiveEncoder, Path]:
         """The encoder, and the file that it was made from."""
         if self.features is not None:
-            features = encoder.read_features(self.features, read)
+            features = encoder.read_features(self.features, read, self.options.encoder)
             return encoder.FrozenFeatures(features), self.features
         if self.tokens is None:
             raise InputError("a live encoder needs --tokens")
-        tokens = encoder.read_tokens(self.tokens, read)
+        tokens = encoder.read_tokens(self.tokens, read, self.options.encoder)
         live = live_encoder.LiveEncoder(self.options.encoder, tokens)
         if isinstance(self.options.encoder.trainable, int) and not live.computes_lower_layers_once:
             print(
@@ -262,23 +267,43 @@ def _follow(log: Path, followers: Sequence[trackers.Tracker]) -> None:
 
 
 @contextlib.contextmanager
+def _lack_of_memory_told() -> Iterator[None]:
+    """A lack of memory beyond the encoder's batches, which the trainer cuts by itself."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            "out of memory outside the encoder's batches; lower resources.jobs_per_gpu, "
+            f"encoder.batch_tokens or training.batch ({reason})"
+        ) from error
+
+
+@contextlib.contextmanager
 def terminated() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM has come, which for the time being ends nothing."""
+    """Whether SIGTERM or Ctrl-C has come, which for the time being ends nothing.
+
+    A second Ctrl-C ends the process at once.
+    """
     came = False
 
     def note(number: int, frame: object) -> None:  # noqa: ARG001  as signal wants it
         nonlocal came
         came = True
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     # Only a process's main thread may handle signals; tests and notebooks have others.
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.signal(signal.SIGTERM, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield lambda: came
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def publish(state: Path, out: Path) -> None:

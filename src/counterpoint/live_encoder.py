@@ -8,8 +8,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class LiveEncoder(nn.Module):
     Raises:
         InputError: the model cannot be loaded, has no pooler output where that is asked for, has
             fewer layers than `trainable`, or takes fewer tokens than `max_tokens`; or this CPU has
-            no instructions for bfloat16, or no compiler.
+            no instructions for bfloat16 (or the GPU has none), or no compiler.
     """
 
     def __init__(self, options: EncoderOptions, tokens: Tokens) -> None:
@@ -62,8 +62,11 @@ class LiveEncoder(nn.Module):
         """Called before each call of an embedding pass, which may take minutes; may raise."""
         self.pieces = 1
         """In how many pieces a batch is encoded and differentiated, one after the other."""
-        if options.precision == "bfloat16" and not torch.cuda.is_available():
-            _refuse_slow_bfloat16()
+        if options.precision == "bfloat16" and not _fast_bfloat16():
+            raise InputError(
+                "encoder.precision: 'bfloat16' on a GPU or CPU without instructions for it (a CPU: "
+                "AVX512-BF16, AMX-BF16 or ARM's) would be slower than float32; use float32, or null"
+            )
 
     @property
     def computes_lower_layers_once(self) -> bool:
@@ -108,12 +111,16 @@ class LiveEncoder(nn.Module):
         entering = self._entering(role, numbers)
         packed = self._packs and self._device().type == "cpu"
         encode_texts = self._encode_packed if packed else self._encode_padded
-        encode_part = partial(encode_texts, role, entering)
+
+        def encode_part(rows: Tensor, part: npt.NDArray[np.int64]) -> Tensor:
+            return encode_texts(role, replace(entering, rows=rows), part)
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
             if self.pieces == 1 or not torch.is_grad_enabled():
-                return encode_part(part)
-            result: Tensor = checkpoint(encode_part, part, use_reentrant=False)
+                return encode_part(entering.rows, part)
+            # The rows are an argument because the second pass gets a GPU's random numbers of the
+            # first, for dropout, only where a tensor among the arguments lies on it.
+            result: Tensor = checkpoint(encode_part, entering.rows, part, use_reentrant=False)
             return result
 
         lengths, longest = entering.lengths, int(entering.lengths.max())
@@ -122,7 +129,7 @@ class LiveEncoder(nn.Module):
         else:
             budget = max(longest, longest * len(numbers) // self.pieces)
             parts = length_batches(lengths, budget, self._call_tokens())
-        return _in_order(parts, encode)[position.to(self._device())]
+        return _in_order(parts, encode)[_moved(position, self._device())]
 
     def embed(self, texts: Tensor, role: str) -> Tensor:
         """(n,) int64 unique text numbers to (n, H) float32, batches of like lengths.
@@ -173,7 +180,8 @@ class LiveEncoder(nn.Module):
         lengths = np.diff(self.tokens.starts)
         found: Tensor | None = None
         with torch.no_grad():
-            for part in length_batches(lengths, self.options.batch_tokens, self._call_tokens()):
+            budget = max(1, self.options.batch_tokens // self.pieces)
+            for part in length_batches(lengths, budget, self._call_tokens()):
                 self.between_calls()
                 ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(part))
                 with self._autocast():
@@ -224,15 +232,13 @@ class LiveEncoder(nn.Module):
         return pooled.float()
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        """On the encoder's device; to a GPU from pinned memory, so that nobody waits for it."""
-        device = self._device()
-        if tensor.device.type == device.type:
-            return tensor
-        return tensor.pin_memory().to(device, non_blocking=True)
+        return _moved(tensor, self._device())
 
     def _autocast(self) -> torch.autocast:
         device = self._device().type
-        precision = self.options.precision or ("bfloat16" if device == "cuda" else "float32")
+        precision = self.options.precision
+        if precision is None:
+            precision = "bfloat16" if device == "cuda" and _fast_bfloat16() else "float32"
         return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 
     def _pooled(self, role: str, mask: Tensor, **inputs: Tensor) -> Tensor:
@@ -243,6 +249,13 @@ class LiveEncoder(nn.Module):
     def _output(self, role: str, **inputs: Any) -> Any:
         with self._autocast():
             return (self._cuts[role].above if self._cuts else self._calls[role])(**inputs)
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device; to a GPU from pinned memory, so that nobody waits for it."""
+    if tensor.device.type == device.type:
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 PACKED = frozenset({"bert", "electra", "roberta", "xlm-roberta"})
@@ -331,13 +344,12 @@ def _cuts(models: nn.ModuleDict, options: EncoderOptions) -> dict[str, Cut]:
     return {role: cuts[id(model)] for role, model in models.items()}
 
 
-def _refuse_slow_bfloat16() -> None:
+def _fast_bfloat16() -> bool:
+    """Whether what will compute here has instructions for it: the GPU, or else the CPU."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     has = torch.cpu.get_capabilities()
-    if not (has.get("avx512_bf16") or has.get("amx_bf16")):
-        raise InputError(
-            "encoder.precision: 'bfloat16' on a CPU without instructions for it (AVX512-BF16 or "
-            "AMX-BF16) would be slower than float32; use float32, or null"
-        )
+    return any(has.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 def length_batches(
@@ -396,7 +408,7 @@ def _in_order(
     places = np.concatenate(parts)
     order = np.empty(len(places), dtype=np.int64)
     order[places] = np.arange(len(places))
-    return found[torch.from_numpy(order).to(found.device)]
+    return found[_moved(torch.from_numpy(order), found.device)]
 
 
 def frozen_features(

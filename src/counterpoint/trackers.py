@@ -131,7 +131,7 @@ def require_installed(name: str) -> None:
     if importlib.util.find_spec(name) is None:
         raise InputError(
             f"tracker {name!r} needs the package {name}, which is not installed; run "
-            f"pip install 'counterpoint[{name}]'"
+            f"pip install '.[{name}]'"
         )
 
 

@@ -68,18 +68,19 @@ class Outcome:
 
 @dataclass
 class Stopwatch:
-    """Seconds by stage; never part of a log."""
+    """Seconds by stage, less those of stages within it; never part of a log."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Add what the body takes to a stage."""
-        start = time.perf_counter()
+        start, others = time.perf_counter(), sum(self.seconds.values())
         try:
             yield
         finally:
-            self.seconds[stage] += time.perf_counter() - start
+            within = sum(self.seconds.values()) - others
+            self.seconds[stage] += time.perf_counter() - start - within
 
 
 class Data:
@@ -187,11 +188,13 @@ class Trainer:
 
         Args:
             on_epoch: gets each epoch's record as the epoch ends.
-            save: called when the state is worth keeping: after each epoch.
+            save: called when the state is worth keeping: after each epoch, and before a live
+                encoder embeds all texts at its end, which takes long.
             save_steps: and after every so many steps of an epoch.
             interrupted: whether to save and stop, asked after each step.
 
         Raises:
+            InputError: the encoder's vectors are not numbers.
             Interrupted: `interrupted` said so.
         """
 
@@ -205,16 +208,26 @@ class Trainer:
             if save_steps and self.passed.steps % save_steps == 0:
                 save()
 
+        def after_pass() -> None:
+            if isinstance(self.model.encoder, LiveEncoder):
+                save()
+
         if isinstance(self.model.encoder, LiveEncoder):
             self.model.encoder.between_calls = stop_if_asked
         if self.negatives is None:
             with self.watch("embed"):
                 vectors = self.embed(("train",))
             self.first_spread = self._spread(vectors)
+            if not math.isfinite(self.first_spread):
+                raise InputError(
+                    f"encoder.name {self.options.encoder.name!r}: its vectors of the training "
+                    "texts are not all finite numbers; give another encoder, or make its features "
+                    "again"
+                )
             self._mine(vectors)
             save()
         while self.ended is None:
-            record, vectors = self._epoch(after_step)
+            record, vectors = self._epoch(after_step, after_pass)
             self._decide(record)
             on_epoch(record)
             self.epoch += 1
@@ -334,7 +347,9 @@ class Trainer:
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in unique_weights(self.model).items()}
 
-    def _epoch(self, after_step: Callable[[], None]) -> tuple[dict[str, Any], dict[str, Vectors]]:
+    def _epoch(
+        self, after_step: Callable[[], None], after_pass: Callable[[], None]
+    ) -> tuple[dict[str, Any], dict[str, Vectors]]:
         """Train, embed, evaluate: the epoch's record, and the vectors at its end.
 
         Where weights, vectors or losses are no numbers any more there is nothing to evaluate: the
@@ -361,6 +376,7 @@ class Trainer:
         if not math.isfinite(record["losses"]["train"]["total"]):
             record["diverged"] = "the loss is not a number"
             return record, {}
+        after_pass()
         held_out = ("dev", "test") if self.options.evaluation.test_every_epoch else ("dev",)
         with self.watch("embed"):
             vectors = self.embed(("train", *held_out))
