@@ -56,13 +56,17 @@ bench: $(INSTALLED)
 	$(VENV)/bin/python -m pip install --quiet --requirement requirements-bench.lock
 	python -m benchmarks.engine --out results/benchmarks/engine.json --markdown docs/benchmarks.md
 
-# Makes the lock anew from the ranges in pyproject.toml, in an environment of its own. torch goes
-# first and pinned: any other build would bring gigabytes of GPU libraries.
+# Makes the locks anew from the ranges in pyproject.toml, in an environment of its own. torch goes
+# first and pinned: where an index has its build for CPUs, another version would bring gigabytes of
+# GPU libraries.
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet torch==2.13.0
 	.venv-lock/bin/pip install --quiet --editable '.[dev,slurm]'
 	.venv-lock/bin/pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
+	.venv-lock/bin/pip install --quiet --editable '.[bench]'
+	.venv-lock/bin/pip freeze --exclude-editable | grep -v '^torch==' | \
+		grep -vxFf requirements.lock > requirements-bench.lock
 	rm -rf .venv-lock
 
 clean:
