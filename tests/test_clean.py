@@ -84,12 +84,18 @@ def test_the_state_of_a_running_job_stays(run: Path) -> None:
     assert reasons(run) == {path: "no such cell is planned"}
 
 
-def test_a_state_that_a_job_has_taken_up_since_stays(run: Path) -> None:
+def test_a_state_that_a_job_has_taken_up_since_stays(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = state(run, "gone", {})
     found = clean.stale(run)
     with FileLock(run / "state/gone/lock"):
         assert clean.remove(found) == []
     assert path.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(clean, "remove", lambda states: [])
+        assert cli.main(["clean", "--run", str(run)]) == 0
+    assert "0 states, 0.0 MB removed; 1 kept" in capsys.readouterr().out
     assert clean.remove(found) == found
     assert not path.exists()
 

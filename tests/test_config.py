@@ -316,10 +316,6 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"retrieval_loss": {"weight": 0}, "classifier_loss": 0},
         ["retrieval_loss.weight", "classifier_loss.weight", "both 0"],
     ),
-    "nothing that learns": (
-        {"projection": {"width": "none"}, "classifier_loss": 0},
-        ["encoder.trainable: none", "leave nothing to train"],
-    ),
     "axis without values": ({"matrix": {"axes": {"margin": []}}}, ["matrix.axes.margin", "1 item"]),
 }
 

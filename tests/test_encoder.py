@@ -93,11 +93,13 @@ def test_a_damaged_encoder_is_an_input_error(
 
 
 def test_tokens_made_with_other_options_are_refused(
-    small: Corpus, tiny_bert: Path, tmp_path: Path
+    small: Corpus, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, path = options(tiny_bert, max_tokens=8), tmp_path / "tokens.safetensors"
     write_tokens(tokenise(small, made), small, path, made)
-    # What tokens do not depend on may differ.
+    # What tokens do not depend on may differ, and so may the way that the encoder is named.
+    monkeypatch.chdir(tiny_bert.parent)
+    read_tokens(path, small, EncoderOptions(name=tiny_bert.name, max_tokens=8))
     read_tokens(path, small, options(tiny_bert, max_tokens=8, pooling="cls"))
     with pytest.raises(
         InputError, match=r"tokens\.safetensors: made with .*max_tokens: 8, and not"
@@ -412,6 +414,24 @@ def test_bfloat16_is_refused_where_the_cpu_has_no_instructions(
     exact = LiveEncoder(options(tiny_bert), tokens).eval()(torch.arange(4), "query")
     assert found.dtype == torch.float32
     assert 0 < (found - exact).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_gpu_without_bfloat16_computes_in_float32(
+    small: Corpus, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    tokens = tokenise(small, options(tiny_bert))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has)
+    monkeypatch.setattr(LiveEncoder, "_device", lambda self: torch.device("cuda"))
+    chosen = LiveEncoder(options(tiny_bert), tokens)
+    assert chosen._autocast()._enabled is has
+    half = options(tiny_bert, trainable="all", precision="bfloat16")
+    if has:
+        LiveEncoder(half, tokens)
+    else:
+        with pytest.raises(InputError, match=r"encoder\.precision: 'bfloat16' on a GPU"):
+            LiveEncoder(half, tokens)
 
 
 def test_learning_sees_the_vectors_that_embedding_gives(small: Corpus, tiny_bert: Path) -> None:

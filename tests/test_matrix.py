@@ -382,6 +382,14 @@ def test_a_preset_beside_an_axis_of_a_rate_it_sets_is_refused() -> None:
         expand(load(values, "test"), "test")
 
 
+def test_a_cell_in_which_nothing_learns_is_refused_and_no_other() -> None:
+    base = {"projection": {"width": "none"}, "classifier_loss": 0}
+    assert len(cells_of({"axes": {"trainable": ["all", 2]}}, **base)) == 2
+    text = refusal({"axes": {"trainable": ["all", "none"]}}, **base)
+    assert 'encoder.trainable="none"' in text
+    assert "leave nothing to train" in text
+
+
 def test_two_names_of_one_option_are_refused() -> None:
     axes = {"margin": [1.0], "retrieval_loss.margin": [0.8]}
     with pytest.raises(InputError, match=r"given twice, by two names of retrieval_loss\.margin"):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint import cli, old_logs, tasks
+from counterpoint import cli, old_logs
 from counterpoint.errors import InputError
 from counterpoint.old_logs import ROLES, OldLog, courses, import_logs, read_log
 from counterpoint.runlog import read
@@ -95,10 +95,6 @@ def test_best_is_at_its_first_epoch(log: Path) -> None:
         "old: 3 epochs; train best 0.5000 (epoch 1), last 0.5000; "
         "dev best 0.7500 (epoch 1), last 0.2500; test best 0.5000 (epoch 1), last 0.2500"
     )
-
-
-def test_the_protocol_is_the_one_that_leaks() -> None:
-    assert old_logs.PROTOCOL == tasks.LEGACY
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,33 @@ def test_more_epochs_take_longer_by_as_much(
     assert found.bytes == 2 * (7 + 4) + 2 * (7 + 40) + 5
 
 
+@pytest.mark.parametrize(
+    ("axis", "values", "measured"),
+    [
+        ("batch", [4, 8], 2),
+        ("projection.width", [8, "none"], 2),
+        ("backend", ["exact", "balltree"], 2),
+        ("margin", [0.5, 1.0], 1),
+        ("seed", [1, 2], 1),
+        ("decrease_rate", [0.0, 0.1], 1),
+    ],
+)
+def test_what_sets_an_epochs_cost_is_measured_for_each(
+    folder: Path,
+    tiny_bert: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    axis: str,
+    values: list[object],
+    measured: int,
+) -> None:
+    seen: list[object] = []
+    cost = (np.zeros(2), np.zeros(2))
+    monkeypatch.setattr(plan._Bench, "_measure", lambda self, options: seen.append(options) or cost)
+    monkeypatch.setattr(plan._Bench, "encode", lambda self, options: np.zeros(2))
+    estimate(configuration(tiny_bert, matrix={"axes": {axis: values}}), folder)
+    assert len(seen) == measured
+
+
 def test_a_mean_rate_stands_for_the_schedule(tiny_bert: Path) -> None:
     (cell,) = matrix.expand(
         configuration(tiny_bert, matrix={}, mining={"decrease_rate": 0.5}), "test"

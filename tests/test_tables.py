@@ -351,15 +351,24 @@ def test_one_figure_a_fusion_and_head_the_same_each_time(run: Path, file_format:
         assert all(content.startswith(b"\x89PNG") for content in contents)
 
 
-def test_a_cell_that_has_ended_has_a_figure_though_it_diverged_at_once(run: Path) -> None:
+def test_cells_that_have_ended_have_a_figure_though_they_diverged_at_once(
+    run: Path, pool: Pool
+) -> None:
     """The workflow waits for it."""
     concat = [cell for cell in tables.read_run(run).cells if cell.axes["fusion"] == "concat"]
-    (ended,) = (cell for cell in concat if cell.status == "done")
-    (ended.folder / "epochs.jsonl").write_text('{"epoch": 0, "accuracy": {}}\n')
-    files.write_json(ended.folder / "outcome.json", {"status": "diverged", "reason": "because"})
+    done, other = concat
+    finish(other.folder, pool, [1], status="diverged")
+    files.write_json(done.folder / "outcome.json", {"status": "diverged", "reason": "because"})
+    for cell in concat:
+        (cell.folder / "epochs.jsonl").write_text('{"epoch": 0, "accuracy": {}}\n')
     assert cli.main(["plots", "--run", str(run), "--dpi", "60"]) == 0
     for fusion in ("cls", "concat"):
         assert (run / "plots" / f"accuracy-{fusion}-relu.png").stat().st_size > 0
+
+
+def test_curves_that_lack_a_seed_leave_a_figure_as_it_is(run: Path) -> None:
+    """Of cls and concat a cell each is still to come."""
+    assert tables.ended(tables.read_run(run)) == set()
 
 
 @pytest.fixture

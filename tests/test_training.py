@@ -546,9 +546,12 @@ def test_a_failed_job_leaves_its_reason_and_no_result(inputs: dict[str, Any]) ->
     assert not (inputs["state"] / "failure.json").exists()
 
 
-def test_a_second_trainer_of_the_same_cell_is_refused(inputs: dict[str, Any]) -> None:
+def test_a_second_trainer_of_the_same_cell_is_refused(
+    inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from filelock import FileLock
 
+    monkeypatch.setattr("counterpoint.job.LOCK_SECONDS", 0)
     inputs["state"].mkdir()
     with (
         FileLock(inputs["state"] / "lock"),

@@ -21,6 +21,7 @@ from counterpoint.files import write_text
 from counterpoint.formats import csv_text, markdown_table
 from counterpoint.metrics import LEAST_SEEDS, LEVEL, Bootstrap, Values, accuracy_at_1, over_seeds
 from counterpoint.tables import CellResult, Run, debate_of, read_records
+from counterpoint.tasks import LEGACY
 
 LEAST_SETTINGS = 6
 """How many settings a bootstrap over settings needs: that so many fall on one side by chance alone
@@ -280,14 +281,14 @@ def _dev_ranks(path: Path) -> dict[str, "pd.Series[Any]"]:
     records = records[(records["split"] == "dev") & (records["task"] == "epa")]
     return {
         name: records[records["protocol"] == protocol].set_index("query")["reranked"].sort_index()
-        for name, protocol in ((ACCURACY.name, "clean"), (LEAKY.name, "legacy"))
+        for name, protocol in ((ACCURACY.name, "clean"), (LEAKY.name, LEGACY))
     }
 
 
 def _other_queries(
     name: str, path: Path, queries: "pd.Index[Any]", other: Path, others: "pd.Index[Any]"
 ) -> InputError:
-    protocol = "legacy" if name == LEAKY.name else "clean"
+    protocol = LEGACY if name == LEAKY.name else "clean"
     return InputError(
         f"{other} and {path} do not answer the same queries (dev, {protocol}, epa: {len(others)} "
         f"and {len(queries)}, of which {len(others.intersection(queries))} in both), so their "
@@ -547,12 +548,17 @@ def claims_rows(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
     return [{**asdict(verdict), "missing": " ".join(verdict.missing)} for verdict in verdicts]
 
 
-def claims_markdown(run: Run, verdicts: Sequence[Verdict], decimals: int) -> str:
-    """`claims.md`: what the run is, the verdicts, and the cells that they lack."""
-    digits = {
+def digits_of_clauses(decimals: int) -> dict[str, int]:
+    """A clause's words to the decimals of its numbers, where percentages have so many."""
+    return {
         clause.words: 0 if clause.quantity is PARAMETERS else decimals + clause.quantity.digits
         for clause in CLAUSES
     }
+
+
+def claims_markdown(run: Run, verdicts: Sequence[Verdict], decimals: int) -> str:
+    """`claims.md`: what the run is, the verdicts, and the cells that they lack."""
+    digits = digits_of_clauses(decimals)
     rows = [_row(verdict, digits[verdict.clause]) for verdict in verdicts]
     return f"# The documents' claims\n\n{_preface(run)}\n\n{markdown_table(rows)}" + "".join(
         f"\n{note}\n" for note in _notes(run, verdicts)

@@ -46,12 +46,12 @@ def stale(run: Path) -> list[Stale]:
         with _held(cell) as free:
             if not free:
                 continue
-            name = cell.relative_to(run / "state").as_posix()
-            if (run / "cells" / name / "outcome.json").exists():
-                reasons = dict.fromkeys(states, "its cell is finished")
-            else:
-                reasons = dict(_reasons(states, planned.get(name)))
-            found += [Stale(path, reason, _size(path)) for path, reason in reasons.items()]
+        name = cell.relative_to(run / "state").as_posix()
+        if (run / "cells" / name / "outcome.json").exists():
+            reasons = dict.fromkeys(states, "its cell is finished")
+        else:
+            reasons = dict(_reasons(states, planned.get(name)))
+        found += [Stale(path, reason, _size(path)) for path, reason in reasons.items()]
     return found
 
 

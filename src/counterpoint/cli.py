@@ -759,9 +759,7 @@ def _plots(arguments: argparse.Namespace) -> None:
 
     run, folder = tables.read_run(arguments.run), arguments.run / "plots"
     curves = tables.without_parts(run, tables.curves(run))
-    over = run.with_status("done", "diverged")
-    ended = {(str(cell.axes["fusion"]), str(cell.axes["head"])) for cell in over}
-    plots.draw_curves(curves, folder, arguments.format, arguments.dpi, ended)
+    plots.draw_curves(curves, folder, arguments.format, arguments.dpi, tables.ended(run))
     figures = tables.without_parts(run, tables.written_figures(run))
     plots.draw_figures(figures, folder, arguments.format, arguments.dpi)
 
@@ -806,11 +804,15 @@ def _clean(arguments: argparse.Namespace) -> None:
     found = clean.stale(arguments.run or tables.find_run())
     for state in found:
         print(f"{state.path}: {state.reason} ({state.size / 1e6:.1f} MB)")
-    if not arguments.dry_run:
-        found = clean.remove(found)
-    size = sum(state.size for state in found) / 1e6
+    if not found:
+        print("nothing is stale")
+        return
+    gone = found if arguments.dry_run else clean.remove(found)
+    size = sum(state.size for state in gone) / 1e6
     verb = "would be removed" if arguments.dry_run else "removed"
-    print(f"{len(found)} states, {size:.1f} MB {verb}" if found else "nothing is stale")
+    kept = len(found) - len(gone)
+    note = f"; {kept} kept, whose cells a job trains by now" if kept else ""
+    print(f"{len(gone)} states, {size:.1f} MB {verb}{note}")
 
 
 def _add_schema(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -128,7 +128,7 @@ class EncoderOptions(Section):
     """Rate of every dropout in the encoder while it trains; `null` for the checkpoint's own."""
     precision: Literal["float32", "bfloat16"] | None = None
     """Of the encoder's arithmetic where its weights learn or it is embedded live; scores and losses
-    are always float32. `null` for bfloat16 on a GPU and float32 on a CPU."""
+    are always float32. `null` for bfloat16 on a GPU that has it, else float32."""
     compile: bool = False
     """Compile a live encoder with `torch.compile` (docs/method.md, "Speed", has what it gains)."""
 
@@ -307,12 +307,6 @@ class CellOptions(Section):
     def _something_to_train(self) -> Self:
         if self.retrieval_loss.weight == 0 and self.classifier_loss.weight == 0:
             raise ValueError("retrieval_loss.weight and classifier_loss.weight are both 0")
-        frozen = self.encoder.trainable == "none" and self.projection.width == "none"
-        if frozen and self.classifier_loss.weight == 0:
-            raise ValueError(
-                "encoder.trainable: none, projection.width: none and classifier_loss.weight: 0 "
-                "leave nothing to train; let one of them learn"
-            )
         return self
 
     @property

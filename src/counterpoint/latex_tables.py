@@ -11,6 +11,7 @@ import pandas as pd
 from counterpoint.files import write_text
 from counterpoint.markdown_tables import percent
 from counterpoint.tables import SPLITS, Overview, extra_axes, figure_column
+from counterpoint.tasks import LEGACY
 
 ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 """What a backslash alone would not make plain text of."""
@@ -58,7 +59,7 @@ def comparison(found: Overview, split: str, decimals: int, intervals: bool) -> s
 
 def systems(found: Overview, decimals: int, intervals: bool) -> str:
     """The best cell and the baselines: accuracy@1 on `epa`, all protocols, dev and test."""
-    protocols = ("clean", "official", "legacy")
+    protocols = ("clean", "official", LEGACY)
     named = {"best cell": found.best} if found.best is not None else {}
     named |= {str(name).removeprefix("baseline/"): str(name) for name in found.baselines.index}
     head = ["system"]

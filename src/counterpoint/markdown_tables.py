@@ -34,7 +34,7 @@ Rows = list[dict[str, object]]
 HEADINGS = {
     "clean": "clean",
     "official": "official",
-    "legacy": "legacy (leaks the answer; nothing is ranked by it)",
+    LEGACY: "legacy (leaks the answer; nothing is ranked by it)",
 }
 """Protocol to how sections are headed; in a column's name it is `legacy (leaks)`."""
 
@@ -364,14 +364,14 @@ def _places(figures: pd.DataFrame, show: Callable[["pd.Series[Any]"], str]) -> d
     """A column for each split and protocol, with a dash where there is no figure."""
     row: dict[str, object] = {}
     for split in SPLITS:
-        for protocol in ("official", "clean", "legacy"):
+        for protocol in ("official", "clean", LEGACY):
             here = figures[(figures["split"] == split) & (figures["protocol"] == protocol)]
             row[f"{split} {_short(protocol)}"] = show(here.iloc[0]) if len(here) else "–"
     return row
 
 
 def _short(protocol: str) -> str:
-    return "legacy (leaks)" if protocol == "legacy" else protocol
+    return "legacy (leaks)" if protocol == LEGACY else protocol
 
 
 def margin_grid(found: Overview, table: pd.DataFrame, decimals: int) -> str:

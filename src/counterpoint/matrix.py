@@ -131,6 +131,12 @@ def make_cell(base: CellOptions, setting: Mapping[str, Any]) -> Cell:
             f"{source}: mining.preset {options.mining.preset!r} sets both rates, so neither can be "
             "an axis beside it; set mining.preset to null"
         )
+    frozen = options.encoder.trainable == "none" and options.projection.width == "none"
+    if frozen and options.classifier_loss.weight == 0:
+        raise InputError(
+            f"{source}: encoder.trainable: none, projection.width: none and classifier_loss.weight: "
+            "0 leave nothing to train; let one of them learn"
+        )
     extra = {
         path: value
         for path, value in _leaves(options.model_dump(mode="json"))

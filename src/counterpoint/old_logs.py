@@ -23,12 +23,10 @@ from typing import Any
 from counterpoint import runlog
 from counterpoint.errors import InputError
 from counterpoint.files import replacing, write_json
+from counterpoint.tasks import LEGACY
 
 FOLDER = "imported"
 """The folder beside the runs that holds a folder for each imported log."""
-
-PROTOCOL = "legacy"
-"""The protocol of every figure in these logs."""
 
 ROLES = {"训练集": "train", "验证集": "dev", "测试集": "test"}
 """A split's name in the logs to its role, in the order of the lines of an epoch."""
@@ -117,7 +115,7 @@ class _Epoch:
             "epoch": self.number,
             "losses": {"train": {"total": self.losses.total / count}} if count else {},
             "accuracy": {
-                role: {PROTOCOL: {"reranked": self.accuracy[role]}}
+                role: {LEGACY: {"reranked": self.accuracy[role]}}
                 for role in ROLES.values()
                 if role in self.accuracy
             },
@@ -226,7 +224,7 @@ def courses(records: Sequence[Mapping[str, Any]]) -> dict[str, Course]:
     """Best, its epoch and last for each split that the records of an imported log have."""
     found = {}
     for role in records[0]["accuracy"]:
-        values = [record["accuracy"][role][PROTOCOL]["reranked"] for record in records]
+        values = [record["accuracy"][role][LEGACY]["reranked"] for record in records]
         best = max(values)
         found[role] = Course(best, records[values.index(best)]["epoch"], values[-1])
     return found
@@ -267,7 +265,7 @@ def read_log(path: Path, name: str) -> OldLog:
         "sha256": text.digest.hexdigest(),
         "encoding": " and ".join(name for name in ENCODINGS if name in text.encodings),
         "lines": text.lines,
-        "protocol": PROTOCOL,
+        "protocol": LEGACY,
         "notes": notes,
     }
     return OldLog(name, [epoch.record() for epoch in epochs], source)

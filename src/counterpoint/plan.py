@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -162,7 +162,7 @@ class _Bench:
         self.notes: dict[str, None] = {}
         """What was measured on."""
         self._encoders: dict[EncoderOptions, tuple[live_encoder.LiveEncoder, float]] = {}
-        self._kinds: dict[tuple[str, EncoderOptions], tuple[Cost, Cost]] = {}
+        self._kinds: dict[Hashable, tuple[Cost, Cost]] = {}
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -223,7 +223,7 @@ class _Bench:
 
     def cost(self, options: CellOptions) -> Cost:
         """Of a cell that trains for all its epochs."""
-        kind = (options.fusion, options.encoder)
+        kind = _kind(options)
         if kind not in self._kinds:
             torch.set_num_threads(self.config.resources.threads)
             self._kinds[kind] = self._measure(options)
@@ -250,7 +250,7 @@ class _Bench:
                 rest = np.array([2 * one_pass, weights])
                 steps = self._pairs // options.training.batch
                 epoch = np.array([one_pass + steps * self._step(live, options), 0.0])
-        self.notes[f"{EPOCHS} epochs of a cell of each fusion on {texts} texts, {vectors}"] = None
+        self.notes[f"{EPOCHS} epochs of a cell of each kind on {texts} texts, {vectors}"] = None
         on_vectors = self._train(_short(options), encoder.FrozenFeatures(x))
         return rest + on_vectors[0], epoch + on_vectors[1]
 
@@ -294,6 +294,22 @@ class _Bench:
         epochs = np.diff(marks[1:-1])
         rest = self.start_up + marks[1] - marks[0] + marks[-1] - marks[-2]
         return np.array([rest, size]), np.array([np.median(epochs), logged / len(epochs)])
+
+
+def _kind(options: CellOptions) -> Hashable:
+    """What an epoch's cost depends on; cells alike in it are measured once.
+
+    Heads and losses take a small part of it.
+    """
+    return (
+        options.encoder,
+        options.projection,
+        options.fusion,
+        options.mining.backend,
+        options.training.batch,
+        options.training.order,
+        options.evaluation,
+    )
 
 
 def _short(options: CellOptions) -> CellOptions:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from counterpoint import claims, compare, old_logs, runlog, seeding
+from counterpoint import claims, compare, runlog, seeding
 from counterpoint.corpus import Argument, read_arguments
 from counterpoint.errors import InputError
 from counterpoint.files import write_text
@@ -34,6 +34,7 @@ from counterpoint.tables import (
     best_cell,
     extra_axes,
     headline,
+    imported_logs,
     setting_of,
     systems_of,
 )
@@ -382,8 +383,7 @@ def _courses(found: Found) -> list[dict[str, Any]]:
             courses.append(
                 {"label": label, "system": place, "best": best, **_course(runlog.read(path))}
             )
-    imported = old_logs.read_imported(run.folder.absolute().parent / old_logs.FOLDER)
-    for name, records in imported.items():
+    for name, records in imported_logs(run).items():
         label = f"imported/{name} ({LEGACY}, leaks the answer)"
         courses.append({"label": label, "system": None, "best": None, **_course(records)})
     return courses
@@ -446,12 +446,7 @@ def _claims(found: Found) -> list[dict[str, str]]:
     path = found.run.folder / "tables" / "claims.csv"
     if not path.is_file():
         return []
-    digits = {
-        clause.words: 0
-        if clause.quantity is claims.PARAMETERS
-        else found.decimals + clause.quantity.digits
-        for clause in claims.CLAUSES
-    }
+    digits = claims.digits_of_clauses(found.decimals)
     table = pd.read_csv(path, keep_default_na=False)
     return [_claim(row, digits.get(row["clause"], found.decimals)) for _, row in table.iterrows()]
 

@@ -237,10 +237,22 @@ def fingerprint(path: str) -> str:
     found = expand_variables(path)
     if is_pair_file(found):
         return _sha256_of(found)[:16]
-    source = open_source(path)
+    return _digest(open_source(path), contents=path == "sample")
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """The same of any folder.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    return _digest(FolderSource(folder), contents=False)
+
+
+def _digest(source: Source, *, contents: bool) -> str:
     digest = hashlib.sha256()
     for name in sorted(source.files()):
-        digest.update(os.fsencode(f"{name}\n{source.stamp(name, contents=path == 'sample')}\n"))
+        digest.update(os.fsencode(f"{name}\n{source.stamp(name, contents=contents)}\n"))
     return digest.hexdigest()[:16]
 
 

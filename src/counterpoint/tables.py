@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -533,7 +533,7 @@ def curves(run: Run) -> pd.DataFrame:
     old = [
         {"cell": f"imported/{name}", "epoch": record["epoch"], "split": split, "protocol": LEGACY}
         | {"value": protocols[LEGACY]["reranked"]}
-        for name, records in _imported(run).items()
+        for name, records in imported_logs(run).items()
         for record in records
         for split, protocols in record["accuracy"].items()
     ]
@@ -545,6 +545,16 @@ def curves(run: Run) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True).reindex(columns=table.columns)
 
 
+def ended(run: Run) -> set[tuple[str, str]]:
+    """Fusion and head of which every planned cell has ended, well or not."""
+
+    def pairs(cells: Iterable[CellResult]) -> set[tuple[str, str]]:
+        return {(str(cell.axes["fusion"]), str(cell.axes["head"])) for cell in cells}
+
+    over = ("done", "diverged")
+    return pairs(run.cells) - pairs(cell for cell in run.cells if cell.status not in over)
+
+
 def imported(run: Run) -> pd.DataFrame:
     """`imported.csv`: one row an imported log beside the run, all of them under `legacy`.
 
@@ -552,7 +562,7 @@ def imported(run: Run) -> pd.DataFrame:
     `SPLIT_best_epoch` and `SPLIT_last`, empty where the log lacks the split.
     """
     rows = []
-    for name, records in _imported(run).items():
+    for name, records in imported_logs(run).items():
         row: dict[str, Any] = {"log": name, "protocol": LEGACY, "epochs": len(records)}
         for split, course in old_logs.courses(records).items():
             row |= {f"{split}_best": course.best, f"{split}_best_epoch": course.best_epoch}
@@ -564,7 +574,8 @@ def imported(run: Run) -> pd.DataFrame:
     return table.astype({f"{split}_best_epoch": "Int64" for split in ("train", *SPLITS)})
 
 
-def _imported(run: Run) -> dict[str, list[dict[str, Any]]]:
+def imported_logs(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Name to records of the epoch log, of the old logs beside the run."""
     return old_logs.read_imported(_imported_folder(run))
 
 

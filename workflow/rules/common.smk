@@ -17,7 +17,7 @@ from counterpoint.config import dump, load
 from counterpoint.encoding import features_key, shared_options, tokens_key
 from counterpoint.errors import InputError
 from counterpoint.matrix import COLUMNS, expand
-from counterpoint.sources import checked_fingerprint, expand_variables, fingerprint
+from counterpoint.sources import checked_fingerprint, expand_variables, folder_fingerprint
 from counterpoint.trackers import require_installed
 
 # The files that the configuration came from, for messages.
@@ -84,9 +84,8 @@ def corpus_arguments(options):
 
 def encoder_fingerprint(options):
     """Changes when the files of a local encoder do."""
-    # Absolute, so that no folder's name is taken for the sample's.
-    folder = Path(options.name).expanduser().absolute()
-    return fingerprint(str(folder)) if folder.is_dir() else None
+    folder = Path(options.name).expanduser()
+    return folder_fingerprint(folder) if folder.is_dir() else None
 
 
 def cell_of(wildcards):
