@@ -14,6 +14,7 @@ from benchmarks import (
     figures,
     live_cell,
     mining,
+    operators,
     peers,
     seeds_loop,
     small_corpus,
@@ -409,3 +410,16 @@ def test_a_live_cell_from_end_to_end(tiny_bert, capsys) -> None:
     loss, seconds = printed[start:].split("\n", 1)
     assert len(json.loads(loss)["loss"]) == 1
     assert {"embed", "mine", "train", "evaluate"} <= json.loads(seconds).keys()
+
+
+def test_operators_of_an_epoch_add_up(tiny_bert, capsys) -> None:
+    given = {"corpus": "sample", "encoder": tiny_bert, "threads": torch.get_num_threads()}
+    given |= {"max-tokens": 32, "pairs": 12, "dropout": 0, "most": 4}
+    operators.main([part for name, value in given.items() for part in (f"--{name}", str(value))])
+    head, _, *lines = capsys.readouterr().out.strip().split("\n")
+    assert "embedding pass" in head
+    assert len(lines) == 5
+    shares = [[float(cell.strip(" %")) for cell in line.split("|")[2:4]] for line in lines]
+    for column in zip(*shares, strict=True):
+        assert sum(column) == pytest.approx(100, abs=0.3)
+    assert any("aten::" in line for line in lines)

@@ -47,6 +47,8 @@ class Cell:
                 *("--state", str(self.folder / f"state-{name}"), "--out", str(self.out(name))),
             ],
             stderr=subprocess.PIPE,
+            # A test run in the background of a shell ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def out(self, name: str) -> Path:

@@ -134,8 +134,8 @@ def make_cell(base: CellOptions, setting: Mapping[str, Any]) -> Cell:
     frozen = options.encoder.trainable == "none" and options.projection.width == "none"
     if frozen and options.classifier_loss.weight == 0:
         raise InputError(
-            f"{source}: encoder.trainable: none, projection.width: none and classifier_loss.weight: "
-            "0 leave nothing to train; let one of them learn"
+            f"{source}: encoder.trainable: none, projection.width: none and "
+            "classifier_loss.weight: 0 leave nothing to train; let one of them learn"
         )
     extra = {
         path: value
