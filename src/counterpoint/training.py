@@ -208,26 +208,13 @@ class Trainer:
             if save_steps and self.passed.steps % save_steps == 0:
                 save()
 
-        def after_pass() -> None:
-            if isinstance(self.model.encoder, LiveEncoder):
-                save()
-
         if isinstance(self.model.encoder, LiveEncoder):
             self.model.encoder.between_calls = stop_if_asked
         if self.negatives is None:
-            with self.watch("embed"):
-                vectors = self.embed(("train",))
-            self.first_spread = self._spread(vectors)
-            if not math.isfinite(self.first_spread):
-                raise InputError(
-                    f"encoder.name {self.options.encoder.name!r}: its vectors of the training "
-                    "texts are not all finite numbers; give another encoder, or make its features "
-                    "again"
-                )
-            self._mine(vectors)
+            self._first_pass()
             save()
         while self.ended is None:
-            record, vectors = self._epoch(after_step, after_pass)
+            record, vectors = self._epoch(after_step, save)
             self._decide(record)
             on_epoch(record)
             self.epoch += 1
@@ -246,6 +233,18 @@ class Trainer:
             best_epoch=self.controls.best_epoch,
             parameters=self.model.parameter_count(),
         )
+
+    def _first_pass(self) -> None:
+        """Embed before anything is learnt, and mine for the first epoch."""
+        with self.watch("embed"):
+            vectors = self.embed(("train",))
+        self.first_spread = self._spread(vectors)
+        if not math.isfinite(self.first_spread):
+            raise InputError(
+                f"encoder.name {self.options.encoder.name!r}: its vectors of the training texts "
+                "are not all finite numbers; give another encoder, or make its features again"
+            )
+        self._mine(vectors)
 
     def _decide(self, record: dict[str, Any]) -> None:
         """What follows from an epoch's record, which is told of it."""
@@ -348,7 +347,7 @@ class Trainer:
         return {name: value.clone() for name, value in unique_weights(self.model).items()}
 
     def _epoch(
-        self, after_step: Callable[[], None], after_pass: Callable[[], None]
+        self, after_step: Callable[[], None], save: Callable[[], None]
     ) -> tuple[dict[str, Any], dict[str, Vectors]]:
         """Train, embed, evaluate: the epoch's record, and the vectors at its end.
 
@@ -376,7 +375,8 @@ class Trainer:
         if not math.isfinite(record["losses"]["train"]["total"]):
             record["diverged"] = "the loss is not a number"
             return record, {}
-        after_pass()
+        if isinstance(self.model.encoder, LiveEncoder):
+            save()
         held_out = ("dev", "test") if self.options.evaluation.test_every_epoch else ("dev",)
         with self.watch("embed"):
             vectors = self.embed(("train", *held_out))
