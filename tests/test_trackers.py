@@ -92,6 +92,23 @@ def test_mlflow_has_the_figures_by_epoch(tmp_path: Path) -> None:
         assert [(each.step, each.value) for each in history] == [(e, value) for e in range(3)]
 
 
+def test_mlflow_ends_the_run_of_a_job_that_was_killed(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+    killed, other = (trackers.open("mlflow", tmp_path / "mini", cell) for cell in ("a/b", "a/c"))
+    killed.epoch(RECORD)
+    with trackers.opened(["mlflow"], tmp_path / "mini" / "cells" / "a" / "b"):
+        pass
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mini' / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mini")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted((run.info.run_name, run.info.status) for run in runs) == [
+        ("a/b", "FINISHED"),
+        ("a/b", "KILLED"),
+        ("a/c", "RUNNING"),
+    ]
+    other.close()
+
+
 class Listener:
     """A tracker that keeps what it gets."""
 

@@ -83,6 +83,10 @@ class _MLflow:
                 if found
                 else self._client.create_experiment(name, (store / "artifacts").as_uri())
             )
+            # A kill left them open; the job that takes the cell up tells of all its epochs.
+            for run in self._client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+                if run.info.run_name == cell:
+                    self._client.set_terminated(run.info.run_id, "KILLED")
             self._run = self._client.create_run(experiment, run_name=cell).info.run_id
 
     def epoch(self, record: Mapping[str, Any]) -> None:
