@@ -26,14 +26,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import epochs, mining, peers
+from benchmarks import epochs, gpu, mining, peers
 from benchmarks.evaluate import machine
-from benchmarks.figures import FIGURES, GPU_BATCHES, markdown, row
+from benchmarks.figures import FIGURES, markdown, row
 from benchmarks.seeds_loop import SeedsLoop
 from benchmarks.small_corpus import read_folders, small_corpus
 from counterpoint import corpus, devices, files
-from counterpoint.corpus import Argument
-from counterpoint.encoder import resolve
+from counterpoint.corpus import Corpus
 
 Values = list[float] | str
 """What was measured, or why it was not."""
@@ -73,12 +72,11 @@ SEEDS = "seeds' loop"
 class Bench:
     """What the rows are measured on."""
 
-    folders: dict[str, list[Argument]]
     work: epochs.Work
     repeat: int
     points: int
     memory_points: int
-    gpu_pairs: int | None
+    gpu_corpus: Corpus
     threads: int
     gpu_shape: Mapping[str, int] = field(default_factory=dict)
     """Sizes that are not bert-base's."""
@@ -134,13 +132,13 @@ def our_epoch(work: epochs.Work, changes: epochs.Changes) -> dict[str, float]:
     trainer = work.trainer(work.options(changes))
     encoder = trainer.model.encoder
     if not isinstance(encoder, epochs.CountingEncoder):
-        epoch = epochs.run_epochs(trainer)
+        *_, epoch = epochs.run_epochs(trainer)
         return {**epoch.seconds, "total": epoch.total}
     model = encoder.models["query"]
     sizes: Any = model.config
     shape = (epochs.RATE_ROWS, int(sizes.hidden_size), int(sizes.intermediate_size))
     rates = [epochs.matrix_rate(shape, work.device, torch.float32)]
-    epoch = epochs.run_epochs(trainer)
+    *_, epoch = epochs.run_epochs(trainer)
     rates.append(epochs.matrix_rate(shape, work.device, torch.float32))
     rate = statistics.mean(rates)
     parameters = epochs.counted_parameters(model)
@@ -168,7 +166,7 @@ def compare_trainers(work: epochs.Work, repeat: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     for _ in range(repeat):
         trainer = work.trainer(options)
-        seconds["ours"].append(epochs.run_epochs(trainer).seconds["train"])
+        seconds["ours"].append(epochs.run_epochs(trainer)[-1].seconds["train"])
         pairs = trainer.data.pairs
         numbers = np.stack([pairs.point, pairs.counter, trainer.negatives.text])
         triples = [[work.corpus.texts[number] for number in part] for part in numbers.tolist()]
@@ -176,61 +174,15 @@ def compare_trainers(work: epochs.Work, repeat: int) -> dict[str, list[float]]:
     return seconds
 
 
-def gpu_rows(bench: Bench, batch: int, device: torch.device) -> dict[str, list[float]]:
-    """Epochs of a BERT of base shape with random weights, by what is measured."""
-    found: dict[str, list[float]] = {}
+def gpu_rows(
+    bench: Bench, names: Sequence[str], device: torch.device
+) -> tuple[dict[str, list[float]], dict[str, list[dict[str, float]]]]:
+    """See `gpu.measure`; the model is made up."""
     with tempfile.TemporaryDirectory() as folder:
-        positions = write_random_bert(Path(folder), bench)
-        work = epochs.Work(
-            small_corpus(bench.folders, bench.gpu_pairs),
-            {"name": folder, "max_tokens": positions, "precision": None},
-            device,
-        )
-        # The first epoch warms up: kernels are chosen, memory is had.
-        changes = {"training": {"batch": batch, "epochs": 2}}
-        for _ in range(bench.repeat):
-            for what, value in gpu_epoch(work, changes).items():
-                found.setdefault(f"gpu-{batch}-{what}", []).append(value)
-    return found
-
-
-def gpu_epoch(work: epochs.Work, changes: epochs.Changes) -> dict[str, float]:
-    on_gpu = work.device.type == "cuda"
-    trainer = work.trainer(work.options(changes))
-    encoder = trainer.model.encoder
-    assert isinstance(encoder, epochs.CountingEncoder)
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(work.device)
-    epoch = epochs.run_epochs(trainer)
-    memory = torch.cuda.max_memory_allocated(work.device) / 2**20 if on_gpu else 0.0
-    size = 8192 if on_gpu else 64
-    peak = epochs.matrix_rate((size, size, size), work.device, torch.bfloat16)
-    parameters = epochs.counted_parameters(encoder.models["query"])
-
-    def utilisation(embedded: int, seconds: float) -> float:
-        return 100 * epochs.arithmetic(parameters, epoch.trained, embedded) / peak / seconds
-
-    return {
-        "seconds": epoch.total,
-        "tokens": epoch.trained / epoch.seconds["train"],
-        "utilisation": utilisation(epoch.embedded, epoch.total),
-        "training-utilisation": utilisation(0, epoch.seconds["train"]),
-        "memory": memory,
-    }
-
-
-def write_random_bert(folder: Path, bench: Bench) -> int:
-    """Save a model of bert-base's shape, as fast as the published one; how many tokens it takes."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    tokenizer = AutoTokenizer.from_pretrained(resolve(bench.work.encoder["name"]))
-    config = BertConfig(vocab_size=len(tokenizer), **bench.gpu_shape)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    positions: int = config.max_position_embeddings
-    return positions
+        tokenizer_of = bench.work.encoder["name"]
+        positions = gpu.write_random_bert(Path(folder), tokenizer_of, bench.gpu_shape)
+        encoder = {"name": folder, "max_tokens": positions, "precision": None}
+        return gpu.measure(epochs.Work(bench.gpu_corpus, encoder, device), names, bench.repeat)
 
 
 def measure(bench: Bench, names: Sequence[str]) -> dict[str, Any]:
@@ -258,13 +210,13 @@ def measure(bench: Bench, names: Sequence[str]) -> dict[str, Any]:
                 rows[name] = [theirs / ours for theirs, ours in both]
     if "memory" in names:
         rows["memory"] = memory(bench)
-    for batch in GPU_BATCHES:
-        asked = [name for name in names if name.startswith(f"gpu-{batch}-")]
-        if asked and torch.cuda.is_available():
-            of_batch = gpu_rows(bench, batch, torch.device("cuda"))
-            rows |= {name: of_batch[name] for name in asked}
-        else:
-            rows |= dict.fromkeys(asked, "not on this machine: no GPU")
+    on_gpu = [name for name in names if name.startswith("gpu-")]
+    if not torch.cuda.is_available():
+        rows |= dict.fromkeys(on_gpu, "not on this machine: no GPU")
+    elif on_gpu:
+        of_gpu, stages = gpu_rows(bench, on_gpu, torch.device("cuda"))
+        rows |= of_gpu
+        found["epochs"] |= stages
     return {
         "rows": [row(name, rows[name]) for name in FIGURES if name in names],
         "epochs": found["epochs"],
@@ -359,14 +311,14 @@ def run(parsed: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
     facts = machine(parsed.threads)
     folders = read_folders(parsed.corpus)
     small = small_corpus(folders, parsed.pairs)
+    gpu_corpus = small_corpus(folders, parsed.gpu_pairs)
     encoder = {"name": parsed.encoder, "max_tokens": parsed.max_tokens}
     bench = Bench(
-        folders=folders,
         work=epochs.Work(small, encoder),
         repeat=parsed.repeat,
         points=parsed.points,
         memory_points=parsed.memory_points,
-        gpu_pairs=parsed.gpu_pairs,
+        gpu_corpus=gpu_corpus,
         threads=parsed.threads,
     )
     # As a job has it; the other sides run in the same process and gain as much.
@@ -389,6 +341,7 @@ def run(parsed: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
                 role: len(corpus.pairs_of(small.split(folder)))
                 for role, folder in small.roles.items()
             },
+            "gpu_train": len(corpus.pairs_of(gpu_corpus.split(gpu_corpus.roles["train"]))),
             "points": parsed.points,
             "memory_points": parsed.memory_points,
         },

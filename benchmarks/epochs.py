@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,19 +74,19 @@ class CountingEncoder(LiveEncoder):
 
 
 class MeasuredTrainer(Trainer):
-    """Notes what was spent before an epoch began, the first pass included, and its negatives.
+    """Notes what was spent before each epoch began, the first pass included, and its negatives.
 
     The first pass is not counted, so equal cells share it: `first` holds its vectors by options.
     """
 
     first: dict[str, dict[str, Vectors]]
-    seconds_before: Mapping[str, float]
-    tokens_before: tuple[int, int]
+    seconds_before: list[Mapping[str, float]]
+    tokens_before: list[tuple[int, int]]
     negatives: Negatives
 
     def mine(self, *given: Any, **named: Any) -> Negatives:
-        self.seconds_before = dict(self.watch.seconds)
-        self.tokens_before = self.tokens()
+        self.seconds_before.append(dict(self.watch.seconds))
+        self.tokens_before.append(self.tokens())
         self.negatives = super().mine(*given, **named)
         return self.negatives
 
@@ -159,6 +160,7 @@ class Work:
         )
         trainer = MeasuredTrainer(options, self.corpus, encoder, self.device)
         trainer.first = self.first
+        trainer.seconds_before, trainer.tokens_before = [], []
         return trainer
 
     def refused(self, changes: Changes) -> str | None:
@@ -170,18 +172,23 @@ class Work:
         return None
 
 
-def run_epochs(trainer: MeasuredTrainer) -> Epoch:
-    """Train as long as the options say; the last epoch counts, the others warm up."""
+def run_epochs(trainer: MeasuredTrainer) -> list[Epoch]:
+    """Train as long as the options say."""
     outcome = trainer.run(lambda _: None)
     if outcome.status == "diverged":
         raise RuntimeError(f"the benchmark's cell {outcome.status}: {outcome.reason}")
-    before, now = trainer.seconds_before, trainer.watch.seconds
-    trained, embedded = (
-        after - earlier
-        for after, earlier in zip(trainer.tokens(), trainer.tokens_before, strict=True)
-    )
-    seconds = {stage: now[stage] - before.get(stage, 0.0) for stage in STAGES}
-    return Epoch(seconds, trained, embedded)
+    seconds = [*trainer.seconds_before, trainer.watch.seconds]
+    tokens = [*trainer.tokens_before, trainer.tokens()]
+    return [
+        Epoch(
+            {stage: now[stage] - before.get(stage, 0.0) for stage in STAGES},
+            trained=trained - trained_before,
+            embedded=embedded - embedded_before,
+        )
+        for (before, now), ((trained_before, embedded_before), (trained, embedded)) in zip(
+            pairwise(seconds), pairwise(tokens), strict=True
+        )
+    ]
 
 
 def counted_parameters(model: nn.Module) -> int:

@@ -5,8 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-GPU_BATCHES = (8, 64)
-"""Triples a step."""
+GPU_CELLS: Mapping[str, Mapping[str, Any]] = {
+    "gpu-8": {"batch": 8},
+    "gpu-64": {"batch": 64},
+    "gpu-64-compiled": {"batch": 64, "compiled": True},
+}
+"""Triples a step; whether `encoder.compile` is on."""
+
+GPU_FIGURES = {
+    "seconds": ("one full epoch", "s"),
+    "tokens": ("tokens trained on a second", "tokens/s"),
+    "utilisation": ("model FLOP utilisation, epoch", "%"),
+    "training-utilisation": ("model FLOP utilisation, training pass", "%"),
+    "memory": ("peak memory", "MiB"),
+}
+"""What each of them shows: in words, and its unit."""
+
+GPU_JOBS = (2, 4)
+"""How many jobs are tried on one GPU at once."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +48,15 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _gpu(batch: int) -> dict[str, Figure]:
-    on = f"GPU, bert-base shape, random weights, ≤ 512 tokens, bfloat16, batch {batch}:"
+ON_GPU = "GPU, bert-base shape, random weights, ≤ 512 tokens, bfloat16,"
+
+
+def _gpu(cell: str, batch: int, *, compiled: bool = False) -> dict[str, Figure]:
+    on = f"{ON_GPU} batch {batch}{', compiled' * compiled}:"
     share = 40 if batch == 64 else None
     return {
-        f"gpu-{batch}-seconds": Figure(f"{on} one full epoch", unit="s"),
-        f"gpu-{batch}-tokens": Figure(f"{on} tokens trained on a second", unit="tokens/s"),
-        f"gpu-{batch}-utilisation": Figure(f"{on} model FLOP utilisation, epoch", share, unit="%"),
-        f"gpu-{batch}-training-utilisation": Figure(
-            f"{on} model FLOP utilisation, training pass", share, unit="%"
-        ),
-        f"gpu-{batch}-memory": Figure(f"{on} peak memory", unit="MiB"),
+        f"{cell}-{what}": Figure(f"{on} {says}", share if unit == "%" else None, unit=unit)
+        for what, (says, unit) in GPU_FIGURES.items()
     }
 
 
@@ -66,8 +80,20 @@ FIGURES: Mapping[str, Figure] = {
     "memory": Figure("mining: peak memory above the vectors", 1024, at_most=True, unit="MiB"),
     "share": Figure("share of the encoder's arithmetic in an epoch, float32", 60, unit="%"),
     "share-no-dropout": Figure("the same without dropout", 80, unit="%"),
-    **{name: figure for batch in GPU_BATCHES for name, figure in _gpu(batch).items()},
+    **{
+        name: figure
+        for cell, settings in GPU_CELLS.items()
+        for name, figure in _gpu(cell, **settings).items()
+    },
+    **{
+        f"gpu-jobs-{jobs}": Figure(
+            f"{ON_GPU} batch 8: epochs an hour, {jobs} jobs at once / one job"
+        )
+        for jobs in GPU_JOBS
+    },
 }
+
+MINING = ("balltree", "hard-negatives", "memory")
 
 
 def row(name: str, values: Sequence[float] | str) -> dict[str, Any]:
@@ -132,7 +158,31 @@ def _cells(measured: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _conditions(result: Mapping[str, Any]) -> list[str]:
+    """Of what was measured and where."""
     machine, work = result["machine"], result["work"]
+    measured = {each["name"] for each in result["rows"] if "reason" not in each}
+    on_gpu = {name for name in measured if name.startswith("gpu-")}
+    epochs, mining, gpu_epochs = (
+        [line] if shown else []
+        for line, shown in (
+            (
+                f"- Epochs: {work['encoder']}, at most {work['max_tokens']} tokens, {work['train']}"
+                f" pairs of {work['corpus']} ({work['dev']} of dev, {work['test']} of test), batch"
+                f" 8, half of the negatives mined; repetitions: {result['repeat']}.",
+                measured - on_gpu - {*MINING},
+            ),
+            (
+                f"- Mining: {work['points']:,} points and as many counters of width 128; memory at"
+                f" {work['memory_points']:,}.",
+                measured & {*MINING},
+            ),
+            (
+                f"- On the GPU: {work.get('gpu_train')} pairs of {work['corpus']}, half of the"
+                f" negatives mined; epochs measured: {result['repeat']}, after one.",
+                on_gpu,
+            ),
+        )
+    )
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     gpu = f"; {machine['gpu']}" if machine["gpu"] else "; no GPU"
     return [
@@ -140,11 +190,9 @@ def _conditions(result: Mapping[str, Any]) -> list[str]:
         f"- Machine: {machine['processor']}, {machine['cores']} cores, {machine['threads']}"
         f" threads, load {machine['load'][0]:.1f} at the start{gpu}.",
         f"- Versions: {versions}.",
-        f"- Epochs: {work['encoder']}, at most {work['max_tokens']} tokens, {work['train']}"
-        f" pairs of {work['corpus']} ({work['dev']} of dev, {work['test']} of test), batch 8, half"
-        f" of the negatives mined; repetitions: {result['repeat']}.",
-        f"- Mining: {work['points']:,} points and as many counters of width 128; memory at"
-        f" {work['memory_points']:,}.",
+        *epochs,
+        *mining,
+        *gpu_epochs,
         "",
     ]
 

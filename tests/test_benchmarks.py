@@ -183,7 +183,9 @@ def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
     """One batch of all triples, each unique text once; each unique text embedded once."""
     size = len(work.trainer(work.options()).data.pairs)
     trainer = work.trainer(work.options({"training": {"batch": size, "epochs": count}}))
-    epoch = epochs.run_epochs(trainer)
+    measured = epochs.run_epochs(trainer)
+    assert len(measured) == count
+    *_, epoch = measured
 
     def tokens(texts: set[int]) -> int:
         return sum(int(work.tokens.starts[t + 1] - work.tokens.starts[t]) for t in texts)
@@ -199,23 +201,25 @@ def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
     ]
     assert epoch.embedded == tokens(set(in_pairs))
     # What came before, the first embedding pass among it, is no part of the epoch.
-    assert trainer.seconds_before["embed"] > 0
+    before = trainer.seconds_before[0]
+    assert before["embed"] > 0
     whole = sum(trainer.watch.seconds[stage] for stage in epochs.STAGES)
-    assert epoch.total == pytest.approx(whole - sum(trainer.seconds_before.values()))
+    total = sum(each.total for each in measured)
+    assert total == pytest.approx(whole - sum(before.values()))
 
 
 def test_equal_cells_share_the_first_pass_alone(work) -> None:
     fresh = dataclasses.replace(work, first={})
     options = fresh.options({"training": {"batch": 2}})
     cells = [fresh.trainer(options) for _ in range(2)]
-    first, second = (epochs.run_epochs(cell) for cell in cells)
-    assert cells[0].tokens_before[1] > 0
-    assert cells[1].tokens_before[1] == 0
+    (first,), (second,) = (epochs.run_epochs(cell) for cell in cells)
+    assert cells[0].tokens_before[0][1] > 0
+    assert cells[1].tokens_before == [(0, 0)]
     assert (second.trained, second.embedded) == (first.trained, first.embedded)
     np.testing.assert_array_equal(cells[1].negatives.text, cells[0].negatives.text)
     other = fresh.trainer(fresh.options({"training": {"batch": 2}, "projection": {"width": 8}}))
     epochs.run_epochs(other)
-    assert other.tokens_before[1] > 0
+    assert other.tokens_before[0][1] > 0
 
 
 def test_every_way_of_mining_chooses_the_same() -> None:
@@ -240,7 +244,7 @@ def test_a_missing_peer_is_a_row_that_says_how_to_install_it(
     work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "PACKAGES", ("no_such_package",))
-    bench = engine.Bench({}, work, repeat=1, points=5, memory_points=5, gpu_pairs=5, threads=1)
+    bench = engine.Bench(work, 1, 5, 5, gpu_corpus=work.corpus, threads=1)
     rows = engine.measure(bench, ["trainer", "hard-negatives"])["rows"]
     assert [each["name"] for each in rows] == ["trainer", "hard-negatives"]
     assert all("pip install '.[bench]'" in each["reason"] for each in rows)
@@ -290,11 +294,14 @@ def test_every_cell_is_the_one_that_its_name_says(work) -> None:
 def test_a_gpus_figures_but_for_the_gpu(folders, work) -> None:
     tiny = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     shape = {**tiny, "intermediate_size": 32, "max_position_embeddings": 40}
-    bench = engine.Bench(folders, work, 2, 5, 5, gpu_pairs=12, threads=1, gpu_shape=shape)
-    found = engine.gpu_rows(bench, 8, torch.device("cpu"))
-    assert found.keys() == {name for name in figures.FIGURES if name.startswith("gpu-8-")}
-    assert {len(values) for values in found.values()} == {2}
-    assert all(value > 0 for value in found["gpu-8-utilisation"])
+    small = small_corpus.small_corpus(folders, 12)
+    bench = engine.Bench(work, 2, 5, 5, gpu_corpus=small, threads=1, gpu_shape=shape)
+    asked = [*(name for name in figures.FIGURES if name.startswith("gpu-8-")), "gpu-jobs-2"]
+    found, stages = engine.gpu_rows(bench, asked, torch.device("cpu"))
+    assert [*found] == asked
+    assert {len(values) for name, values in found.items() if "memory" not in name} == {2}
+    assert all(value > 0 for value in found["gpu-8-utilisation"] + found["gpu-jobs-2"])
+    assert [each["total"] for each in stages["gpu-8"]] == found["gpu-8-seconds"]
 
 
 RESULT = {

@@ -122,8 +122,8 @@ class EncoderOptions(Section):
     """`none` (frozen; outputs computed once for the whole matrix), `all`, or the last n layers."""
     roles: Literal["shared", "separate"] = "shared"
     """One encoder, or one for queries and one for candidates; alike as long as both are frozen."""
-    batch_tokens: Annotated[int, Field(ge=64)] = 4096
-    """Padded tokens in one batch of an embedding pass."""
+    batch_tokens: Annotated[int, Field(ge=64)] | None = None
+    """Padded tokens in one batch of an embedding pass; `null` for 4096 on a CPU, 65536 on a GPU."""
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Rate of every dropout in the encoder while it trains; `null` for the checkpoint's own."""
     precision: Literal["float32", "bfloat16"] | None = None

@@ -1,4 +1,4 @@
-"""Dropout that costs little on a CPU, and attention that uses it (docs/method.md, "Speed").
+"""Dropout that costs little on a CPU, and attention (docs/method.md, "Speed").
 
 torch draws a random number for every element, on one thread: a sixth of a training step. Here a
 64-bit number is drawn for every eight elements and each of its bytes decides over one, so a rate is
@@ -8,6 +8,7 @@ them with what surrounds them, and fails at reading an integer's bytes.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -88,6 +89,16 @@ class Dropout(nn.Module):
         return dropout(values, self.p) if self.training and self.p else values
 
 
+@dataclass(frozen=True)
+class Packing:
+    """How n texts stand one after the other, as one row of tokens."""
+
+    starts: Tensor
+    """(n + 1,) int32 on the texts' device: where each begins, and the end."""
+    longest: int
+    """Tokens of the longest."""
+
+
 def attention(
     module: nn.Module,
     query: Tensor,
@@ -95,13 +106,14 @@ def attention(
     value: Tensor,
     attention_mask: Tensor | None,
     dropout: float = 0.0,
-    lengths: list[int] | None = None,
+    packing: Packing | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls an attention function: SDPA, or on a CPU the plain way where it pays.
 
     With dropout SDPA would take the plain way too, with one draw an element. Texts that stand one
-    after the other are taken one by one, so that what is computed of one stays in the cache.
+    after the other are taken one by one on a CPU, so that what is computed of one stays in the
+    cache, and all at once by a GPU's flash attention.
 
     Args:
         module: the layer that asks.
@@ -111,20 +123,16 @@ def attention(
         attention_mask: broadcasts to (n, heads, t, t); False, or minus infinity, for whom a token
             does not see.
         dropout: rate over the weights.
-        lengths: of the texts that stand one after the other along t, where n is 1; each sees itself
-            alone.
+        packing: of the texts that stand one after the other along t, where n is 1; each sees itself
+            alone. On a GPU in half precision.
         options: others, `scaling` among them.
 
     Returns:
         (n, t, heads, w), and None for the weights.
     """
-    if lengths is not None:
-        scaling = options.get("scaling")
-        texts = zip(
-            *(torch.split(each, lengths, dim=2) for each in (query, key, value)), strict=True
-        )
-        found = [_plain(q, k, v, None, dropout, scaling) for q, k, v in texts]
-        return torch.cat(found, dim=1), None
+    if packing is not None:
+        packed = _one_by_one if _ours(query) else _flash
+        return packed(query, key, value, packing, dropout, options.get("scaling")), None
 
     # Here and not above: a cell on frozen features never waits for transformers.
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -139,6 +147,41 @@ def attention(
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         attention_mask = query.new_zeros(()).masked_fill(~attention_mask, -torch.inf)
     return _plain(query, key, value, attention_mask, dropout, options.get("scaling")), None
+
+
+def _one_by_one(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: Packing,
+    dropout: float,
+    scaling: float | None,
+) -> Tensor:
+    lengths = packing.starts.diff().tolist()
+    texts = zip(*(torch.split(each, lengths, dim=2) for each in (query, key, value)), strict=True)
+    return torch.cat([_plain(q, k, v, None, dropout, scaling) for q, k, v in texts], dim=1)
+
+
+def _flash(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: Packing,
+    dropout: float,
+    scaling: float | None,
+) -> Tensor:
+    """torch's kernel, called by its inner name.
+
+    Of the public ways to it `varlen_attn` drops nothing, and SDPA on nested tensors needs so much
+    Python a call that the GPU waits (docs/benchmarks-gpu.md).
+    """
+    # Not by an index, whose gradient is copied into a tensor of zeros.
+    q, k, v = (each.transpose(1, 2).squeeze(0) for each in (query, key, value))
+    starts, longest = packing.starts, packing.longest
+    found: Tensor = torch.ops.aten._flash_attention_forward(
+        q, k, v, starts, starts, longest, longest, dropout, False, False, scale=scaling
+    )[0]
+    return found.unsqueeze(0)
 
 
 def _plain(

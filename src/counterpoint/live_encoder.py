@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.config import EncoderOptions
 from counterpoint.corpus import Texts
-from counterpoint.dropout import ATTENTION, rates
+from counterpoint.dropout import ATTENTION, Packing, rates
 from counterpoint.encoder import Tokens
 from counterpoint.errors import InputError
 from counterpoint.frozen_layers import Cut
@@ -56,7 +56,7 @@ class LiveEncoder(nn.Module):
         candidate = query if second is first else _callable(second, options)
         self._calls: dict[str, Any] = {"query": query, "candidate": candidate}
         self._cuts = _cuts(self.models, options)
-        self._packs = _packs(first, options)
+        self._packs = _packs(first)
         self._first_position = first_position(first)
         self.between_calls: Callable[[], None] = lambda: None
         """Called before each call of an embedding pass, which may take minutes; may raise."""
@@ -109,7 +109,7 @@ class LiveEncoder(nn.Module):
         unique, position = torch.unique(texts.cpu(), return_inverse=True)
         numbers = unique.numpy()
         entering = self._entering(role, numbers)
-        packed = self._packs and self._device().type == "cpu"
+        packed = self._packed()
         encode_texts = self._encode_packed if packed else self._encode_padded
 
         def encode_part(rows: Tensor, part: npt.NDArray[np.int64]) -> Tensor:
@@ -128,30 +128,37 @@ class LiveEncoder(nn.Module):
             parts = packs(lengths, max(longest, int(lengths.sum()) // self.pieces))
         else:
             budget = max(longest, longest * len(numbers) // self.pieces)
-            parts = length_batches(lengths, budget, self._call_tokens())
+            parts = length_batches(lengths, budget, CALL_TOKENS[self._device().type])
         return _in_order(parts, encode)[_moved(position, self._device())]
 
     def embed(self, texts: Tensor, role: str) -> Tensor:
         """(n,) int64 unique text numbers to (n, H) float32, batches of like lengths.
 
-        They are padded, which among so many sorted texts costs nothing.
+        On a CPU they are padded, which among so many sorted texts costs nothing.
         """
         numbers = texts.cpu().numpy()
         lengths = self.tokens.lengths(numbers)
-        budget = max(1, self.options.batch_tokens // self.pieces)
         entering = self._entering(role, numbers) if self._cuts else None
+        packed = self._packed() and self._device().type != "cpu"
+        encode_texts = self._encode_packed if packed else self._encode_padded
 
         def encode(part: npt.NDArray[np.int64]) -> Tensor:
             self.between_calls()
             if entering is not None:
-                return self._encode_padded(role, entering, part)
+                return encode_texts(role, entering, part)
+            if packed:
+                words = self._entering(role, numbers[part])
+                return self._encode_packed(role, words, np.arange(len(part)))
             ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(numbers[part]))
             return self._pooled(role, mask, input_ids=ids)
 
-        return _in_order(length_batches(lengths, budget, self._call_tokens()), encode)
+        return _in_order(self._length_batches(lengths), encode)
 
-    def _call_tokens(self) -> int:
-        return CALL_TOKENS[self._device().type]
+    def _length_batches(self, lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+        """`length_batches` of an embedding pass."""
+        device = self._device().type
+        tokens = self.options.batch_tokens or BATCH_TOKENS[device]
+        return length_batches(lengths, max(1, tokens // self.pieces), CALL_TOKENS[device])
 
     def _device(self) -> torch.device:
         return next(self.parameters()).device
@@ -180,8 +187,7 @@ class LiveEncoder(nn.Module):
         lengths = np.diff(self.tokens.starts)
         found: Tensor | None = None
         with torch.no_grad():
-            budget = max(1, self.options.batch_tokens // self.pieces)
-            for part in length_batches(lengths, budget, self._call_tokens()):
+            for part in self._length_batches(lengths):
                 self.between_calls()
                 ids, mask = (self._moved(tensor) for tensor in self.tokens.padded(part))
                 with self._autocast():
@@ -212,34 +218,51 @@ class LiveEncoder(nn.Module):
         """The same without padding: the texts stand one after the other, as one row of tokens."""
         model: Any = self.models[role]
         own = entering.lengths[part]
-        inputs = entering.rows[torch.from_numpy(entering.places(part))][None]
-        positions = torch.from_numpy(_tokens_of(own, own))[None] + self._first_position
+        places = entering.places(part)
+        # Words stand as the texts do: a view of them, whose gradient needs no lookup.
+        in_a_row = bool((np.diff(places) == 1).all())
+        rows = slice(places[0], places[-1] + 1) if in_a_row else torch.from_numpy(places)
+        inputs = entering.rows[rows]
+        positions = self._moved(torch.from_numpy(_tokens_of(own, own))[None] + self._first_position)
+        ends = torch.from_numpy(np.cumsum(own, dtype=np.int32))
+        starts = self._moved(functional.pad(ends, (1, 0)))
         output = self._output(
             role,
-            inputs_embeds=inputs,
+            inputs_embeds=self._moved(inputs)[None],
             position_ids=positions,
             token_type_ids=torch.zeros_like(positions),
-            lengths=own.tolist(),
+            packing=Packing(starts, int(own.max())),
         )
-        texts = output.last_hidden_state[0].float().split(own.tolist())
+        states: Tensor = output.last_hidden_state[0].float()
         if self.options.pooling == "mean":
-            return torch.stack([text.mean(dim=0) for text in texts])
-        first = torch.stack([text[0] for text in texts])
+            return _means(states, starts)
+        firsts = states[starts[:-1]]
         if self.options.pooling == "cls":
-            return first
+            return firsts
         with self._autocast():
-            pooled: Tensor = model.pooler(first[:, None])
+            pooled: Tensor = model.pooler(firsts[:, None])
         return pooled.float()
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return _moved(tensor, self._device())
 
+    def _packed(self) -> bool:
+        """Whether a batch's texts stand one after the other.
+
+        Compiled on a CPU, a model would be compiled for each; a GPU's flash attention takes half
+        precision alone.
+        """
+        if self._device().type == "cpu":
+            return self._packs and not self.options.compile
+        return self._packs and self._bfloat16()
+
+    def _bfloat16(self) -> bool:
+        if self.options.precision is None:
+            return self._device().type == "cuda" and _fast_bfloat16()
+        return self.options.precision == "bfloat16"
+
     def _autocast(self) -> torch.autocast:
-        device = self._device().type
-        precision = self.options.precision
-        if precision is None:
-            precision = "bfloat16" if device == "cuda" and _fast_bfloat16() else "float32"
-        return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+        return torch.autocast(self._device().type, torch.bfloat16, enabled=self._bfloat16())
 
     def _pooled(self, role: str, mask: Tensor, **inputs: Tensor) -> Tensor:
         """x of a batch of texts, (n, H), from `input_ids` (n, t) or `inputs_embeds` (n, t, H)."""
@@ -262,11 +285,19 @@ PACKED = frozenset({"bert", "electra", "roberta", "xlm-roberta"})
 """Families whose models take texts one after the other: all that mixes tokens is `attention`."""
 
 
-def _packs(model: nn.Module, options: EncoderOptions) -> bool:
-    """Whether texts may stand one after the other; a compiled model would be compiled for each."""
+def _packs(model: nn.Module) -> bool:
     settings: Any = model.config
     ours = settings._attn_implementation == ATTENTION
-    return ours and settings.model_type in PACKED and not options.compile
+    return ours and settings.model_type in PACKED
+
+
+def _means(states: Tensor, starts: Tensor) -> Tensor:
+    """(n, H): the mean of each text's states (tokens, H), which begin at `starts` (n + 1,)."""
+    lengths = starts.diff()
+    if states.is_cuda:
+        # Checking the lengths would wait for the device.
+        return torch.segment_reduce(states, "mean", lengths=lengths.long(), unsafe=True)
+    return torch.stack([text.mean(dim=0) for text in torch.split(states, lengths.tolist())])
 
 
 @dataclass(frozen=True)
@@ -298,6 +329,9 @@ def _tokens_of(
 
 CALL_TOKENS = {"cpu": 64, "cuda": 8192}
 """How many padded tokens cost as much as one more call of the encoder, by device."""
+
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Padded tokens in a call of an embedding pass, by device, unless the options say how many."""
 
 MOST_PIECES = 4096
 """Pieces beyond which no batch is cut."""

@@ -82,7 +82,7 @@ def classifier(logits: Tensor) -> Tensor:
     Returns:
         (2,) one loss for the counters, one for the negatives.
     """
-    of_0, of_1 = logits.unbind(dim=-1)
-    excess = of_1 - of_0
-    wrong = excess * excess.new_tensor([[-1.0], [1.0]])
+    counters, negatives = logits
+    # Signs in a tensor would have to be copied to a GPU, for which everything waits.
+    wrong = torch.stack([counters[:, 0] - counters[:, 1], negatives[:, 1] - negatives[:, 0]])
     return functional.softplus(wrong).mean(dim=1)

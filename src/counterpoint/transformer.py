@@ -28,6 +28,7 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
         output_loading_info=True,
     )
     install(model, options.dropout)
+    cast_once(model)
     missing = [
         key
         for key in sorted(loading["missing_keys"])
@@ -59,6 +60,23 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
         if options.pooling == "pooler":
             model.pooler.requires_grad_(True)
     return model
+
+
+def cast_once(model: nn.Module) -> None:
+    """Have what enters a layer's attention cast once on a GPU under autocast, in place.
+
+    Query, key and value would each cast it, and add up their gradients in float32: six passes over
+    a batch's states a layer, a twentieth of a step. On a CPU autocast keeps to itself.
+    """
+    for module in model.modules():
+        if all(hasattr(module, name) for name in ("query", "key", "value")):
+            module.register_forward_pre_hook(_cast)
+
+
+def _cast(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    if args and args[0].is_cuda and torch.is_autocast_enabled("cuda"):
+        return args[0].to(torch.get_autocast_dtype("cuda")), *args[1:]
+    return args
 
 
 def _positions(model: nn.Module) -> int | None:
