@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from counterpoint.dropout import Dropout, attention, dropout
+from counterpoint.dropout import Dropout, attention, dropout, flash_takes
 
 
 def test_a_rate_is_rounded_to_a_byte_and_the_scale_with_it() -> None:
@@ -80,3 +80,12 @@ def test_attention_drops_weights() -> None:
     torch.testing.assert_close(counts, counts.round())
     assert 20 < counts.mean() < 44
     assert counts.std() > 1
+
+
+def test_flash_attention_takes_the_heads_that_its_kernels_are_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
+    assert [width for width in (32, 36, 64, 256, 264) if flash_takes(width)] == [32, 64, 256]
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: False)
+    assert not flash_takes(64)

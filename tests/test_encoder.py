@@ -424,8 +424,10 @@ def test_a_gpu_without_bfloat16_computes_in_float32(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has)
     monkeypatch.setattr(LiveEncoder, "_device", lambda self: torch.device("cuda"))
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
     chosen = LiveEncoder(options(tiny_bert), tokens)
     assert chosen._autocast()._enabled is has
+    assert chosen._packed() is has
     half = options(tiny_bert, trainable="all", precision="bfloat16")
     if has:
         LiveEncoder(half, tokens)

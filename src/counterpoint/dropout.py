@@ -184,6 +184,11 @@ def _flash(
     return found.unsqueeze(0)
 
 
+def flash_takes(width: int) -> bool:
+    """Whether a GPU's flash attention is there, and takes heads of a width."""
+    return torch.backends.cuda.is_flash_attention_available() and width % 8 == 0 and width <= 256
+
+
 def _plain(
     query: Tensor,
     key: Tensor,

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoint.config import EncoderOptions
 from counterpoint.corpus import Texts
-from counterpoint.dropout import ATTENTION, Packing, rates
+from counterpoint.dropout import ATTENTION, Packing, flash_takes, rates
 from counterpoint.encoder import Tokens
 from counterpoint.errors import InputError
 from counterpoint.frozen_layers import Cut
@@ -250,11 +250,16 @@ class LiveEncoder(nn.Module):
         """Whether a batch's texts stand one after the other.
 
         Compiled on a CPU, a model would be compiled for each; a GPU's flash attention takes half
-        precision alone.
+        precision alone, and not every head.
         """
+        if not self._packs:
+            return False
         if self._device().type == "cpu":
-            return self._packs and not self.options.compile
-        return self._packs and self._bfloat16()
+            return not self.options.compile
+        settings: Any = self.models["query"].config
+        return self._bfloat16() and flash_takes(
+            settings.hidden_size // settings.num_attention_heads
+        )
 
     def _bfloat16(self) -> bool:
         if self.options.precision is None:
