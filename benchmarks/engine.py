@@ -31,8 +31,10 @@ from benchmarks.evaluate import machine
 from benchmarks.figures import FIGURES, markdown, row
 from benchmarks.seeds_loop import SeedsLoop
 from benchmarks.small_corpus import read_folders, small_corpus
-from counterpoint import corpus, devices, files
-from counterpoint.corpus import Corpus
+from counterpoint.corpus import arguments as arguments_module
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.io import atomic
+from counterpoint.runs import devices
 
 Values = list[float] | str
 """What was measured, or why it was not."""
@@ -299,9 +301,9 @@ def main(arguments: Sequence[str]) -> None:
     page = markdown(results)
     print(page)
     if parsed.out:
-        files.write_json(parsed.out, results[0])
+        atomic.write_json(parsed.out, results[0])
     if parsed.markdown:
-        files.write_text(parsed.markdown, page)
+        atomic.write_text(parsed.markdown, page)
 
 
 def run(parsed: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
@@ -338,10 +340,12 @@ def run(parsed: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
             "encoder": parsed.encoder,
             "max_tokens": parsed.max_tokens,
             **{
-                role: len(corpus.pairs_of(small.split(folder)))
+                role: len(arguments_module.pairs_of(small.split(folder)))
                 for role, folder in small.roles.items()
             },
-            "gpu_train": len(corpus.pairs_of(gpu_corpus.split(gpu_corpus.roles["train"]))),
+            "gpu_train": len(
+                arguments_module.pairs_of(gpu_corpus.split(gpu_corpus.roles["train"]))
+            ),
             "points": parsed.points,
             "memory_points": parsed.memory_points,
         },

@@ -17,14 +17,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from counterpoint.config import CellOptions
-from counterpoint.corpus import Corpus
-from counterpoint.encoder import FrozenFeatures, Tokens, tokenise
+from counterpoint.config.options import CellOptions
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.live import LiveEncoder, frozen_features
+from counterpoint.encoders.tokens import Tokens, tokenise
 from counterpoint.errors import InputError
-from counterpoint.live_encoder import LiveEncoder, frozen_features
-from counterpoint.mining import Negatives
-from counterpoint.model import Vectors
-from counterpoint.training import Trainer
+from counterpoint.models.fusion import Vectors
+from counterpoint.training.mining import Negatives
+from counterpoint.training.trainer import Trainer
 
 STAGES = ("embed", "mine", "train", "evaluate")
 

@@ -32,14 +32,17 @@ import numpy.typing as npt
 import torch
 from sklearn.neighbors import BallTree
 
-from counterpoint import corpus, files, sources, synthesize
-from counterpoint.config import CellOptions
-from counterpoint.encoder import FrozenFeatures
-from counterpoint.evaluation import Records, evaluate, evaluate_legacy
-from counterpoint.model import Retriever
-from counterpoint.seeding import generator, torch_seed
-from counterpoint.system import System, embed
-from counterpoint.tasks import Pool, make_pool
+from counterpoint.config.options import CellOptions
+from counterpoint.corpus import arguana, sources, synthetic
+from counterpoint.corpus import arguments as arguments_module
+from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.evaluation.evaluate import evaluate, evaluate_legacy
+from counterpoint.evaluation.records import QueryResults
+from counterpoint.evaluation.system import System, embed
+from counterpoint.io import atomic
+from counterpoint.io.rng import generator, torch_seed
+from counterpoint.models.retriever import Retriever
+from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 
 HIDDEN_SIZE = 384
 """Width of the bundled encoder's outputs."""
@@ -57,23 +60,23 @@ Ints = npt.NDArray[np.int64]
 Result = TypeVar("Result")
 
 
-def read_split(path: str | None, folder: str) -> tuple[corpus.Corpus, Pool]:
+def read_split(path: str | None, folder: str) -> tuple[arguments_module.Corpus, CandidateSets]:
     """A split as a corpus of its own, and its pool; without a path, of a made-up corpus."""
     with tempfile.TemporaryDirectory() as name:
         if path is None:
             path = f"{name}/corpus"
-            synthesize.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
-        arguments, bare, _ = corpus.read_splits(sources.open_source(path), [folder])
-    read = corpus.Corpus(arguments, {"train": folder}, bare)
-    return read, make_pool(read, folder)
+            synthetic.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
+        arguments, bare, _ = arguana.read_splits(sources.open_source(path), [folder])
+    read = arguments_module.Corpus(arguments, {"train": folder}, bare)
+    return read, candidate_sets(read, folder)
 
 
-def random_system(pool: Pool, texts: int, options: CellOptions) -> System:
+def random_system(sets: CandidateSets, texts: int, options: CellOptions) -> System:
     """A model with random weights, and random vectors that lie near their debate's centre."""
     rng = generator(options.seed, -1, "benchmark vectors")
-    centres = rng.standard_normal((pool.debate.max() + 1, HIDDEN_SIZE), dtype=np.float32)
+    centres = rng.standard_normal((sets.debate.max() + 1, HIDDEN_SIZE), dtype=np.float32)
     x = rng.standard_normal((texts, HIDDEN_SIZE), dtype=np.float32)
-    x[pool.text] += centres[pool.debate]
+    x[sets.text] += centres[sets.debate]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
         model = Retriever(options, FrozenFeatures(x)).eval()
@@ -81,10 +84,10 @@ def random_system(pool: Pool, texts: int, options: CellOptions) -> System:
 
 
 @torch.no_grad()
-def our_legacy(system: System, pool: Pool, queries: Ints) -> Records:
+def our_legacy(system: System, sets: CandidateSets, queries: Ints) -> QueryResults:
     return evaluate_legacy(
-        pool,
-        system.costs(pool.text[pool.pairs :], pool.text),
+        sets,
+        system.costs(sets.text[sets.pairs :], sets.text),
         queries=queries,
         k=NEAREST,
         scorer=system.scorer("candidate"),
@@ -92,17 +95,17 @@ def our_legacy(system: System, pool: Pool, queries: Ints) -> Records:
 
 
 @torch.no_grad()
-def our_everything(system: System, pool: Pool, queries: Ints) -> list[Records]:
+def our_everything(system: System, sets: CandidateSets, queries: Ints) -> list[QueryResults]:
     """All tasks and protocols, both stages."""
-    costs = system.costs(pool.text[pool.pairs :], pool.text)
-    found = evaluate(pool, costs, queries=queries, k=NEAREST, scorer=system.scorer("query"))
-    return [*found, our_legacy(system, pool, queries)]
+    costs = system.costs(sets.text[sets.pairs :], sets.text)
+    found = evaluate(sets, costs, queries=queries, k=NEAREST, scorer=system.scorer("query"))
+    return [*found, our_legacy(system, sets, queries)]
 
 
-def seeds_way(system: System, pool: Pool, queries: Ints) -> Ints:
+def seeds_way(system: System, sets: CandidateSets, queries: Ints) -> Ints:
     """(n,) the rows that answer the queries under `legacy`, one call of the classifier each."""
-    rows = system.vectors["candidate"].rows(torch.from_numpy(pool.text))
-    points = system.vectors["query"].e[torch.from_numpy(pool.text[pool.pairs :])].numpy()
+    rows = system.vectors["candidate"].rows(torch.from_numpy(sets.text))
+    points = system.vectors["query"].e[torch.from_numpy(sets.text[sets.pairs :])].numpy()
     tree = BallTree(rows.e.numpy(), leaf_size=2)
     answers = []
     for query in queries.tolist():
@@ -119,9 +122,9 @@ def seeds_way(system: System, pool: Pool, queries: Ints) -> Ints:
     return np.array(answers, dtype=np.int64)
 
 
-def accuracy(pool: Pool, answers: Ints, queries: Ints) -> float:
+def accuracy(sets: CandidateSets, answers: Ints, queries: Ints) -> float:
     """Share of queries answered with the gold's text; which of its copies it is, a tie decides."""
-    return float((pool.text[answers] == pool.text[queries]).mean())
+    return float((sets.text[answers] == sets.text[queries]).mean())
 
 
 def timed(function: Callable[..., Result], *arguments: Any) -> tuple[float, Result]:
@@ -130,7 +133,7 @@ def timed(function: Callable[..., Result], *arguments: Any) -> tuple[float, Resu
     return time.perf_counter() - start, result
 
 
-def compare(system: System, pool: Pool, queries: Ints, repeat: int) -> dict[str, Any]:
+def compare(system: System, sets: CandidateSets, queries: Ints, repeat: int) -> dict[str, Any]:
     """Seconds of each way, in turn so that both meet the same machine.
 
     Raises:
@@ -138,15 +141,15 @@ def compare(system: System, pool: Pool, queries: Ints, repeat: int) -> dict[str,
     """
     seconds: dict[str, list[float]] = {"seeds_legacy": [], "our_legacy": [], "our_everything": []}
     for _ in range(repeat):
-        spent, slow = timed(seeds_way, system, pool, queries)
+        spent, slow = timed(seeds_way, system, sets, queries)
         seconds["seeds_legacy"].append(spent)
-        spent, records = timed(our_legacy, system, pool, queries)
+        spent, records = timed(our_legacy, system, sets, queries)
         seconds["our_legacy"].append(spent)
-        spent, everything = timed(our_everything, system, pool, queries)
+        spent, everything = timed(our_everything, system, sets, queries)
         seconds["our_everything"].append(spent)
         assert records.reordered is not None
         fast = records.reordered[:, 0]
-        found = {"seeds": accuracy(pool, slow, queries), "ours": accuracy(pool, fast, queries)}
+        found = {"seeds": accuracy(sets, slow, queries), "ours": accuracy(sets, fast, queries)}
         if found["seeds"] != found["ours"]:
             raise RuntimeError(f"the two ways answer differently: accuracy {found}")
     slow_seconds = np.array(seconds["seeds_legacy"])
@@ -157,7 +160,7 @@ def compare(system: System, pool: Pool, queries: Ints, repeat: int) -> dict[str,
     return {
         "pairs": {f"{one.protocol} {one.task}": int(one.candidates.sum()) for one in everything},
         "accuracy": found,
-        "same_answers": float((pool.text[slow] == pool.text[fast]).mean()),
+        "same_answers": float((sets.text[slow] == sets.text[fast]).mean()),
         "seconds": seconds,
         "ratios": ratios,
         "medians": {name: statistics.median(values) for name, values in (seconds | ratios).items()},
@@ -240,14 +243,14 @@ def main(arguments: Sequence[str]) -> None:
     parsed = parse(arguments)
     torch.set_num_threads(parsed.threads)
     peak = None if parsed.peak else peak_of_new_process(arguments)
-    read, pool = read_split(parsed.corpus, parsed.folder)
+    read, sets = read_split(parsed.corpus, parsed.folder)
     if parsed.all_unseen:
-        pool = replace(pool, unseen=np.ones_like(pool.unseen))
-    queries = pool.queries("official")[: parsed.queries]
-    system = random_system(pool, len(read.texts), CellOptions())
+        sets = replace(sets, unseen=np.ones_like(sets.unseen))
+    queries = sets.queries("official")[: parsed.queries]
+    system = random_system(sets, len(read.texts), CellOptions())
     if parsed.peak:
         before = peak_mib()
-        our_everything(system, pool, queries)
+        our_everything(system, sets, queries)
         print(json.dumps({"before": before, "after": peak_mib()}))
         return
     packages = ("counterpoint", "torch", "numpy", "scikit-learn")
@@ -261,12 +264,12 @@ def main(arguments: Sequence[str]) -> None:
         "folder": parsed.folder,
         "queries": len(queries),
         "all_unseen": parsed.all_unseen,
-        **compare(system, pool, queries, parsed.repeat),
+        **compare(system, sets, queries, parsed.repeat),
         "peak_mib": peak,
     }
     print(table(result))
     if parsed.out:
-        files.write_json(parsed.out, result)
+        atomic.write_json(parsed.out, result)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import torch
 
 from benchmarks import epochs
 from benchmarks.figures import GPU_CELLS, GPU_FIGURES, GPU_JOBS
-from counterpoint.corpus import Corpus
-from counterpoint.encoder import resolve
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders.pretrained import resolve
 
 START_SECONDS = 600
 """Within which all jobs of a measurement must have begun."""
@@ -121,19 +121,19 @@ def measure_jobs(work: epochs.Work, repeat: int, counts: Sequence[int]) -> dict[
     most = max(counts)
     barriers = {jobs: context.Barrier(jobs) for jobs in {1, most, *counts}}
 
-    def seconds(pool: ProcessPoolExecutor, jobs: int) -> float:
+    def seconds(sets: ProcessPoolExecutor, jobs: int) -> float:
         """From the first one's start to the last one's end; each waits for all, so none has two."""
-        begun, ended = zip(*pool.map(_epoch, [jobs] * jobs), strict=True)
+        begun, ended = zip(*sets.map(_epoch, [jobs] * jobs), strict=True)
         return max(ended) - min(begun)
 
     given = (work.corpus, work.encoder, str(work.device), barriers)
     found: dict[int, list[float]] = {jobs: [] for jobs in counts}
-    with ProcessPoolExecutor(most, context, _prepare, given) as pool:
-        seconds(pool, most)
+    with ProcessPoolExecutor(most, context, _prepare, given) as sets:
+        seconds(sets, most)
         for _ in range(repeat):
-            alone = seconds(pool, 1)
+            alone = seconds(sets, 1)
             for jobs in counts:
-                found[jobs].append(jobs * alone / seconds(pool, jobs))
+                found[jobs].append(jobs * alone / seconds(sets, jobs))
     return found
 
 

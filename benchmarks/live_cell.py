@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.small_corpus import first_debates
-from counterpoint import cli, corpus, runlog, sources
-from counterpoint.corpus import Argument
+from counterpoint.cli import main as main_module
+from counterpoint.corpus import arguana, sources
+from counterpoint.corpus.arguments import Argument
+from counterpoint.runs import epoch_log
 
 
 def write(arguments: Sequence[Argument], folder: Path) -> None:
@@ -29,7 +31,7 @@ def write(arguments: Sequence[Argument], folder: Path) -> None:
 
 
 def command(*arguments: str) -> None:
-    if status := cli.main(arguments):
+    if status := main_module.main(arguments):
         raise SystemExit(status)
 
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--encoder", default="all-MiniLM-L6-v2", help="a name or a folder")
     parser.add_argument("--max-tokens", type=int, default=256)
     parsed = parser.parse_args(arguments)
-    read, _, _ = corpus.read_splits(sources.open_source(parsed.corpus), ["training", "validation"])
+    read, _, _ = arguana.read_splits(sources.open_source(parsed.corpus), ["training", "validation"])
     encoder = {"name": parsed.encoder, "max_tokens": parsed.max_tokens}
     options = {
         "encoder": {**encoder, "trainable": "all"},
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
             "train", *inputs, "--tokens", tokens, "--options", json.dumps(options),
             "--threads", str(parsed.threads), "--state", f"{name}/state", "--out", f"{name}/cell",
         )  # fmt: skip
-        records = runlog.read(folder / "cell/epochs.jsonl")
+        records = epoch_log.read(folder / "cell/epochs.jsonl")
         losses = [record["losses"]["train"]["total"] for record in records]
         print(json.dumps({"loss": losses}))
         print((folder / "cell/seconds.json").read_text(encoding="utf-8"))

@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.evaluate import timed
-from counterpoint.mining import NegativePool, hard_balltree, hard_exact
+from counterpoint.training.mining import AllowedNegatives, hard_balltree, hard_exact
 
 WIDTH = 128
 
 Ints = npt.NDArray[np.int64]
-Miner = Callable[[Tensor, Tensor, NegativePool], Ints]
+Miner = Callable[[Tensor, Tensor, AllowedNegatives], Ints]
 
 
-def vectors(points: int) -> tuple[Tensor, Tensor, NegativePool]:
+def vectors(points: int) -> tuple[Tensor, Tensor, AllowedNegatives]:
     """Points (n, d), and the pool of n counters and the same points with its vectors (2n, d).
 
     Of length 1, so that the nearest are the same by distance and by cosine. Each point's own two
@@ -39,15 +39,15 @@ def vectors(points: int) -> tuple[Tensor, Tensor, NegativePool]:
     own = np.arange(points)
     nothing = np.full(points, -1)
     forbidden = np.stack([own, own + points, nothing, nothing], axis=1)
-    return e[points:], e, NegativePool(np.arange(2 * points), points, forbidden)
+    return e[points:], e, AllowedNegatives(np.arange(2 * points), points, forbidden)
 
 
-def ours(queries: Tensor, candidates: Tensor, pool: NegativePool) -> Ints:
-    return hard_exact(queries, candidates, pool, 1)[:, 0]
+def ours(queries: Tensor, candidates: Tensor, sets: AllowedNegatives) -> Ints:
+    return hard_exact(queries, candidates, sets, 1)[:, 0]
 
 
-def balltree(queries: Tensor, candidates: Tensor, pool: NegativePool) -> Ints:
-    return hard_balltree(queries, candidates, pool, 1)[:, 0]
+def balltree(queries: Tensor, candidates: Tensor, sets: AllowedNegatives) -> Ints:
+    return hard_balltree(queries, candidates, sets, 1)[:, 0]
 
 
 def compare(other: Miner, points: int, repeat: int, alike: float) -> dict[str, list[float]]:

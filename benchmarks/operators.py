@@ -16,8 +16,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import epochs
 from benchmarks.small_corpus import read_folders, small_corpus
-from counterpoint import devices
-from counterpoint.formats import markdown_table
+from counterpoint.io.text import markdown_table
+from counterpoint.runs import devices
 
 
 def spent(work: Callable[[], object]) -> dict[str, float]:

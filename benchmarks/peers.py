@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.evaluate import timed
-from counterpoint.config import CellOptions
-from counterpoint.encoder import resolve
-from counterpoint.mining import NegativePool
+from counterpoint.config.options import CellOptions
+from counterpoint.encoders.pretrained import resolve
+from counterpoint.training.mining import AllowedNegatives
 
 PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 
@@ -119,7 +119,7 @@ def _checked(vectors: npt.NDArray[np.float32], texts: list[str]) -> npt.NDArray[
     return vectors
 
 
-def mine(queries: Tensor, candidates: Tensor, pool: NegativePool) -> Ints:
+def mine(queries: Tensor, candidates: Tensor, sets: AllowedNegatives) -> Ints:
     """(n,) the place in the pool of each point's nearest other text, by `mine_hard_negatives`.
 
     Args:
@@ -127,7 +127,7 @@ def mine(queries: Tensor, candidates: Tensor, pool: NegativePool) -> Ints:
         candidates: (2n, d): the counters of the points, then the points.
         pool: the pool.
     """
-    n = pool.counters
+    n = sets.counters
     names = [str(place) for place in range(2 * n)]
     with contextlib.redirect_stderr(io.StringIO()):  # progress bars
         found = load("sentence_transformers.util").mine_hard_negatives(

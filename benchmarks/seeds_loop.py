@@ -17,17 +17,18 @@ from sklearn.neighbors import BallTree
 from torch import Tensor
 
 from benchmarks.evaluate import NEAREST, accuracy, seeds_way
-from counterpoint import losses
-from counterpoint.config import CellOptions
-from counterpoint.corpus import Corpus
-from counterpoint.encoder import FrozenFeatures, resolve
-from counterpoint.mining import random_rate
-from counterpoint.model import Retriever, Vectors
-from counterpoint.seeding import generator, torch_seed
-from counterpoint.system import System
-from counterpoint.tasks import Pool, make_pool
-from counterpoint.training import Stopwatch
-from counterpoint.transformer import pool
+from counterpoint.config.options import CellOptions
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.pretrained import resolve
+from counterpoint.evaluation.system import System
+from counterpoint.io.rng import generator, torch_seed
+from counterpoint.models import losses
+from counterpoint.models.fusion import Vectors
+from counterpoint.models.retriever import Retriever
+from counterpoint.tasks.candidates import CandidateSets, candidate_sets
+from counterpoint.training.mining import random_rate
+from counterpoint.training.trainer import Stopwatch
 
 EMBEDDED = 16
 """Texts in a batch of an embedding pass."""
@@ -43,21 +44,21 @@ Floats = npt.NDArray[np.float32]
 class Split:
     """The pairs of a split, duplicates and all: N counters, then their N points."""
 
-    pool: Pool
+    sets: CandidateSets
     """A row's number stands for its text."""
     texts: list[str]
 
     @property
     def counters(self) -> list[str]:
-        return self.texts[: self.pool.pairs]
+        return self.texts[: self.sets.pairs]
 
     @property
     def points(self) -> list[str]:
-        return self.texts[self.pool.pairs :]
+        return self.texts[self.sets.pairs :]
 
 
 def split_of(corpus: Corpus, folder: str) -> Split:
-    read = make_pool(corpus, folder)
+    read = candidate_sets(corpus, folder)
     texts = [corpus.texts[number] for number in read.text.tolist()]
     return Split(replace(read, text=np.arange(len(texts))), texts)
 
@@ -111,7 +112,7 @@ class SeedsLoop:
             max_length=self.options.encoder.max_tokens,
             return_tensors="pt",
         )
-        x = pool(self.encoder(**batch), batch["attention_mask"], self.options.encoder.pooling)
+        x = sets(self.encoder(**batch), batch["attention_mask"], self.options.encoder.pooling)
         return Vectors(x, self.model.projections["query"](x))
 
     @torch.no_grad()
@@ -131,7 +132,7 @@ class SeedsLoop:
 
     def _mine(self, epoch: int, vectors: Vectors) -> Ints:
         """(N,) rows of the train split: a negative of each point."""
-        n = self.splits["train"].pool.pairs
+        n = self.splits["train"].sets.pairs
         rng = generator(self.options.seed, epoch, "mining")
         random = rng.random(n) < random_rate(epoch, self.options.mining)
         # Any but the pair's own: one step over each of its two rows.
@@ -179,8 +180,8 @@ class SeedsLoop:
     def _accuracy(self, split: Split, vectors: Vectors) -> float:
         self._set_training(False)
         system = System(self.model, {"query": vectors, "candidate": vectors}, NEAREST)
-        queries = split.pool.queries("official")
-        return accuracy(split.pool, seeds_way(system, split.pool, queries), queries)
+        queries = split.sets.queries("official")
+        return accuracy(split.sets, seeds_way(system, split.sets, queries), queries)
 
 
 def hard_negatives(points: Floats, counters: Floats, rows: Ints) -> Ints:

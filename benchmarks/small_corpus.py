@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.evaluate import SYNTHETIC_PAIRS
-from counterpoint import corpus, sources, synthesize
-from counterpoint.corpus import Argument, Corpus
+from counterpoint.corpus import arguana, sources, synthetic
+from counterpoint.corpus import arguments as arguments_module
+from counterpoint.corpus.arguments import Argument, Corpus
 
 HELD_OUT_SHARE = 4
 """Dev and test each have one pair for so many training pairs: 128 for 512."""
@@ -23,7 +24,7 @@ def first_debates(arguments: Sequence[Argument], pairs: int) -> list[Argument]:
     for argument in arguments:
         debates.setdefault((argument.theme, argument.debate), []).append(argument)
     for debate in debates.values():
-        if len(corpus.pairs_of(chosen)) >= pairs:
+        if len(arguments_module.pairs_of(chosen)) >= pairs:
             break
         chosen += debate
     return chosen
@@ -34,8 +35,8 @@ def read_folders(path: str | None) -> dict[str, list[Argument]]:
     with tempfile.TemporaryDirectory() as name:
         if path is None:
             path = f"{name}/corpus"
-            synthesize.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
-        read, _, _ = corpus.read_splits(sources.open_source(path), ["training", "validation"])
+            synthetic.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
+        read, _, _ = arguana.read_splits(sources.open_source(path), ["training", "validation"])
     return {
         folder: [argument for argument in read if argument.split == folder]
         for folder in ("training", "validation")

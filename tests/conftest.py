@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from counterpoint.corpus import Corpus, read_corpus
-from counterpoint.sources import open_source
-
-ROLES = {"train": "training", "dev": "validation", "test": "test"}
+from counterpoint.corpus.arguana import read_corpus
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.corpus.sources import open_source
+from tests.support.debates import ROLES, debate
 
 
 @pytest.fixture(scope="session")
@@ -51,17 +51,6 @@ def write_tree(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
     return write
 
 
-def debate(split: str, theme: str, name: str, sides: Mapping[str, int]) -> dict[str, str]:
-    """The files of one debate with so many pairs a side; every text stands nowhere else."""
-    files = {}
-    for side, pairs in sides.items():
-        for number in range(1, pairs + 1):
-            for kind in ("a-point", "b-counter"):
-                path = f"{split}/{theme}/{name}/{side}/{side}{number:02d}{kind}.txt"
-                files[path] = f"{split} {theme} {name} {side} {number} {kind}"
-    return files
-
-
 @pytest.fixture
 def small_tree() -> dict[str, str]:
     """Three splits, two debates each, two themes: 24 pairs."""
@@ -92,7 +81,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from counterpoint.encoder import resolve
+    from counterpoint.encoders.pretrained import resolve
 
     folder = tmp_path_factory.mktemp("tiny-bert")
     with torch.random.fork_rng():

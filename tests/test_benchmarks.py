@@ -19,46 +19,47 @@ from benchmarks import (
     seeds_loop,
     small_corpus,
 )
-from counterpoint.config import CellOptions
-from counterpoint.corpus import pairs_of
-from counterpoint.synthesize import split_sizes
-from counterpoint.tasks import PROTOCOLS, TASKS
+from counterpoint.config.options import CellOptions
+from counterpoint.corpus.arguments import pairs_of
+from counterpoint.corpus.synthetic import split_sizes
+from counterpoint.tasks.candidates import TASKS
+from counterpoint.tasks.protocols import PROTOCOLS
 
 
 @pytest.fixture(scope="module")
 def validation():
     """The sample's validation split with the benchmark's system."""
-    read, pool = evaluate.read_split("sample", "validation")
-    return pool, evaluate.random_system(pool, len(read.texts), CellOptions())
+    read, sets = evaluate.read_split("sample", "validation")
+    return sets, evaluate.random_system(sets, len(read.texts), CellOptions())
 
 
 def test_the_seeds_way_and_ours_give_the_same_answers(validation) -> None:
-    pool, system = validation
-    queries = pool.queries("official")
-    slow = evaluate.seeds_way(system, pool, queries)
-    fast = evaluate.our_legacy(system, pool, queries).reordered[:, 0]
+    sets, system = validation
+    queries = sets.queries("official")
+    slow = evaluate.seeds_way(system, sets, queries)
+    fast = evaluate.our_legacy(system, sets, queries).reordered[:, 0]
     # Copies of a text tie; a tree gives them in any order.
-    np.testing.assert_array_equal(pool.text[slow], pool.text[fast])
-    found = evaluate.accuracy(pool, slow, queries)
-    assert found == evaluate.accuracy(pool, fast, queries)
+    np.testing.assert_array_equal(sets.text[slow], sets.text[fast])
+    found = evaluate.accuracy(sets, slow, queries)
+    assert found == evaluate.accuracy(sets, fast, queries)
     # The vectors are neither hopeless nor so easy that every way is right.
     assert 0 < found < 1
 
 
 def test_everything_is_all_tasks_and_protocols_in_both_stages(validation) -> None:
-    pool, system = validation
-    found = evaluate.our_everything(system, pool, np.arange(3))
+    sets, system = validation
+    found = evaluate.our_everything(system, sets, np.arange(3))
     expected = [(protocol, task) for protocol in PROTOCOLS for task in TASKS]
     assert [(one.protocol, one.task) for one in found] == [*expected, ("legacy", "epa")]
     assert all(one.reordered is not None for one in found)
 
 
 def test_other_answers_of_ours_are_refused(validation, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool, system = validation
-    queries = pool.queries("official")
-    monkeypatch.setattr(evaluate, "seeds_way", lambda system, pool, queries: queries)
+    sets, system = validation
+    queries = sets.queries("official")
+    monkeypatch.setattr(evaluate, "seeds_way", lambda system, sets, queries: queries)
     with pytest.raises(RuntimeError, match="answer differently"):
-        evaluate.compare(system, pool, queries, 1)
+        evaluate.compare(system, sets, queries, 1)
 
 
 def test_the_command_writes_what_it_measured(tmp_path, capsys) -> None:
@@ -132,9 +133,9 @@ def test_a_small_corpus_is_whole_debates_that_no_two_splits_share(folders) -> No
 
 
 def test_the_seeds_loop_chooses_the_negatives_that_we_do() -> None:
-    queries, candidates, pool = mining.vectors(40)
+    queries, candidates, sets = mining.vectors(40)
     found = seeds_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), np.arange(40))
-    np.testing.assert_array_equal(found, mining.ours(queries, candidates, pool))
+    np.testing.assert_array_equal(found, mining.ours(queries, candidates, sets))
     some = np.array([7, 3])
     again = seeds_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), some)
     np.testing.assert_array_equal(again, found[some])
@@ -227,7 +228,7 @@ def test_every_way_of_mining_chooses_the_same() -> None:
     assert found["same_negatives"] == [1.0, 1.0]
     assert len(found["ours"]) == len(found["theirs"]) == 2
     with pytest.raises(RuntimeError, match=r"choose differently: 0\.00%"):
-        mining.compare(lambda queries, candidates, pool: np.full(30, -1), 30, 1, alike=1.0)
+        mining.compare(lambda queries, candidates, sets: np.full(30, -1), 30, 1, alike=1.0)
 
 
 def test_what_mining_takes_is_above_the_vectors() -> None:

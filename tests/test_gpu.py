@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from counterpoint.corpus import Corpus
-from counterpoint.encoder import tokenise
-from counterpoint.live_encoder import LiveEncoder
-from counterpoint.model import unique_weights
-from counterpoint.training import Trainer
-from tests.test_training import cell, corpus
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.tokens import tokenise
+from counterpoint.models.weights import unique_weights
+from counterpoint.training.trainer import Trainer
+from tests.training.test_trainer import cell, corpus
 
 __all__ = ["corpus"]  # a fixture
 

@@ -39,7 +39,7 @@ def test_the_wheel_holds_what_the_package_folder_does(wheel: set[str]) -> None:
 def test_the_wheel_holds_the_page_and_the_sample(wheel: set[str]) -> None:
     """By name, because a file that is gone from the folder too would be missed by no one."""
     for name in ("page.html", "page.css", "page.js"):
-        assert f"counterpoint/report_page/{name}" in wheel
-    sample = "counterpoint/samples/02-extracted-arguments/test/cities/close-city-zoos"
+        assert f"counterpoint/reporting/page/{name}" in wheel
+    sample = "counterpoint/corpus/sample/02-extracted-arguments/test/cities/close-city-zoos"
     assert f"{sample}/pro/pro01a-point.txt" in wheel
     assert f"{sample}/con/con01b-counter.txt" in wheel

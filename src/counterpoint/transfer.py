@@ -12,33 +12,37 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
-from counterpoint import beir, layouts, trec
-from counterpoint.baselines import Search, baseline_costs, search_of
-from counterpoint.beir import BeirCorpus
-from counterpoint.compare import doubts, records_of
-from counterpoint.config import CellOptions, EncoderOptions, RunConfig, load_options
-from counterpoint.corpus import Argument, Corpus, Texts, read_arguments
-from counterpoint.encoder import FrozenFeatures, read_features, tokenise
-from counterpoint.encoding import features_key, shared_options
+from counterpoint.arrays import Floats, Ints
+from counterpoint.config.cache_keys import features_key, shared_options
+from counterpoint.config.loading import load_options
+from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig
+from counterpoint.corpus import beir, opening
+from counterpoint.corpus.arguments import Argument, Corpus, Texts, read_arguments
+from counterpoint.corpus.beir import BeirCorpus
+from counterpoint.corpus.sources import open_source
+from counterpoint.encoders.features import FrozenFeatures, read_features
+from counterpoint.encoders.live import LiveEncoder, frozen_features
+from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
-from counterpoint.evaluation import Records, write_records
-from counterpoint.files import replacing
-from counterpoint.live_encoder import LiveEncoder, frozen_features
-from counterpoint.metrics import Bootstrap
-from counterpoint.model import Retriever, load_weights
-from counterpoint.ranking import Costs
-from counterpoint.sources import open_source
-from counterpoint.system import NoSecondStage, SecondStage, System, embed, records
-from counterpoint.tables import Figures, Run, read_records, read_run
-from counterpoint.tables import find_run as only_run
-from counterpoint.tasks import LEGACY, PROTOCOLS, Pool, pool_of
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
+from counterpoint.evaluation import beir_ranking
+from counterpoint.evaluation import trec as trec_module
+from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
+from counterpoint.evaluation.records import QueryResults, read_records, write_records
+from counterpoint.evaluation.statistics import Bootstrap
+from counterpoint.evaluation.system import NoSecondStage, SecondStage, System, embed, records
+from counterpoint.io.atomic import replacing
+from counterpoint.models.retriever import Retriever
+from counterpoint.models.weights import load_weights
+from counterpoint.reporting.compare import doubts, records_of
+from counterpoint.reporting.scores import Figures
+from counterpoint.runs.folder import Run, read_run
+from counterpoint.runs.folder import find_run as only_run
+from counterpoint.search.distances import Costs
+from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
+from counterpoint.tasks.protocols import LEGACY, PROTOCOLS
 
 BASELINE = "baseline/"
 
@@ -135,9 +139,9 @@ class Transfer:
         """
         name, folder = self._resolve()
         notes = [f"best: {name}"] if self.system == "best" else []
-        if self.corpus is not None and not layouts.is_pair_file(self.corpus):
+        if self.corpus is not None and not opening.is_pair_file(self.corpus):
             source = open_source(self.corpus)
-            if layouts.beir_root(source) is not None:
+            if beir.beir_root(source) is not None:
                 collection = beir.read_beir(source, self._beir_split())
                 if lost := collection.unanswerable:
                     notes.append(
@@ -148,24 +152,24 @@ class Transfer:
                 return self._figures(name, self._on_beir(name, folder, collection)), notes
         corpus = self._read()
         ranker = self._ranker(name, folder, corpus)
-        pools = {split: self._pool(corpus, split) for split in corpus.roles}
+        all_sets = {split: self._pool(corpus, split) for split in corpus.roles}
         searched = {
             split: ranker.costs(
-                self._search(corpus, split, pool), pool.text[pool.pairs :], pool.text
+                self._search(corpus, split, sets), sets.text[sets.pairs :], sets.text
             )
-            for split, pool in pools.items()
+            for split, sets in all_sets.items()
         }
         by_split = {
-            split: (pool, records(pool, searched[split], ranker.second))
-            for split, pool in pools.items()
+            split: (sets, records(sets, searched[split], ranker.second))
+            for split, sets in all_sets.items()
         }
         write_records(by_split, self.out / "records.parquet")
         if self.trec:
-            for split, (pool, several) in by_split.items():
+            for split, (sets, several) in by_split.items():
                 for each in several:
-                    self._export(name, split, pool, searched[split], ranker.second, each)
-        for split, pool in pools.items():
-            notes += _gaps(split, pool)
+                    self._export(name, split, sets, searched[split], ranker.second, each)
+        for split, sets in all_sets.items():
+            notes += _gaps(split, sets)
         found = Figures().of(read_records(self.out / "records.parquet"))
         return self._figures(name, found), notes
 
@@ -186,7 +190,7 @@ class Transfer:
     def _read(self) -> Corpus:
         """The corpus, its splits as its roles."""
         if self.corpus is not None:
-            return layouts.read_all(self.corpus, list(self.splits) or None)
+            return opening.read_all(self.corpus, list(self.splits) or None)
         own = self._own_corpus
         splits = list(self.splits) or list(
             dict.fromkeys(own.roles[role] for role in ("dev", "test"))
@@ -220,21 +224,21 @@ class Transfer:
         if self.run is not None:
             return self._own_corpus.split(self._own_corpus.roles["train"])
         assert self.corpus is not None
-        there = set(layouts.split_names(self.corpus))
+        there = set(opening.split_names(self.corpus))
         for name in ("training", "train"):
             if name in there:
-                return layouts.read_all(self.corpus, [name]).split(name)
+                return opening.read_all(self.corpus, [name]).split(name)
         return None
 
-    def _pool(self, corpus: Corpus, split: str) -> Pool:
+    def _pool(self, corpus: Corpus, split: str) -> CandidateSets:
         training = {each.text_hash for each in self._training or []}
-        return pool_of(corpus.split(split), corpus.text_number, training)
+        return candidate_sets_of(corpus.split(split), corpus.text_number, training)
 
-    def _search(self, corpus: Corpus, split: str, pool: Pool) -> Search:
+    def _search(self, corpus: Corpus, split: str, sets: CandidateSets) -> Search:
         arguments = corpus.split(split)
         # Without any training folder TF-IDF is fitted on what is searched.
         training = [each.text for each in self._training or arguments]
-        return search_of(arguments, pool, split, training, lambda: self._outputs(corpus))
+        return search_of(arguments, sets, split, training, lambda: self._outputs(corpus))
 
     def _outputs(self, texts: Texts) -> Floats:
         """The untrained encoder's outputs for every text."""
@@ -287,7 +291,7 @@ class Transfer:
             else corpus.document_texts,
             vectors=vectors,
         )
-        ranking = beir.rank(
+        ranking = beir_ranking.rank(
             corpus,
             ranker.costs(search, queries, documents),
             k=ranker.second.rerank,
@@ -299,12 +303,12 @@ class Transfer:
             for query, relevant in zip(corpus.queries, corpus.relevant, strict=True)
         }
         if self.trec:
-            trec.write_qrels(self.out / "trec" / "beir.qrels", judged)
+            trec_module.write_qrels(self.out / "trec" / "beir.qrels", judged)
         for stage, rows in ranking.stages():
             if self.trec:
                 lists = _named(corpus.queries, rows, corpus.documents)
-                trec.write_run(self.out / "trec" / f"beir.{stage}.run", lists, name)
-            values = beir.measure(corpus, rows)
+                trec_module.write_run(self.out / "trec" / f"beir.{stage}.run", lists, name)
+            values = beir_ranking.measure(corpus, rows)
             low, high = Bootstrap(corpus.queries).interval(np.stack(list(values.values()), axis=1))
             for place, (metric, each) in enumerate(values.items()):
                 yield {
@@ -323,16 +327,16 @@ class Transfer:
         self,
         name: str,
         split: str,
-        pool: Pool,
+        sets: CandidateSets,
         costs: Costs,
         second: SecondStage,
-        found: Records,
+        found: QueryResults,
     ) -> None:
         """Judgements and rankings of one task, down to each query's gold, at least ten."""
         if not len(found.queries):
             return
         [whole] = records(
-            pool,
+            sets,
             costs,
             second,
             tasks=(found.task,) if found.protocol in PROTOCOLS else (),
@@ -341,9 +345,9 @@ class Transfer:
         )
         # A split of a file of pairs may be called anything.
         stem = self.out / "trec" / f"{quote(split, '')}.{found.protocol}.{found.task}"
-        queries = [pool.ids[pool.pairs + query] for query in whole.queries]
-        golds = [pool.ids[query] for query in whole.queries]
-        trec.write_qrels(
+        queries = [sets.ids[sets.pairs + query] for query in whole.queries]
+        golds = [sets.ids[query] for query in whole.queries]
+        trec_module.write_qrels(
             stem.with_name(f"{stem.name}.qrels"),
             {query: {gold: 1} for query, gold in zip(queries, golds, strict=True)},
         )
@@ -353,8 +357,8 @@ class Transfer:
         for stage, (ranks, rows) in stages.items():
             # What follows the gold changes no figure, and there is a lot of it.
             kept = np.where(np.arange(rows.shape[1]) < np.maximum(ranks, 10)[:, None], rows, -1)
-            trec.write_run(
-                stem.with_name(f"{stem.name}.{stage}.run"), _named(queries, kept, pool.ids), name
+            trec_module.write_run(
+                stem.with_name(f"{stem.name}.{stage}.run"), _named(queries, kept, sets.ids), name
             )
 
     def _figures(self, name: str, found: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -364,13 +368,13 @@ class Transfer:
         return table
 
 
-def _gaps(split: str, pool: Pool) -> Iterator[str]:
+def _gaps(split: str, sets: CandidateSets) -> Iterator[str]:
     """What a split has no figure of, and what is to be doubted."""
-    if pool.left_out:
-        yield f"{split}: every query has one candidate in {', '.join(pool.left_out)}; left out"
-    if not pool.unseen.any():
+    if sets.left_out:
+        yield f"{split}: every query has one candidate in {', '.join(sets.left_out)}; left out"
+    if not sets.unseen.any():
         yield f"no unseen query in {split}: no clean figure"
-    yield from doubts(split, len(np.unique(pool.debate)))
+    yield from doubts(split, len(np.unique(sets.debate)))
 
 
 def _named(

@@ -13,12 +13,12 @@ from counterpoint import (
     FEATURES_VERSION,
     TRAINING_VERSION,
 )
-from counterpoint.config import dump, load
-from counterpoint.encoding import features_key, shared_options, tokens_key
+from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
+from counterpoint.config.loading import dump, load
+from counterpoint.config.matrix import COLUMNS, expand
+from counterpoint.corpus.sources import checked_fingerprint, expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
-from counterpoint.matrix import COLUMNS, expand
-from counterpoint.sources import checked_fingerprint, expand_variables, folder_fingerprint
-from counterpoint.trackers import require_installed
+from counterpoint.runs.trackers import require_installed
 
 # The files that the configuration came from, for messages.
 SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfiles]))

@@ -1,0 +1,152 @@
+"""Commands that read, count or make corpora."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpoint.cli.shared import Commands, add_out, add_source, not_negative, positive
+from counterpoint.errors import InputError
+
+
+def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "corpus",
+        help="read a corpus into one table of arguments, and audit it",
+        description="Read a corpus in the layout of ArguAna Counterargs. Writes arguments.parquet, "
+        "audit.csv, audit.md and problems.txt into a folder.",
+    )
+    source = parser.add_mutually_exclusive_group()
+    add_source(source)
+    source.add_argument("--url", help="download the zip from here instead")
+    parser.add_argument("--sha256", help="checksum of the file at --url")
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        metavar="ROLE=FOLDER",
+        default=["train=training", "dev=validation", "test=test"],
+        help="the folder of each role (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bad-files",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what to do with files that cannot be used (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--decontaminate",
+        choices=("none", "train"),
+        default="none",
+        help="train: leave out training pairs that share a text with dev or test "
+        "(default: %(default)s)",
+    )
+    add_out(parser, "folder to write into")
+    parser.set_defaults(command=_corpus)
+
+
+def _corpus(arguments: argparse.Namespace) -> None:
+    from counterpoint.config import loading
+    from counterpoint.config import options as options_module
+    from counterpoint.corpus import arguments as arguments_module
+    from counterpoint.corpus import opening, sources
+    from counterpoint.io import atomic
+    from counterpoint.io import text as text_module
+    from counterpoint.tasks import audit
+
+    options = loading.parse(
+        options_module.CorpusOptions,
+        {
+            "path": None if arguments.url else arguments.corpus,
+            "url": arguments.url,
+            "sha256": arguments.sha256,
+            "splits": _roles(arguments.splits),
+            "bad_files": arguments.bad_files,
+            "decontaminate": arguments.decontaminate,
+        },
+        "arguments of `counterpoint corpus`",
+    )
+    if options.sha256 is not None and options.url is None:
+        raise InputError("--sha256: goes with --url alone; a local corpus is not checked")
+    if options.url is not None and options.sha256 is not None:
+        path = str(sources.download(options.url, options.sha256))
+    else:
+        path = str(options.path)
+    roles = options.splits.model_dump()
+    read, problems = opening.read(path, roles, skip=options.bad_files == "skip")
+    read = dataclasses.replace(read, decontaminate=options.decontaminate)
+    rows = audit.audit(read)
+    arguments_module.write_arguments(read, arguments.out / "arguments.parquet")
+    atomic.write_text(arguments.out / "audit.csv", text_module.csv_text(rows))
+    atomic.write_text(arguments.out / "audit.md", text_module.markdown_table(rows))
+    lines = [f"{problem}\n" for problem in problems]
+    atomic.write_text(arguments.out / "problems.txt", "".join(lines))
+    if problems:
+        print(f"counterpoint: left out {len(problems)} bad files or rows:", file=sys.stderr)
+        print("".join(lines), end="", file=sys.stderr)
+    print(text_module.markdown_table(rows), end="")
+
+
+def _roles(pairs: Sequence[str]) -> dict[str, str]:
+    roles = {}
+    for pair in pairs:
+        role, equals, folder = pair.partition("=")
+        if not equals or not folder:
+            raise InputError(f"--splits: expected ROLE=FOLDER, found {pair!r}")
+        roles[role] = folder
+    return roles
+
+
+def add_tasks(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "tasks",
+        help="count the candidates of the eight tasks in one split",
+        description="Count the queries of a split, and the query-candidate pairs of each task "
+        "(protocol official, gold included).",
+    )
+    add_source(parser)
+    parser.add_argument("--split", required=True, metavar="FOLDER", help="folder of the split")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.set_defaults(command=_tasks)
+
+
+def _tasks(arguments: argparse.Namespace) -> None:
+    from counterpoint.corpus import opening
+    from counterpoint.tasks import candidates
+
+    read = opening.read_all(arguments.corpus, [arguments.split])
+    sets = candidates.candidate_sets_of(read.split(arguments.split), read.text_number, frozenset())
+    counts = {"queries": sets.pairs, **candidates.totals(sets)}
+    if arguments.json:
+        print(json.dumps(counts))
+    else:
+        for name, count in counts.items():
+            print(f"{name:8}{count:12,}")
+
+
+def add_synthesize(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "synthesize",
+        help="write a made-up corpus of any size with planted structure",
+        description="Write a corpus in the layout of ArguAna Counterargs whose right answers are "
+        "known: the words of a counter are planted from those of its point.",
+    )
+    parser.add_argument("--pairs", type=positive, required=True, help="pairs in all three splits")
+    parser.add_argument(
+        "--seed", type=not_negative, default=1, help="of its random numbers (default: 1)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="folder to write; must not exist, or be empty (default: synthetic-PAIRS-SEED)",
+    )
+    parser.set_defaults(command=_synthesize)
+
+
+def _synthesize(arguments: argparse.Namespace) -> None:
+    from counterpoint.corpus import synthetic
+
+    out = arguments.out or Path(f"synthetic-{arguments.pairs}-{arguments.seed}")
+    synthetic.write_corpus(out, pairs=arguments.pairs, seed=arguments.seed)

@@ -1,0 +1,88 @@
+"""The command line: one subcommand a rule of the workflow, each of use by hand.
+
+Modules are imported inside the commands, so that `--help` answers at once and a cell on frozen
+features never loads what it does not need.
+"""
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+
+from counterpoint import __version__
+from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
+from counterpoint.cli.results import (
+    add_compare,
+    add_evaluate,
+    add_import_log,
+    add_leak,
+    add_plots,
+    add_report,
+    add_tables,
+)
+from counterpoint.cli.run import add_clean, add_matrix, add_plan, add_schema, add_status
+from counterpoint.cli.train import add_baseline, add_features, add_tokens, add_train
+from counterpoint.errors import InputError, Interrupted
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status.
+
+    0, 2 for input that cannot be used, or 75 for a job that was asked to stop and can go on.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.command(parsed)
+    except InputError as error:
+        print(f"counterpoint: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as error:
+        print(f"counterpoint: {error}", file=sys.stderr)
+        return Interrupted.STATUS
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"counterpoint: {named}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run() -> None:
+    """The console command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no sign for a name or a δ must end no command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(main())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="counterpoint",
+        description="Find the best counterargument, and find out which way of training works.",
+        epilog="The whole matrix: snakemake --cores all --configfile config/arguana.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"counterpoint {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (
+        add_matrix,
+        add_corpus,
+        add_tasks,
+        add_synthesize,
+        add_tokens,
+        add_features,
+        add_train,
+        add_baseline,
+        add_plan,
+        add_status,
+        add_tables,
+        add_compare,
+        add_leak,
+        add_evaluate,
+        add_import_log,
+        add_plots,
+        add_report,
+        add_clean,
+        add_schema,
+    ):
+        add(commands)
+    return parser

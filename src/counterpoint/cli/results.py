@@ -1,0 +1,272 @@
+"""Commands that show what came out."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from counterpoint.cli.shared import (
+    Commands,
+    add_run,
+    add_run_or_only,
+    add_threads,
+    not_negative,
+    positive,
+    print_notes,
+)
+
+
+def add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "tables",
+        help="make the tables of a run from whatever records exist",
+        description="Write the tables of a run into its folder tables/: figures (cells.csv), "
+        "comparison, strategies, seeds, protocols, tasks, margins and imported logs (Markdown; CSV "
+        "and LaTeX of some), the claims and their verdicts, and a summary, which is printed. "
+        "Trains nothing.",
+    )
+    add_run(parser)
+    add_table_options(parser)
+    parser.set_defaults(command=_tables)
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decimals", type=not_negative, default=1, help="of percentages (default: 1)"
+    )
+    parser.add_argument(
+        "--intervals",
+        action="store_true",
+        help="give the figures of the LaTeX tables their 95 %% intervals as subscripts",
+    )
+
+
+def _tables(arguments: argparse.Namespace) -> None:
+    from counterpoint.reporting import latex, markdown, scores
+    from counterpoint.runs import folder as folder_module
+    from counterpoint.study import claims
+
+    run, folder = folder_module.read_run(arguments.run), arguments.run / "tables"
+    found = scores.overview(run)
+    summary = markdown.write_tables(found, folder, arguments.decimals)
+    latex.write_latex(found, folder, arguments.decimals, intervals=arguments.intervals)
+    claims.write_claims(run, folder, arguments.decimals)
+    print(summary, end="")
+
+
+def add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two systems of a run, paired over debates",
+        description="Print a table of two systems of a run on the same queries: accuracy@1 of each "
+        "in %, the difference with its 95 % interval (bootstrap over debates, 10,000 resamples) "
+        "and p-value, Holm-corrected over the table.",
+    )
+    names = "a cell's name as in tables/cells.csv, `best` (on dev), or baseline/NAME"
+    parser.add_argument("first", metavar="A", help=names)
+    parser.add_argument("second", metavar="B", help="likewise")
+    add_run_or_only(parser)
+    parser.add_argument(
+        "--over-seeds",
+        action="store_true",
+        help="let A and B stand for all cells that differ from them in the seed alone, and compare "
+        "seed by seed: mean difference, its 95 %% t interval and p-value",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table here too")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from counterpoint.io import atomic
+    from counterpoint.io import text as text_module
+    from counterpoint.reporting import compare
+    from counterpoint.runs import folder as folder_module
+
+    run = folder_module.read_run(arguments.run or folder_module.find_run())
+    function = compare.compare_over_seeds if arguments.over_seeds else compare.compare
+    rows = function(run, arguments.first, arguments.second)
+    if arguments.csv is not None:
+        atomic.write_text(arguments.csv, text_module.csv_text(rows))
+    print_notes(compare.notes(run, (arguments.first, arguments.second), rows))
+    print(text_module.markdown_table(compare.readable(rows)), end="")
+
+
+def add_leak(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "leak",
+        help="what training on texts of dev and test was worth to a cell",
+        description="Print one cell trained on all pairs beside the same cell of a decontaminated "
+        "run, on all queries, on unseen ones, and by the protocol that leaks the answer: "
+        "accuracy@1 in % on epa, the paired difference with its interval and p-value.",
+    )
+    parser.add_argument("cell", metavar="CELL", help="a cell's name, or `best` (of --run, on dev)")
+    add_run(parser)
+    parser.add_argument(
+        "--without",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the run with corpus.decontaminate: train",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table here too")
+    parser.set_defaults(command=_leak)
+
+
+def _leak(arguments: argparse.Namespace) -> None:
+    from counterpoint.io import atomic
+    from counterpoint.io import text as text_module
+    from counterpoint.reporting import compare, contamination
+    from counterpoint.runs import folder as folder_module
+
+    run, without = folder_module.read_run(arguments.run), folder_module.read_run(arguments.without)
+    rows = contamination.leak(run, without, arguments.cell)
+    if arguments.csv is not None:
+        atomic.write_text(arguments.csv, text_module.csv_text(rows))
+    print_notes(compare.notes(run, (arguments.cell,), rows))
+    print(text_module.markdown_table(contamination.readable(rows)), end="")
+
+
+def add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="evaluate a trained cell or a baseline on any corpus; export its rankings",
+        description="Evaluate a trained cell or a baseline on another corpus, or again on the "
+        "run's own, all tasks and protocols. Unseen are the queries whose texts the run's training "
+        "folder lacks. A corpus in BEIR's layout is searched as a whole, without the query's own "
+        "document. Writes figures.csv, records.parquet (not for BEIR's layout) and, with --trec, "
+        "rankings and judgements; prints the figures on all arguments.",
+    )
+    parser.add_argument(
+        "system",
+        metavar="SYSTEM",
+        help="a cell's name as in tables/cells.csv, `best` (on dev), or baseline/NAME",
+    )
+    add_run_or_only(parser)
+    parser.add_argument(
+        "--corpus",
+        metavar="PATH",
+        help="folder or zip in the layout of ArguAna Counterargs or of BEIR, a file of pairs, or "
+        "`sample` (default: the run's own)",
+    )
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        default=[],
+        metavar="SPLIT",
+        help="of that corpus (default: all; dev and test of the run's own; test of BEIR's, one "
+        "at a time)",
+    )
+    parser.add_argument("--trec", action="store_true", help="write TREC qrels and runs too")
+    add_threads(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="folder to write into (default: RUN/evaluations/SYSTEM/CORPUS)",
+    )
+    parser.set_defaults(command=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from counterpoint import transfer
+    from counterpoint.io import text as text_module
+    from counterpoint.runs import devices
+
+    torch.set_num_threads(arguments.threads)
+    run = transfer.find_run(arguments.system, arguments.run, arguments.corpus)
+    with devices.device_for_job(jobs_per_gpu=1) as device:
+        figures, notes = transfer.Transfer(
+            system=arguments.system,
+            run=run,
+            corpus=arguments.corpus,
+            splits=arguments.splits,
+            trec=arguments.trec,
+            device=torch.device(device),
+            out=arguments.out or transfer.default_folder(arguments.system, run, arguments.corpus),
+        ).write()
+    print_notes(notes)
+    print(text_module.markdown_table(transfer.readable(figures)), end="")
+
+
+def add_import_log(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "import-log",
+        help="read text logs of the seeds' scripts, to be shown beside new runs",
+        description="Read text logs of the seeds' scripts (UTF-8 or GB18030) into the epoch log, "
+        "marked as protocol legacy, which leaks the answer. Writes NAME/epochs.jsonl and "
+        "NAME/source.json; prints a line a log: epochs, and for train, dev and test the best "
+        "accuracy, its epoch counted from 0, and the last. Tables and plots of every run that has "
+        "that folder beside it show them.",
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="the logs")
+    parser.add_argument("--name", help="of the log, where there is one (default: the file's)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results/imported"),
+        metavar="DIR",
+        help="folder of the imported logs; runs look in `imported` beside their own folder "
+        "(default: %(default)s)",
+    )
+    parser.set_defaults(command=_import_log)
+
+
+def _import_log(arguments: argparse.Namespace) -> None:
+    from counterpoint.study import old_logs
+
+    for log in old_logs.import_logs(arguments.files, arguments.out, arguments.name):
+        for note in log.notes:
+            print(f"counterpoint: {log.source['file']}: {note}", file=sys.stderr)
+        print(old_logs.summary(log))
+
+
+def add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "plots",
+        help="draw a run's figures from whatever logs and records exist",
+        description="Draw accuracy@1 against epoch for train, dev and test, one figure a fusion "
+        "and head, the decrease rates as lines; accuracy@1 on dev against the decrease rate, with "
+        "intervals; and fusion by head as a heat map.",
+    )
+    add_run(parser)
+    parser.add_argument(
+        "--format", choices=("png", "svg", "pdf"), default="png", help="of the files (default: png)"
+    )
+    parser.add_argument("--dpi", type=positive, default=120, help="of png (default: 120)")
+    parser.set_defaults(command=_plots)
+
+
+def _plots(arguments: argparse.Namespace) -> None:
+    from counterpoint.reporting import plots, scores
+    from counterpoint.runs import folder as folder_module
+
+    run, folder = folder_module.read_run(arguments.run), arguments.run / "plots"
+    curves = scores.without_parts(run, scores.curves(run))
+    plots.draw_curves(curves, folder, arguments.format, arguments.dpi, scores.ended(run))
+    figures = scores.without_parts(run, scores.written_figures(run))
+    plots.draw_figures(figures, folder, arguments.format, arguments.dpi)
+
+
+def add_report(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "report",
+        help="make one page to look at from whatever a run has",
+        description="Write report/index.html into a run's folder: one page that opens from disk, "
+        "with the answer, the comparison, charts, claims, baselines, the corpus, example queries "
+        "and what failed. Makes the run's tables first where records are newer. Trains nothing.",
+    )
+    add_run(parser)
+    add_table_options(parser)
+    parser.set_defaults(command=_report)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from counterpoint.reporting import scores
+    from counterpoint.reporting.page import build
+    from counterpoint.runs import folder as folder_module
+
+    run = folder_module.read_run(arguments.run)
+    if not scores.is_current(run, "claims.csv"):
+        _tables(arguments)
+    print(f"report: {build.write_report(run, arguments.decimals)}")

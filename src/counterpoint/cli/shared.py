@@ -1,0 +1,90 @@
+"""Arguments and printing that several commands share."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def add_source(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--corpus",
+        metavar="PATH",
+        default="sample",
+        help="folder or zip that holds the corpus, a file of pairs (CSV, JSON lines), $VARIABLE, "
+        "or `sample` (default: %(default)s)",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=what)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--arguments",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="arguments.parquet, as `counterpoint corpus` writes it",
+    )
+
+
+def add_options(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--options",
+        default="{}",
+        metavar="JSON|FILE",
+        help=f"{what}, as JSON or a file of it; what is left out has its default",
+    )
+
+
+def positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def not_negative(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least {least}, found {text!r}"
+        )
+    return int(text)
+
+
+def add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs-per-gpu",
+        type=positive,
+        default=1,
+        help="jobs that may share one GPU of this machine (default: 1)",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", type=Path, required=True, metavar="DIR", help="folder of the run, results/RUN"
+    )
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"counterpoint: {note}", file=sys.stderr)
+
+
+def add_run_or_only(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run, results/RUN (default: the only one there is)",
+    )

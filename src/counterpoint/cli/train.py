@@ -1,0 +1,162 @@
+"""Commands that make what a table is made of: tokens, features, cells, baselines."""
+
+import argparse
+from pathlib import Path
+
+from counterpoint.cli.shared import (
+    Commands,
+    add_arguments,
+    add_jobs_per_gpu,
+    add_options,
+    add_out,
+    add_threads,
+    positive,
+)
+
+
+def add_tokens(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "tokens",
+        help="tokenise every unique text of a corpus once",
+        description="Tokenise every unique text of a corpus (safetensors).",
+    )
+    add_arguments(parser)
+    add_options(parser, "options of the encoder")
+    add_out(parser, "file to write")
+    parser.set_defaults(command=_tokens)
+
+
+def _tokens(arguments: argparse.Namespace) -> None:
+    from counterpoint.config import loading
+    from counterpoint.config import options as options_module
+    from counterpoint.corpus import arguments as arguments_module
+    from counterpoint.encoders import tokens as tokens_module
+
+    options = loading.load_options(options_module.EncoderOptions, arguments.options)
+    read = arguments_module.read_arguments(arguments.arguments)
+    tokens_module.write_tokens(tokens_module.tokenise(read, options), read, arguments.out, options)
+
+
+def add_features(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "features",
+        help="compute the untrained encoder's outputs for every unique text",
+        description="Compute the untrained encoder's outputs for every unique text (safetensors); "
+        "they serve every cell with encoder.trainable: none.",
+    )
+    add_arguments(parser)
+    parser.add_argument(
+        "--tokens", type=Path, required=True, metavar="FILE", help="as `counterpoint tokens` writes"
+    )
+    add_options(parser, "options of the encoder")
+    add_threads(parser)
+    add_jobs_per_gpu(parser)
+    add_out(parser, "file to write")
+    parser.set_defaults(command=_features)
+
+
+def _features(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from counterpoint.config import loading
+    from counterpoint.config import options as options_module
+    from counterpoint.corpus import arguments as arguments_module
+    from counterpoint.encoders import features, live
+    from counterpoint.encoders import tokens as tokens_module
+    from counterpoint.runs import devices
+
+    options = loading.load_options(options_module.EncoderOptions, arguments.options)
+    torch.set_num_threads(arguments.threads)
+    read = arguments_module.read_arguments(arguments.arguments)
+    tokens = tokens_module.read_tokens(arguments.tokens, read, options)
+    with devices.device_for_job(arguments.jobs_per_gpu) as device:
+        devices.keep_freed_memory()
+        found = live.frozen_features(read, tokens, options, torch.device(device))
+    features.write_features(found, read, arguments.out, options)
+
+
+def add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train and evaluate one cell",
+        description="Train one cell and evaluate it at its best epoch. Writes epochs.jsonl, "
+        "records.parquet, model.safetensors, options.json, outcome.json, provenance.json and "
+        "seconds.json into a folder.",
+    )
+    add_arguments(parser)
+    inputs = parser.add_mutually_exclusive_group(required=True)
+    inputs.add_argument("--features", type=Path, metavar="FILE", help="frozen encoder: its outputs")
+    inputs.add_argument("--tokens", type=Path, metavar="FILE", help="live encoder: its tokens")
+    add_options(parser, "options of the cell")
+    add_threads(parser)
+    add_jobs_per_gpu(parser)
+    parser.add_argument(
+        "--state",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for what a running job leaves; of this cell alone",
+    )
+    parser.add_argument(
+        "--checkpoint-steps",
+        type=positive,
+        metavar="N",
+        help="save the state every N steps too, and not after each epoch alone",
+    )
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        choices=("tensorboard", "mlflow"),
+        default=[],
+        help="write the epoch log there too, into the folder of the run; may be repeated; each "
+        "is an extra to install",
+    )
+    add_out(parser, "folder to write into")
+    parser.set_defaults(command=_train)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from counterpoint.config import loading
+    from counterpoint.config import options as options_module
+    from counterpoint.runs import job
+
+    options = loading.load_options(options_module.CellOptions, arguments.options)
+    job.Job(
+        options=options,
+        arguments=arguments.arguments,
+        features=arguments.features,
+        tokens=arguments.tokens,
+        threads=arguments.threads,
+        jobs_per_gpu=arguments.jobs_per_gpu,
+        state=arguments.state,
+        out=arguments.out,
+        checkpoint_steps=arguments.checkpoint_steps,
+        tracker_names=arguments.tracker,
+    ).run()
+
+
+def add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "baseline",
+        help="evaluate a system that nothing is trained for",
+        description="Evaluate a baseline on the dev and test splits (records.parquet).",
+    )
+    parser.add_argument("name", help="random, tfidf, bm25 or untrained")
+    add_arguments(parser)
+    parser.add_argument("--features", type=Path, metavar="FILE", help="for untrained")
+    add_threads(parser)
+    add_out(parser, "file to write")
+    parser.set_defaults(command=_baseline)
+
+
+def _baseline(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from counterpoint.corpus import arguments as arguments_module
+    from counterpoint.evaluation import baselines
+    from counterpoint.evaluation import records as records_module
+
+    torch.set_num_threads(arguments.threads)
+    read = arguments_module.read_arguments(arguments.arguments)
+    records = baselines.evaluate_baseline(arguments.name, read, arguments.features)
+    records_module.write_records(records, arguments.out)

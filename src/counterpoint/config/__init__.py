@@ -1,0 +1,1 @@
+"""What can be asked for: options, their validation, and the matrix of cells."""

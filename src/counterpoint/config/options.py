@@ -1,0 +1,384 @@
+"""The configuration of a run and of one cell: read, validated, frozen.
+
+A cell's options are the sections of `CellOptions`; a run adds the corpus, the matrix over those
+options, and what the workflow needs to run it. Everything is checked before any job starts. The
+JSON schema in `workflow/schemas/` is generated from these classes (`counterpoint schema`), and the
+docstring under each field is its description there.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys.
+
+    A section with a `main` key may be written as that key's value alone: `head: relu` is
+    `head: {kind: relu}`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
+    )
+    main: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scalar(cls, value: Any) -> Any:
+        if cls.main is not None and isinstance(value, str | int | float):
+            return {cls.main: value}
+        return value
+
+
+class Splits(Section):
+    """The folder that plays each role."""
+
+    train: str = "training"
+    """Pairs to train on."""
+    dev: str = "validation"
+    """Pairs that decisions are made on."""
+    test: str = "test"
+    """Pairs that only figures are computed on; may be the dev folder again."""
+
+
+class CorpusOptions(Section):
+    """Where the debates come from."""
+
+    path: str | None = "sample"
+    """`sample` (shipped with the package), a folder or zip in the layout of ArguAna Counterargs, or
+    a file of pairs (`.csv`, `.tsv`, `.jsonl`, `.ndjson`); `$NAME` stands for an environment
+    variable."""
+    url: str | None = None
+    """Where to download the zip from instead; needs `sha256`."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Checksum of the file at `url`, in lower-case hexadecimal."""
+    splits: Splits = Splits()
+    """The folder of each role."""
+    bad_files: Literal["stop", "skip"] = "stop"
+    """What to do with files that cannot be used: report all and stop, or report and skip them."""
+    decontaminate: Literal["none", "train"] = "none"
+    """`train`: leave out training pairs that share a text with dev or test."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.url is not None and self.path not in (None, "sample"):
+            raise ValueError("give corpus.path or corpus.url, not both")
+        if self.url is None and self.path is None:
+            raise ValueError("give corpus.path or corpus.url")
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("corpus.url needs corpus.sha256, the checksum of the file to expect")
+        if self.decontaminate == "train" and self.splits.train in (
+            self.splits.dev,
+            self.splits.test,
+        ):
+            raise ValueError(
+                f"corpus.decontaminate train would leave nothing of {self.splits.train!r}, which "
+                "is the folder of dev or test too; give training a folder of its own"
+            )
+        return self
+
+
+class EncoderOptions(Section):
+    """The text encoder (docs/method.md, "The model")."""
+
+    main: ClassVar[str | None] = "name"
+
+    name: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
+    """A folder, `all-MiniLM-L6-v2` (installed with the package), or a name on the hub."""
+    pooling: Literal["pooler", "cls", "mean"] = "mean"
+    """What stands for the text: BERT's pooler output, the first token, or the masked mean."""
+    max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
+    """Longer texts are cut to this many tokens, special tokens included."""
+    trainable: Literal["all", "none"] | Annotated[int, Field(ge=1)] = "none"
+    """`none` (frozen; outputs computed once for the whole matrix), `all`, or the last n layers."""
+    roles: Literal["shared", "separate"] = "shared"
+    """One encoder, or one for queries and one for candidates; alike as long as both are frozen."""
+    batch_tokens: Annotated[int, Field(ge=64)] | None = None
+    """Padded tokens in one batch of an embedding pass; `null` for 4096 on a CPU, 65536 on a GPU."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Rate of every dropout in the encoder while it trains; `null` for the checkpoint's own."""
+    precision: Literal["float32", "bfloat16"] | None = None
+    """Of the encoder's arithmetic where its weights learn or it is embedded live; scores and losses
+    are always float32. `null` for bfloat16 on a GPU that has it, else float32."""
+    compile: bool = False
+    """Compile a live encoder with `torch.compile` (docs/method.md, "Speed", has what it gains)."""
+
+
+class ProjectionOptions(Section):
+    """The retrieval layer: e = W x + b."""
+
+    main: ClassVar[str | None] = "kind"
+
+    kind: Literal["shared", "separate"] = "shared"
+    """One projection, or one for queries and one for candidates."""
+    width: Annotated[int, Field(ge=1)] | Literal["none"] = 128
+    """Width d of the embedding vector; `none` for e = x."""
+    start: Literal["random", "identity"] = "random"
+    """Initial W: torch's default for a linear layer, or the identity (cut to d rows)."""
+
+    @model_validator(mode="after")
+    def _separate_needs_weights(self) -> Self:
+        if self.kind == "separate" and self.width == "none":
+            raise ValueError("projection.kind separate needs a width: with none there is no layer")
+        return self
+
+
+class HeadOptions(Section):
+    """The classifier over the fused features of a pair."""
+
+    main: ClassVar[str | None] = "kind"
+
+    kind: Literal["linear", "layernorm", "relu", "layernorm_relu"] = "layernorm_relu"
+    """What stands between the two linear layers."""
+    hidden: Annotated[int, Field(ge=0)] = 256
+    """Width of the hidden layer; 0 for the seeds' single linear layer."""
+
+    @model_validator(mode="after")
+    def _relu_needs_hidden(self) -> Self:
+        if self.hidden == 0 and "relu" in self.kind:
+            raise ValueError(
+                f"head.hidden 0 leaves no layer for the ReLU of {self.kind!r}; "
+                "use linear or layernorm, or a positive width"
+            )
+        return self
+
+
+class RetrievalLossOptions(Section):
+    """The loss that shapes the embedding vectors."""
+
+    main: ClassVar[str | None] = "kind"
+
+    kind: Literal["triplet", "infonce"] = "triplet"
+    """Triplet margin loss, or softmax over the batch with e normalised to length 1."""
+    margin: Positive = 1.0
+    """m of the triplet loss, a distance."""
+    temperature: Positive = 0.05
+    """τ of infonce."""
+    weight: NonNegative = 1.0
+    """w_t; 0 trains the classifier alone."""
+
+
+class ClassifierLossOptions(Section):
+    """The cross-entropy of the classifier on the counter and on the negative."""
+
+    main: ClassVar[str | None] = "weight"
+
+    weight: NonNegative = 1.0
+    """w_c; 0 trains retrieval alone."""
+
+
+PRESETS: Mapping[str, tuple[float, float]] = {
+    "easy": (0.65, 0.04),
+    "medium": (0.75, 0.015),
+    "hard": (0.85, 0.0075),
+}
+"""(initial random rate, decrease rate) by difficulty of the task, as the seeds advise."""
+
+
+class MiningOptions(Section):
+    """How each point gets its negative (docs/method.md, "Negatives")."""
+
+    initial_random_rate: Probability = 1.0
+    """r0, the probability of a random negative in epoch 0."""
+    decrease_rate: Probability = 0.01
+    """δ, by which that probability falls each epoch, down to 0."""
+    preset: Literal["easy", "medium", "hard"] | None = None
+    """Sets both rates by the difficulty of the task; overrides them."""
+    pool: Annotated[int, Field(ge=1)] = 1
+    """A hard negative is drawn uniformly among this many nearest."""
+    backend: Literal["exact", "balltree"] = "exact"
+    """Blocked matrix products, or scikit-learn's BallTree; both choose the same negatives."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        preset = value.get("preset") if isinstance(value, Mapping) else None
+        if isinstance(preset, str) and preset in PRESETS:
+            rates = PRESETS[preset]
+            return {**value, "initial_random_rate": rates[0], "decrease_rate": rates[1]}
+        return value
+
+
+class TrainingOptions(Section):
+    """The optimisation."""
+
+    epochs: Annotated[int, Field(ge=1)] = 60
+    """At most this many passes over the triples."""
+    batch: Annotated[int, Field(ge=1)] = 8
+    """Triples a step; a last short batch is dropped."""
+    learning_rate: Positive = 1e-4
+    """Of Adam, for the projections and the head."""
+    encoder_learning_rate: Positive | None = None
+    """The same for the encoder's weights; `null` for `learning_rate`."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled from the gradient (AdamW)."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """Whether both rates stay as they are, or fall in a line to 0 at the end of the last epoch."""
+    warmup: Probability = 0.0
+    """Share of all steps over which both rates rise in a line from 0."""
+    order: Literal["bucketed", "plain", "debates"] = "bucketed"
+    """How triples meet in batches: of about the same length, so that a live encoder pads less (a
+    frozen one takes them plain); anyhow; or those of a debate together, which are then each other's
+    negatives under `infonce`. An epoch has the same triples, shuffled, but for those dropped."""
+
+
+class StoppingOptions(Section):
+    """What ends a cell early or slows it down; `null` switches a control off."""
+
+    halve_after: Annotated[int, Field(ge=1)] | None = 3
+    """Halve the learning rate when dev accuracy has not risen for this many epochs."""
+    patience: Annotated[int, Field(ge=1)] | None = 5
+    """Stop when dev accuracy has not risen for this many epochs."""
+    dev_loss_rises: Annotated[int, Field(ge=1)] | None = 3
+    """Stop when dev loss has risen for this many epochs in a row."""
+    gap_warning: Annotated[int, Field(ge=1)] | None = 5
+    """Warn when the gap between train and dev accuracy has grown for this many epochs in a row."""
+    gap_stop: Annotated[int, Field(ge=1)] | None = None
+    """Stop when that gap has grown for this many epochs in a row."""
+
+
+class EvaluationOptions(Section):
+    """What is measured, and how often."""
+
+    rerank: Annotated[int, Field(ge=1)] = 10
+    """k, how many of the nearest candidates the classifier re-orders."""
+    test_every_epoch: bool = True
+    """Whether each epoch's record has test figures; nothing ever decides by them."""
+    train_sample: Annotated[int, Field(ge=1)] = 1000
+    """At most this many training queries, drawn once a seed, for the train figure."""
+
+
+class CellOptions(Section):
+    """Everything that one cell's result depends on, beside the corpus; any of it may be an axis."""
+
+    encoder: EncoderOptions = EncoderOptions()
+    """The text encoder."""
+    projection: ProjectionOptions = ProjectionOptions()
+    """The retrieval layer."""
+    fusion: Literal["embedding", "cls", "concat"] = "concat"
+    """Which vectors of a pair the classifier sees."""
+    head: HeadOptions = HeadOptions()
+    """The classifier."""
+    retrieval_loss: RetrievalLossOptions = RetrievalLossOptions()
+    """The loss on embedding vectors."""
+    classifier_loss: ClassifierLossOptions = ClassifierLossOptions()
+    """The loss on the classifier's logits."""
+    mining: MiningOptions = MiningOptions()
+    """Negatives."""
+    training: TrainingOptions = TrainingOptions()
+    """The optimisation."""
+    stopping: StoppingOptions = StoppingOptions()
+    """Controls that act between epochs."""
+    evaluation: EvaluationOptions = EvaluationOptions()
+    """What is measured."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    """Of every random number."""
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if self.retrieval_loss.weight == 0 and self.classifier_loss.weight == 0:
+            raise ValueError("retrieval_loss.weight and classifier_loss.weight are both 0")
+        return self
+
+    @property
+    def rerank(self) -> int:
+        """How many are re-ranked: one, which moves nobody, where nothing trains the classifier."""
+        return self.evaluation.rerank if self.classifier_loss.weight > 0 else 1
+
+
+Scalar = str | int | float | bool | None
+Entry = Annotated[
+    dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
+]
+
+
+class MatrixOptions(Section):
+    """The cells: a grid of axes, less `exclude`, and what `include` adds.
+
+    An axis is named by an option's path (`retrieval_loss.margin`) or by its last part where that
+    is unambiguous (`margin`).
+    """
+
+    axes: dict[str, Annotated[list[Scalar], Field(min_length=1)] | None] = {}
+    """Option to values; the grid is their product. `null` takes an axis out of a file below.
+
+    Without any axis the base options are the only cell, unless `include` names others."""
+    include: list[Entry] = []
+    """Further cells: options to a value, or to a list that is multiplied out."""
+    exclude: list[Entry] = []
+    """Drops those cells of the grid that agree with an entry in all that it names."""
+
+
+class ResourceOptions(Section):
+    """What a job asks for. Only the numbers of threads can change a result, by rounding."""
+
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of one cell, whatever --cores says."""
+    encoding_threads: Annotated[int, Field(ge=1)] = 2
+    """CPU threads of the rule that computes frozen features."""
+    jobs_per_gpu: Annotated[int, Field(ge=1)] = 1
+    """How many cells may lease one GPU of a workstation at the same time."""
+    memory_mb: Annotated[int, Field(ge=256)] = 3000
+    """Of one cell, in MB; grows with each retry."""
+    runtime_minutes: Annotated[int, Field(ge=1)] = 60
+    """Of one cell; grows with each retry."""
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    """Save a cell's state every so many steps too, and not after each epoch alone."""
+
+
+class TableOptions(Section):
+    """How tables are written; changing it trains nothing."""
+
+    decimals: Annotated[int, Field(ge=0, le=4)] = 1
+    """Of percentages in the Markdown and LaTeX tables."""
+    intervals: bool = False
+    """Whether figures in the LaTeX tables have their 95 % intervals as subscripts."""
+
+
+class PlotOptions(Section):
+    """How plots are written; changing it trains nothing."""
+
+    format: Literal["png", "svg", "pdf"] = "png"
+    """File format."""
+    dpi: Annotated[int, Field(ge=50, le=600)] = 120
+    """Dots an inch of PNG files."""
+
+
+BaselineName = Literal["random", "tfidf", "bm25", "untrained"]
+
+
+class RunConfig(CellOptions):
+    """A whole configuration: the base options of every cell, and the run around them."""
+
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the run; everything it writes goes under results/RUN/."""
+    corpus: CorpusOptions = CorpusOptions()
+    """Where the debates come from."""
+    matrix: MatrixOptions = MatrixOptions()
+    """The cells."""
+    baselines: list[BaselineName] = [
+        "random",
+        "tfidf",
+        "bm25",
+        "untrained",
+    ]
+    """Systems that nothing is trained for."""
+    trackers: list[Literal["tensorboard", "mlflow"]] = []
+    """Where each cell's epoch log is written too; extras to install. Changes no result."""
+    resources: ResourceOptions = ResourceOptions()
+    """What jobs ask for."""
+    tables: TableOptions = TableOptions()
+    """How tables are written."""
+    plots: PlotOptions = PlotOptions()
+    """How plots are written."""

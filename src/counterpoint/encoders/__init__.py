@@ -1,0 +1,1 @@
+"""How a text becomes a vector: tokens, frozen features and live transformers."""

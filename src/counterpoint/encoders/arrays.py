@@ -1,0 +1,77 @@
+"""Arrays of a corpus in one file that knows its corpus, its options and its checksum."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+
+from counterpoint.config.options import EncoderOptions
+from counterpoint.corpus.arguments import Texts
+from counterpoint.encoders.pretrained import PUBLISHER
+from counterpoint.errors import InputError
+from counterpoint.io.atomic import write_safetensors
+
+
+def told_options(options: EncoderOptions | None, names: Iterable[str]) -> dict[str, str]:
+    if options is None:
+        return {}
+    folder = Path(options.name).expanduser()
+    # One encoder has several names.
+    name = str(folder.resolve()) if folder.is_dir() else options.name.removeprefix(PUBLISHER)
+    return {each: name if each == "name" else str(getattr(options, each)) for each in names}
+
+
+def texts_digest(corpus: Texts) -> str:
+    """SHA-256 of the unique texts' hashes, in order."""
+    return hashlib.sha256("\n".join(corpus.text_number).encode("ascii")).hexdigest()
+
+
+def arrays_checksum(arrays: Iterable[npt.NDArray[Any]]) -> str:
+    """SHA-256 of some arrays, one after the other; the file's format has none."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def write_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    facts: Mapping[str, str],
+    corpus: Texts,
+    path: str | Path,
+) -> None:
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    own = {"texts": texts_digest(corpus), "sha256": arrays_checksum(arrays.values())}
+    write_safetensors(path, tensors, {**own, **facts})
+
+
+def read_arrays(
+    path: str | Path, names: tuple[str, ...], corpus: Texts, options: Mapping[str, str]
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    try:
+        # As torch's tensors, because safetensors copies numpy's and maps torch's.
+        with safe_open(path, framework="pt") as stored:
+            facts = stored.metadata() or {}
+            arrays = {name: stored.get_tensor(name).numpy() for name in names}
+    except SafetensorError as error:
+        raise InputError(
+            f"{path}: not written by `counterpoint tokens` or `features`: {error}"
+        ) from error
+    if facts.get("sha256") != arrays_checksum(arrays.values()):
+        raise InputError(f"{path}: damaged; run `counterpoint tokens` and `features` again")
+    if facts.get("texts") != texts_digest(corpus):
+        raise InputError(
+            f"{path}: made from another corpus; run `counterpoint tokens` and `features` again"
+        )
+    for name, value in options.items():
+        if facts.get(name, value) != value:
+            raise InputError(
+                f"{path}: made with encoder.{name}: {facts[name]}, and not {value}; run "
+                "`counterpoint tokens` and `features` with the options that are used here"
+            )
+    return arrays, facts

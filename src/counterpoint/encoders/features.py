@@ -1,0 +1,65 @@
+"""The outputs of a frozen encoder: computed once, kept in one file, used as an encoder."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from counterpoint.config.options import EncoderOptions
+from counterpoint.corpus.arguments import Texts
+from counterpoint.encoders.arrays import read_arrays, told_options, write_arrays
+from counterpoint.encoders.tokens import OF_TOKENS
+
+OF_FEATURES = (*OF_TOKENS, "pooling")
+"""The options that tokens and features are made with, and that their files tell."""
+
+
+def write_features(
+    features: npt.NDArray[np.float32],
+    corpus: Texts,
+    path: str | Path,
+    options: EncoderOptions | None = None,
+) -> None:
+    """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts."""
+    write_arrays({"x": features}, told_options(options, OF_FEATURES), corpus, path)
+
+
+def read_features(
+    path: str | Path, corpus: Texts, options: EncoderOptions | None = None
+) -> npt.NDArray[np.float32]:
+    """Read what `write_features` wrote; see `read_tokens`."""
+    arrays, _ = read_arrays(path, ("x",), corpus, told_options(options, OF_FEATURES))
+    features: npt.NDArray[np.float32] = arrays["x"]
+    return features
+
+
+class FrozenFeatures(nn.Module):
+    """x of every text as a table that was computed before; both roles share it."""
+
+    pieces = 1
+    """As `LiveEncoder`'s; a table takes no memory by the batch."""
+
+    def __init__(self, features: npt.NDArray[np.float32]) -> None:
+        super().__init__()
+        self.hidden_size = features.shape[1]
+        self.features: Tensor
+        # Not persistent: the table belongs to the matrix and not to a cell's weights.
+        self.register_buffer("features", torch.from_numpy(features), persistent=False)
+
+    def forward(self, texts: Tensor, role: str) -> Tensor:  # noqa: ARG002  as LiveEncoder's
+        """(n,) int64 text numbers to (n, H) float32."""
+        return self.features[texts.to(self.features.device, non_blocking=True)]
+
+    embed = forward
+
+    def lengths(self, texts: npt.NDArray[np.int64]) -> None:
+        """None: every text costs the same."""
+
+    def back_off(self) -> bool:
+        """False: there is nothing to split."""
+        return False
+
+    def fingerprint(self) -> None:
+        """None: the table's file tells it apart."""

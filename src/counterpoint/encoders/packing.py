@@ -1,0 +1,123 @@
+"""How texts share a call of the encoder: batches of like lengths, rows without padding."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from counterpoint.encoders.attention import ATTENTION
+
+PACKED = frozenset({"bert", "electra", "roberta", "xlm-roberta"})
+"""Families whose models take texts one after the other: all that mixes tokens is `attention`."""
+
+
+def packs_texts(model: nn.Module) -> bool:
+    settings: Any = model.config
+    ours = settings._attn_implementation == ATTENTION
+    return ours and settings.model_type in PACKED
+
+
+def means_of_texts(states: Tensor, starts: Tensor) -> Tensor:
+    """(n, H): the mean of each text's states (tokens, H), which begin at `starts` (n + 1,)."""
+    lengths = starts.diff()
+    if states.is_cuda:
+        # Checking the lengths would wait for the device.
+        return torch.segment_reduce(states, "mean", lengths=lengths.long(), unsafe=True)
+    return torch.stack([text.mean(dim=0) for text in torch.split(states, lengths.tolist())])
+
+
+@dataclass(frozen=True)
+class Entering:
+    """What enters a transformer for every token of n texts.
+
+    `rows` (…, H) is a table, in which the tokens of a text stand one after the other and any row
+    may stand for padding; `ends` and `lengths` (n,) int64 say where each text's end, and how many
+    they are.
+    """
+
+    rows: Tensor
+    ends: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+
+    def places(self, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows of some texts' tokens, one text after the other."""
+        return token_rows(self.ends[part], self.lengths[part])
+
+
+def token_rows(
+    ends: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The numbers of the tokens of texts, one after the other, by where each text ends."""
+    return np.concatenate(
+        [np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    )
+
+
+def length_batches(
+    lengths: npt.NDArray[np.int64], budget: int, call: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions of texts, longest first, in the batches that cost least.
+
+    A batch costs as many tokens as it has with its padding, and a call on top. The longest come
+    first so that a lack of memory shows at once.
+
+    Args:
+        lengths: (n,) tokens of each text.
+        budget: padded tokens of a batch at most; a longer text makes a batch of its own.
+        call: what a call costs, in tokens.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    ordered = lengths[order]
+    n = len(order)
+    # least[i]: the cost of the texts from the i-th on, which the longest of them begins.
+    least = np.zeros(n + 1, dtype=np.int64)
+    ends = np.zeros(n, dtype=np.int64)
+    for start in range(n - 1, -1, -1):
+        longest = int(ordered[start])
+        most = min(max(1, budget // longest), n - start)
+        costs = longest * np.arange(1, most + 1) + least[start + 1 : start + 1 + most]
+        ends[start] = start + 1 + int(costs.argmin())
+        least[start] = call + costs.min()
+    start = 0
+    while start < n:
+        yield order[start : ends[start]]
+        start = int(ends[start])
+
+
+def packs(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Positions of texts in order, as many at a time as have `budget` tokens together.
+
+    Args:
+        lengths: (n,) tokens of each text.
+        budget: no smaller than any of them.
+    """
+    start, tokens = 0, 0
+    for place, length in enumerate(lengths.tolist()):
+        if tokens + length > budget:
+            yield np.arange(start, place)
+            start, tokens = place, 0
+        tokens += length
+    yield np.arange(start, len(lengths))
+
+
+def in_order(
+    parts: Iterable[npt.NDArray[np.int64]], encode: Callable[[npt.NDArray[np.int64]], Tensor]
+) -> Tensor:
+    """What `encode` makes of parts of n places, put in the places' order: (n, H)."""
+    parts = list(parts)
+    found = torch.cat([encode(part) for part in parts])
+    places = np.concatenate(parts)
+    order = np.empty(len(places), dtype=np.int64)
+    order[places] = np.arange(len(places))
+    return found[moved(torch.from_numpy(order), found.device)]
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device; to a GPU from pinned memory, so that nobody waits for it."""
+    if tensor.device.type == device.type:
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)

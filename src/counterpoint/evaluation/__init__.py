@@ -1,0 +1,1 @@
+"""How good a system is: per-query results, metrics, intervals, baselines."""

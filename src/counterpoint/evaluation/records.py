@@ -1,0 +1,178 @@
+"""Per-query results: what became of each query, written and read here alone."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from counterpoint.arrays import Ints
+from counterpoint.errors import InputError
+from counterpoint.io.atomic import replacing
+from counterpoint.tasks.candidates import CandidateSets
+
+
+@dataclass(frozen=True)
+class QueryResults:
+    """What became of each query of one task under one protocol.
+
+    `queries` (n,) numbers them within the pool. `rank` and `reranked` (n,) count from 1; `nearest`
+    and `reordered` (n, depth) are rows of the pool before and after the second stage, -1 where
+    there are fewer candidates. Without a second stage both of its arrays are None.
+    """
+
+    task: str
+    protocol: str
+    queries: Ints
+    candidates: Ints
+    rank: Ints
+    nearest: Ints
+    reranked: Ints | None = None
+    reordered: Ints | None = None
+
+
+def write_records(
+    by_split: Mapping[str, tuple[CandidateSets, Iterable[QueryResults]]], path: str | Path
+) -> None:
+    """Write per-query records (parquet), one row a query, task, protocol and split.
+
+    Columns: `split` (role), `protocol`, `task`, `query` (id), `candidates`, `rank`, `nearest` (ids)
+    and, null for a system without a second stage, `reranked` and `reordered` (ids).
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for split, (sets, several) in by_split.items():
+        ids = pa.array(sets.ids)
+
+        def named(rows: Ints, ids: pa.Array = ids) -> pa.Array:
+            return pa.DictionaryArray.from_arrays(pa.array(rows, pa.int32()), ids).cast(pa.string())
+
+        def lists(rows: Ints, ids: pa.Array = ids) -> pa.Array:
+            there = rows >= 0
+            offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+            return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), named(rows[there], ids))
+
+        for records in several:
+            n = len(records.queries)
+            tables.append(
+                pa.table(
+                    {
+                        "split": pa.array([split] * n, pa.string()),
+                        "protocol": pa.array([records.protocol] * n, pa.string()),
+                        "task": pa.array([records.task] * n, pa.string()),
+                        "query": named(sets.pairs + records.queries),
+                        "candidates": pa.array(records.candidates, pa.int32()),
+                        "rank": pa.array(records.rank, pa.int32()),
+                        "nearest": lists(records.nearest),
+                        "reranked": pa.nulls(n, pa.int32())
+                        if records.reranked is None
+                        else pa.array(records.reranked, pa.int32()),
+                        "reordered": pa.nulls(n, pa.list_(pa.string()))
+                        if records.reordered is None
+                        else lists(records.reordered),
+                    }
+                )
+            )
+    with replacing(path) as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+
+
+STAGES = {"retrieval": "rank", "reranked": "reranked"}
+"""Stage to the column of the records that has its ranks."""
+
+KEYS = ["split", "protocol", "task"]
+"""The columns of the records that say what a query was asked in."""
+
+SPLITS = ("dev", "test")
+"""The splits of the tables of settings."""
+
+AGAIN = "delete its folder and run snakemake again"
+"""What to do about a system's records that cannot be used."""
+
+
+def debate_of(query: str) -> str:
+    """The debate in a query's id: `SPLIT/THEME/DEBATE`."""
+    return query.rsplit("/", 1)[0]
+
+
+def read_records(path: Path) -> pd.DataFrame:
+    """The ranks of a system's records: a row a query, task, protocol and split.
+
+    Raises:
+        InputError: the file cannot be read, or a rank is missing or less than 1. (All of
+            `reranked` is missing where a system has no second stage.)
+    """
+    try:
+        records = pd.read_parquet(path, columns=[*KEYS, "query", *STAGES.values()])
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not the records of a system ({error}); {AGAIN}") from error
+    for column in STAGES.values():
+        if column == "reranked" and records[column].isna().all():
+            continue
+        wrong = records[records[column].isna() | (records[column] < 1)]
+        if len(wrong):
+            row = wrong.iloc[0]
+            raise InputError(
+                f"{path}: {', '.join(row[key] for key in KEYS)}, query {row['query']}: {column} is "
+                f"{row[column]}, and a rank is a whole number from 1; {AGAIN}"
+            )
+    return records
+
+
+def require_same_queries(
+    where: tuple[str, str, str],
+    first: tuple[Path, Collection[str]],
+    second: tuple[Path, Collection[str]],
+) -> None:
+    """See to it that two systems answer the same queries.
+
+    Args:
+        where: split, protocol and task.
+        first: a system's records, and the ids of the queries that it answers there.
+        second: the other's.
+
+    Raises:
+        InputError: they do not, or one of them answers a query twice.
+    """
+    for path, queries in (first, second):
+        if len(set(queries)) < len(queries):
+            twice = Counter(queries).most_common(1)[0][0]
+            raise InputError(f"{path}: {', '.join(where)}: query {twice} stands twice; {AGAIN}")
+    # Whoever answers fewer is the one to make again.
+    (fewer, some), (more, others) = sorted((first, second), key=lambda system: len(system[1]))
+    missing = sorted(set(others) - set(some))
+    if missing:
+        raise InputError(
+            f"{fewer}: misses {len(missing)} of the {len(others)} queries that {more} answers "
+            f"({', '.join(where)}), such as {missing[0]}; delete the former's folder and run "
+            "snakemake again"
+        )
+
+
+class SameQueries:
+    """Checks that all systems of a run answer the same queries, so that their figures compare.
+
+    Train is left out, whose sample of queries is drawn by seed.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str, str], tuple[Path, set[str]]] = {}
+
+    def check(self, path: Path, records: pd.DataFrame) -> None:
+        """Compare one more system's records with the first that were given.
+
+        Raises:
+            InputError: their queries differ, or one stands twice.
+        """
+        held_out = records[records["split"].isin(SPLITS)]
+        for (split, protocol, task), group in held_out.groupby(KEYS, sort=False, observed=True):
+            where = (str(split), str(protocol), str(task))
+            queries = group["query"].tolist()
+            first = self._first.setdefault(where, (path, set(queries)))
+            if len(queries) != len(first[1]) or set(queries) != first[1]:
+                require_same_queries(where, first, (path, queries))

@@ -1,0 +1,1 @@
+"""How files are written, rows shown and random numbers drawn."""

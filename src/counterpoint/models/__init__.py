@@ -1,0 +1,1 @@
+"""What is learnt, and from which loss: projections, fusion, head, weights."""

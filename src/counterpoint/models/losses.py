@@ -1,0 +1,88 @@
+"""The losses of docs/method.md, "The model", as pure functions of tensors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from counterpoint.config.options import RetrievalLossOptions
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Embedding vectors of a batch of B triples, float32, and their texts.
+
+    `point` (B, d) is in the query's role; `point_as_candidate` (B, d) and `others` (2, B, d), the
+    counters and the negatives, are in the candidate's. `texts` (3, B) int64 are the points,
+    counters and negatives.
+    """
+
+    point: Tensor
+    point_as_candidate: Tensor
+    others: Tensor
+    texts: Tensor
+
+    @cached_property
+    def distances(self) -> Tensor:
+        """‖e_p − e_c‖ and ‖e_p − e_n‖, (2, B)."""
+        return distance(self.point, self.others)
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distance of rows: (…, B, d), (…, B, d) to (…, B)."""
+    result: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
+    return result
+
+
+def triplet(batch: Batch, options: RetrievalLossOptions) -> Tensor:
+    """Mean of max(0, ‖e_p − e_c‖ − ‖e_p − e_n‖ + m); scalar.
+
+    Schroff, Kalenichenko, Philbin, *FaceNet* (CVPR 2015), equation 1, with distances that are not
+    squared.
+    """
+    positive, negative = batch.distances.unbind()
+    return functional.relu(positive - negative + options.margin).mean()
+
+
+def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
+    """Softmax over the batch's counters, points and negatives at temperature τ; scalar.
+
+    van den Oord, Li, Vinyals, *Representation Learning with Contrastive Predictive Coding* (2018),
+    equation 4, on vectors of length 1. Columns whose text is the same as the row's gold or query
+    are masked out: they would push the query away from itself.
+    """
+    columns = torch.cat([batch.point_as_candidate, *batch.others])
+    texts = batch.texts.flatten()
+    logits = batch.point @ columns.T / options.temperature
+    size = len(batch.point)
+    rows = torch.arange(size, device=logits.device)
+    gold = size + rows
+    masked = (texts == batch.texts[1, :, None]) | (texts == batch.texts[0, :, None])
+    masked[rows, gold] = False
+    return functional.cross_entropy(logits.masked_fill(masked, -torch.inf), gold)
+
+
+RETRIEVAL_LOSSES: dict[str, Callable[[Batch, RetrievalLossOptions], Tensor]] = {
+    "triplet": triplet,
+    "infonce": infonce,
+}
+
+NORMALISED = frozenset({"infonce"})
+"""Losses under which e has length 1 everywhere: in training, mining and retrieval."""
+
+
+def classifier(logits: Tensor) -> Tensor:
+    """Mean cross-entropy of (2, B, 2) logits, of the counters as class 1 and the negatives as 0.
+
+    With two classes it is softplus of how far the other one's logit lies above.
+
+    Returns:
+        (2,) one loss for the counters, one for the negatives.
+    """
+    counters, negatives = logits
+    # Signs in a tensor would have to be copied to a GPU, for which everything waits.
+    wrong = torch.stack([counters[:, 0] - counters[:, 1], negatives[:, 1] - negatives[:, 0]])
+    return functional.softplus(wrong).mean(dim=1)

@@ -1,0 +1,1 @@
+"""What came out: scores, comparisons, tables, plots and the page."""

@@ -1,0 +1,1 @@
+"""What a run does and leaves: its folder, its jobs, their progress."""

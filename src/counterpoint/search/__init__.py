@@ -1,0 +1,1 @@
+"""What is nearest: blocked distances, and exact rankings with a rule for ties."""

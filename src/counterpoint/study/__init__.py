@@ -1,0 +1,1 @@
+"""What the original study claimed, and whether it is so."""

@@ -1,0 +1,1 @@
+"""Who competes with whom: candidate sets, protocols and training pairs."""

@@ -1,0 +1,52 @@
+"""What a corpus holds: counts of each split, before anything is trained on it."""
+
+from counterpoint.corpus.arguments import ROLES, Corpus, pairs_of
+from counterpoint.tasks.candidates import candidate_sets
+from counterpoint.tasks.training_pairs import trainable, training_pairs
+
+
+def audit(corpus: Corpus) -> list[dict[str, object]]:
+    """Counts of each split: one row a folder, in the order of the roles.
+
+    `bare_debates` are those without arguments, counted in `debates` too; `unique_pairs` counts
+    pairs of unique texts; `shared_with_X` the unique texts that also stand in folder X;
+    `unseen_queries` the pairs neither of whose texts stands in the training folder. `dropped_pairs`
+    are those that training leaves out because they share a text with dev or test
+    (`corpus.decontaminate`), `trained_pairs` the different ones that it keeps; both are 0 for a
+    folder that is not trained on. `tasks_left_out` names the tasks in which every query has the
+    gold as its only candidate; they are not evaluated.
+    """
+    folders = list(dict.fromkeys(corpus.roles[role] for role in ROLES if role in corpus.roles))
+    texts = {
+        folder: {argument.text_hash for argument in corpus.split(folder)} for folder in folders
+    }
+    rows = []
+    for folder in folders:
+        arguments = corpus.split(folder)
+        pairs = pairs_of(arguments)
+        sets = candidate_sets(corpus, folder)
+        kept = trainable(corpus, sets)
+        trained = folder == corpus.roles["train"]
+        points = sum(argument.kind == "point" for argument in arguments)
+        debates = len({(argument.theme, argument.debate) for argument in arguments})
+        rows.append(
+            {
+                "split": folder,
+                "roles": " ".join(role for role in ROLES if corpus.roles.get(role) == folder),
+                "themes": len({argument.theme for argument in arguments}),
+                "debates": debates + corpus.bare_debates[folder],
+                "bare_debates": corpus.bare_debates[folder],
+                "points": points,
+                "pairs": len(pairs),
+                "orphans": points - len(pairs),
+                "texts": len(arguments),
+                "unique_texts": len(texts[folder]),
+                "unique_pairs": len({(p.text_hash, c.text_hash) for p, c in pairs}),
+                **{f"shared_with_{other}": len(texts[folder] & texts[other]) for other in folders},
+                "unseen_queries": int(sets.unseen.sum()),
+                "dropped_pairs": len(pairs) - len(kept) if trained else 0,
+                "trained_pairs": len(training_pairs(sets, kept)) if trained else 0,
+                "tasks_left_out": " ".join(sets.left_out),
+            }
+        )
+    return rows

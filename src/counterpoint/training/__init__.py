@@ -1,0 +1,1 @@
+"""How a cell learns: negatives, batches, steps, controls and checkpoints."""

@@ -1,0 +1,44 @@
+"""Parameter groups, and the learning rates over time."""
+
+import operator
+from itertools import compress
+
+import torch
+from torch import nn
+
+from counterpoint.config.options import TrainingOptions
+from counterpoint.models.retriever import Retriever
+
+
+def make_optimizer(
+    model: Retriever, options: TrainingOptions
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """AdamW over what learns, and the rate of each of its groups.
+
+    Loshchilov and Hutter, *Decoupled Weight Decay Regularization* (ICLR 2019); without decay it is
+    Adam. Only matrices decay, as usual: not biases, nor the scales of a LayerNorm.
+    """
+    rate = options.learning_rate
+    groups, rates = [], []
+    for part, own in (
+        (nn.ModuleList([model.projections, model.head]), rate),
+        (model.encoder, options.encoder_learning_rate or rate),
+    ):
+        learning = [parameter for parameter in part.parameters() if parameter.requires_grad]
+        # One group where nothing decays: each costs a tenth of a small model's step.
+        decays = [options.weight_decay > 0 and each.dim() > 1 for each in learning]
+        for decay, chosen in (
+            (options.weight_decay, list(compress(learning, decays))),
+            (0.0, list(compress(learning, map(operator.not_, decays)))),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "weight_decay": decay})
+                rates.append(own)
+    return torch.optim.AdamW(groups, lr=rate, fused=True), rates
+
+
+def schedule(done: float, options: TrainingOptions) -> float:
+    """What the rates are multiplied with when a share `done` of all steps is behind."""
+    if done < options.warmup:
+        return done / options.warmup
+    return 1.0 if options.schedule == "constant" else (1 - done) / (1 - options.warmup)

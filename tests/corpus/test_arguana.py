@@ -1,0 +1,492 @@
+"""Reading the layout of ArguAna Counterargs, and all that can be wrong with it."""
+
+import shutil
+import unicodedata
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from counterpoint.corpus.arguana import read_corpus
+from counterpoint.corpus.arguments import (
+    Corpus,
+    normalise,
+    pairs_of,
+    read_arguments,
+    text_hash,
+    write_arguments,
+)
+from counterpoint.corpus.sources import MAX_TEXT_BYTES, open_source
+from counterpoint.errors import InputError
+from counterpoint.tasks.audit import audit
+from tests.support.debates import ROLES, debate
+
+Write = Callable[..., Path]
+TRAIN = {"train": "training"}
+
+
+class Memory:
+    """A source that holds its files as they are given, in the order given."""
+
+    name = "memory"
+
+    def __init__(self, tree: Mapping[str, str | bytes]) -> None:
+        self._tree = tree
+
+    def folders(self) -> Iterator[str]:
+        parents = (path.split("/")[:-1] for path in self._tree)
+        yield from {"/".join(p[: n + 1]) for p in parents for n in range(len(p))}
+
+    def files(self) -> Iterator[str]:
+        yield from self._tree
+
+    def read(self, path: str) -> bytes:
+        content = self._tree[path]
+        return content.encode() if isinstance(content, str) else content
+
+
+def read(path: Path, roles: Mapping[str, str] = ROLES) -> Corpus:
+    return read_corpus(open_source(str(path)), roles)[0]
+
+
+def zipped(root: Path) -> Path:
+    return Path(shutil.make_archive(str(root.with_name(root.name + "-zip")), "zip", root))
+
+
+# The layout
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "02-extracted-arguments/",
+        "arguana-counterargs-corpus/02-extracted-arguments/",
+        "any/other/name/",
+    ],
+)
+@pytest.mark.parametrize("pack", [lambda root: root, zipped], ids=["folder", "zip"])
+def test_the_splits_are_found_at_and_below_the_path(
+    pack: Callable, prefix: str, small_tree: dict[str, str], small: Corpus, write_tree: Write
+) -> None:
+    root = write_tree({f"{prefix}{path}": text for path, text in small_tree.items()}, "deep")
+    assert read(pack(root)) == small
+
+
+def test_every_file_becomes_one_argument(small: Corpus, small_tree: dict[str, str]) -> None:
+    # 3 splits × 2 debates × 4 pairs × 2 texts
+    assert len(small.arguments) == len(small_tree) == 48
+    for one in small.arguments:
+        ending = "a-point" if one.kind == "point" else "b-counter"
+        path = f"{one.split}/{one.theme}/{one.debate}/{one.side}/{one.side}{one.number:02d}"
+        assert small_tree[f"{path}{ending}.txt"] == one.text
+
+
+def test_an_id_is_made_of_the_place_alone(small: Corpus) -> None:
+    ids = [one.id for one in small.arguments]
+    assert ids[:4] == [
+        "training/law/juries/con01a",
+        "training/law/juries/con01b",
+        "training/law/juries/con02a",
+        "training/law/juries/con02b",
+    ]
+    assert len(set(ids)) == 48
+
+
+def test_ids_stay_when_debates_are_added(
+    small: Corpus, small_tree: dict[str, str], write_tree: Write
+) -> None:
+    more = small_tree | debate("training", "art", "museums", {"pro": 3})
+    grown = {one.id: one for one in read(write_tree(more, "more")).arguments}
+    assert len(grown) == 48 + 6
+    assert all(grown[one.id] == one for one in small.arguments)
+
+
+def test_the_table_does_not_depend_on_the_order_of_the_files(
+    small: Corpus, small_tree: dict[str, str], rng: np.random.Generator
+) -> None:
+    for _ in range(5):
+        shuffled = {path: small_tree[path] for path in rng.permutation(list(small_tree))}
+        assert read_corpus(Memory(shuffled), ROLES)[0].arguments == small.arguments
+
+
+def test_only_the_splits_in_use_are_read(small: Corpus, small_tree: dict[str, str]) -> None:
+    broken = {path: b"\xff" for path in small_tree if not path.startswith("training")}
+    corpus, problems = read_corpus(Memory(small_tree | broken), TRAIN)
+    assert problems == []
+    assert corpus.arguments == small.split("training")
+
+
+def test_two_roles_may_share_a_folder(small: Corpus, small_tree: dict[str, str]) -> None:
+    roles = {"train": "training", "dev": "validation", "test": "validation"}
+    corpus, _ = read_corpus(Memory(small_tree), roles)
+    assert corpus.roles == roles
+    assert corpus.arguments == small.split("training") + small.split("validation")
+
+
+def test_two_folders_with_the_splits_are_an_error(small_tree: dict[str, str]) -> None:
+    tree = {f"{top}/{path}": text for top in ("a", "b") for path, text in small_tree.items()}
+    with pytest.raises(InputError, match=r"several folders.*'a/', 'b/'.*give the path of one"):
+        read_corpus(Memory(tree), ROLES)
+
+
+def test_the_published_folder_goes_before_others(small: Corpus, small_tree: dict[str, str]) -> None:
+    other = {f"x/01-other/{path}": f"other {text}" for path, text in small_tree.items()}
+    own = {f"x/02-extracted-arguments/{path}": text for path, text in small_tree.items()}
+    assert read_corpus(Memory(other | own), ROLES)[0] == small
+
+
+def test_two_published_folders_are_an_error(small_tree: dict[str, str]) -> None:
+    tree = {
+        f"{top}/02-extracted-arguments/{path}": text
+        for top in ("a", "b")
+        for path, text in small_tree.items()
+    }
+    with pytest.raises(InputError, match="several folders"):
+        read_corpus(Memory(tree), ROLES)
+
+
+def test_a_folder_in_another_layout_says_what_was_found() -> None:
+    with pytest.raises(InputError, match=r"training.*found at the top: essays"):
+        read_corpus(Memory({"essays/one.txt": "text"}), TRAIN)
+
+
+# What is wrong, and what may be left out
+
+KNOWN = [
+    "metadata.txt",
+    "thesis.txt",
+    "intro.txt",
+    "full.txt",
+    "literature.txt",
+    "sentiment.tsv",
+    ".DS_Store",
+]
+
+BAD: dict[str, str | bytes] = {
+    "training/law/empty/thesis.txt": "a debate without sides",
+    "training/law/juries/pro/notes.txt": "a name that does not parse",
+    "training/law/juries/pro/con03a-point.txt": "con in a pro folder",
+    "training/law/juries/pro/pro7a-point.txt": "one digit",
+    "training/law/juries/con/old/con01a-point.txt": "too deep",
+    "training/law/juries/pro/pro01a-point.txt": " \n\t ",
+    "training/sport/boxing/con/con02b-counter.txt": "",
+    "training/sport/boxing/con/con01b-counter.txt": b"caf\xe9",
+    "training/sport/boxing/pro/pro09b-counter.txt": "a counter without a point",
+    "training/sport/boxing/pro/pro02b-counter.txt": b"x" * (MAX_TEXT_BYTES + 1),
+}
+"""Each of them one problem; the white point's counter is one more."""
+
+NAMED = [path for path in BAD if not path.endswith("thesis.txt")] + [
+    "training/law/empty",
+    "training/law/juries/pro/pro01b-counter.txt",
+]
+
+
+def test_everything_wrong_stands_in_one_report(
+    small_tree: dict[str, str], write_tree: Write
+) -> None:
+    blank = {"blank/law/listed/metadata.txt": "a split without pairs"}
+    root = write_tree({**small_tree, **BAD, **blank}, "bad")
+    roles = {"train": "training", "dev": "nowhere", "test": "blank"}
+    with pytest.raises(InputError) as error:
+        read_corpus(open_source(str(root)), roles)
+    message = str(error.value)
+    # 10 files and debates, the counter of the white point, the missing and the empty split.
+    assert f"corpus {root}: 13 problems" in message
+    lines = [line.strip() for line in message.splitlines() if line.startswith("  ")]
+    assert len(lines) == 13
+    found = {path for path in [*NAMED, "nowhere", "blank"] if any(path in line for line in lines)}
+    assert found == {*NAMED, "nowhere", "blank"}
+    assert any("nowhere: there is no such split" in line for line in lines)
+    assert any("blank: the split holds no pair" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("training/law/empty", "without sides"),
+        ("training/law/juries/pro/notes.txt", "name does not parse"),
+        ("training/law/juries/pro/con03a-point.txt", "proNNa-point.txt"),
+        ("training/law/juries/pro/pro01a-point.txt", "empty text"),
+        ("training/sport/boxing/con/con02b-counter.txt", "empty text"),
+        ("training/sport/boxing/con/con01b-counter.txt", "not UTF-8 (byte 0xe9 at offset 3)"),
+        ("training/sport/boxing/pro/pro09b-counter.txt", "a counter without a point"),
+        ("training/sport/boxing/pro/pro02b-counter.txt", str(MAX_TEXT_BYTES + 1)),
+    ],
+)
+@pytest.mark.parametrize("pack", [lambda root: root, zipped], ids=["folder", "zip"])
+def test_a_problem_names_the_file_and_says_what_is_wrong(
+    pack: Callable, path: str, what: str, small_tree: dict[str, str], write_tree: Write
+) -> None:
+    root = write_tree({**small_tree, **BAD}, "bad")
+    problems = read_corpus(open_source(str(pack(root))), TRAIN, skip=True)[1]
+    assert what in {problem.path: problem.what for problem in problems}[path]
+
+
+def test_skipping_leaves_out_exactly_the_bad_ones(
+    small: Corpus, small_tree: dict[str, str], write_tree: Write
+) -> None:
+    corpus, problems = read_corpus(
+        open_source(str(write_tree({**small_tree, **BAD}, "bad"))), ROLES, skip=True
+    )
+    gone = {
+        "training/law/juries/pro01a",
+        "training/law/juries/pro01b",
+        "training/sport/boxing/con02b",
+        "training/sport/boxing/con01b",
+        "training/sport/boxing/pro02b",
+    }
+    assert corpus.arguments == [one for one in small.arguments if one.id not in gone]
+    assert len(problems) == 11
+    # Their points stay, as orphans: training has 8 pairs, less the 4 above.
+    assert [row["orphans"] for row in audit(corpus)] == [3, 0, 0]
+    assert [row["pairs"] for row in audit(corpus)] == [4, 8, 8]
+
+
+def test_a_whole_corpus_has_no_problems(small_tree: dict[str, str]) -> None:
+    for skip in (False, True):
+        assert read_corpus(Memory(small_tree), ROLES, skip=skip)[1] == []
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize(
+    ("extra", "what"),
+    [
+        ({}, "there is no such split"),
+        ({"dev/law/listed/metadata.txt": "x"}, "the split holds no pair"),
+        ({"dev/law/juries/pro/pro01a-point.txt": "alone"}, "the split holds no pair"),
+        ({"dev/law/juries/pro/pro01a-point.txt": ""}, "the split holds no pair"),
+    ],
+)
+def test_a_split_without_pairs_cannot_be_left_out(
+    skip: bool, extra: dict[str, str], what: str, small_tree: dict[str, str]
+) -> None:
+    with pytest.raises(InputError, match=f"dev: {what}"):
+        read_corpus(Memory(small_tree | extra), {"train": "training", "dev": "dev"}, skip=skip)
+
+
+def test_the_other_files_of_the_layout_are_ignored(
+    small: Corpus, small_tree: dict[str, str]
+) -> None:
+    places = ("training/law/juries/", "training/law/juries/pro/", "training/law/", "training/")
+    extra: dict[str, str | bytes] = {
+        f"{place}{name}": b"\xff" for place in places for name in KNOWN
+    }
+    corpus, problems = read_corpus(Memory(small_tree | extra), ROLES)
+    assert problems == []
+    assert corpus == small
+
+
+def test_a_debate_listed_without_texts_is_counted_and_no_problem(
+    small_tree: dict[str, str],
+) -> None:
+    listed = {f"training/law/listed{n}/metadata.txt": "x" for n in range(3)}
+    corpus, problems = read_corpus(Memory(small_tree | listed), ROLES)
+    assert problems == []
+    assert corpus.bare_debates == {"training": 3, "validation": 0, "test": 0}
+    assert audit(corpus)[0]["debates"] == 2 + 3
+
+
+def test_a_point_without_a_counter_is_an_orphan(small_tree: dict[str, str]) -> None:
+    del small_tree["training/law/juries/pro/pro02b-counter.txt"]
+    corpus, problems = read_corpus(Memory(small_tree), TRAIN)
+    assert problems == []
+    paired = {point.id for point, _ in pairs_of(corpus.arguments)}
+    points = {one.id for one in corpus.arguments if one.kind == "point"}
+    assert points - paired == {"training/law/juries/pro02a"}
+
+
+def test_a_counter_goes_with_the_point_of_its_own_debate_side_and_number(small: Corpus) -> None:
+    pairs = pairs_of(small.arguments)
+    assert len(pairs) == 24
+    for point, counter in pairs:
+        assert (point.kind, counter.kind) == ("point", "counter")
+        assert point.text.removesuffix("a-point") == counter.text.removesuffix("b-counter")
+
+
+# Texts
+
+
+def test_a_text_of_two_marks_alone_is_a_text(small_tree: dict[str, str]) -> None:
+    path = "training/law/juries/pro/pro01a-point.txt"
+    corpus, problems = read_corpus(Memory(small_tree | {path: '."'}), TRAIN)
+    assert problems == []
+    assert {one.id: one.text for one in corpus.arguments}["training/law/juries/pro01a"] == '."'
+
+
+def test_the_real_corpus_has_such_a_text_in_both_splits(real: Corpus) -> None:
+    for split in ("training", "validation"):
+        found = [one.kind for one in real.split(split) if one.text.strip() == '."']
+        assert found == ["point"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(small_tree: dict[str, str]) -> None:
+    path = "training/law/juries/pro/pro01a-point.txt"
+    plain = read_corpus(Memory(small_tree), TRAIN)[0]
+    marked = read_corpus(
+        Memory(small_tree | {path: b"\xef\xbb\xbf" + small_tree[path].encode()}), TRAIN
+    )[0]
+    assert marked == plain
+
+
+def test_a_byte_order_mark_alone_is_an_empty_text(small_tree: dict[str, str]) -> None:
+    path = "training/law/juries/pro/pro01a-point.txt"
+    with pytest.raises(InputError, match=rf"{path}: an empty text"):
+        read_corpus(Memory(small_tree | {path: b"\xef\xbb\xbf"}), TRAIN)
+
+
+def test_sameness_is_nfc_and_folded_white_space() -> None:
+    # é as one code point, and as e with a combining accent.
+    same = [
+        "caf\u00e9 au lait",
+        "cafe\u0301 au lait",
+        "  caf\u00e9\tau\n\nlait\r\n",
+        "café\u00a0au lait",
+    ]
+    assert {normalise(text) for text in same} == {"caf\u00e9 au lait"}
+    assert len({text_hash(text) for text in same}) == 1
+
+
+@pytest.mark.parametrize("other", ["Café au lait", "cafe au lait", "café au lait.", "caféau lait"])
+def test_case_accents_marks_and_word_limits_make_another_text(other: str) -> None:
+    assert text_hash(other) != text_hash("café au lait")
+
+
+def test_compatibility_forms_are_other_texts() -> None:
+    # NFC, unlike NFKC, keeps the ligature ﬁ.
+    assert text_hash("\ufb01sh") != text_hash("fish")
+
+
+def test_a_text_hash_is_32_hexadecimal_digits_of_sha256() -> None:
+    # The first half of the SHA-256 of "abc", from FIPS 180-2, appendix B.1.
+    assert text_hash(" abc\n") == "ba7816bf8f01cfea414140de5dae2223"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(), st.text())
+def test_normalisation_is_stable_and_decides_the_hash(a: str, b: str) -> None:
+    a, b = (text.encode("utf-8", "ignore").decode() for text in (a, b))
+    assert normalise(normalise(a)) == normalise(a)
+    assert normalise(unicodedata.normalize("NFD", a)) == normalise(a)
+    assert (text_hash(a) == text_hash(b)) == (normalise(a) == normalise(b))
+
+
+def test_unique_texts_are_numbered_by_first_appearance(small_tree: dict[str, str]) -> None:
+    # In the order of paths: con01a, con01b, con02a, con02b, pro01a, …
+    side = "training/law/juries/con/con"
+    changed = {
+        f"{side}01a-point.txt": "one",
+        f"{side}01b-counter.txt": "two",
+        f"{side}02a-point.txt": " one ",
+        f"{side}02b-counter.txt": "three",
+    }
+    corpus, _ = read_corpus(Memory(small_tree | changed), TRAIN)
+    assert corpus.text_index[:4].tolist() == [0, 1, 0, 2]
+    assert corpus.texts[:3] == ["one", "two", "three"]
+    assert len(corpus.texts) == 16 - 1
+    for one, number in zip(corpus.arguments, corpus.text_index, strict=True):
+        assert corpus.texts[number] == normalise(one.text)
+        assert corpus.text_number[one.text_hash] == number
+
+
+# The table of arguments
+
+
+def test_a_written_table_reads_back_the_same(small_tree: dict[str, str], tmp_path: Path) -> None:
+    extra = {
+        "training/law/listed/metadata.txt": "x",
+        "test/art/naïve-art/pro/pro01a-point.txt": "línea\r\nنص 💬",
+        "test/art/naïve-art/pro/pro01b-counter.txt": "  white space kept \n",
+    }
+    corpus, _ = read_corpus(Memory(small_tree | extra), ROLES)
+    write_arguments(corpus, tmp_path / "out" / "arguments.parquet")
+    found = read_arguments(tmp_path / "out" / "arguments.parquet")
+    assert found == corpus
+    assert found.bare_debates["training"] == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["arguments.parquet"]
+
+
+def test_the_same_corpus_gives_the_same_bytes(small: Corpus, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_arguments(small, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def _text(path: Path, whole: bytes) -> None:
+    path.write_text("not a table")
+
+
+def _empty(path: Path, whole: bytes) -> None:
+    path.write_bytes(b"")
+
+
+def _cut(path: Path, whole: bytes) -> None:
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def _hurt_footer(path: Path, whole: bytes) -> None:
+    path.write_bytes(whole[:-300] + b"\xff" * 280 + whole[-20:])
+
+
+def _hurt_data(path: Path, whole: bytes) -> None:
+    path.write_bytes(whole[:100] + b"\xff" * 800 + whole[900:])
+
+
+def _other_table(path: Path, whole: bytes) -> None:
+    pq.write_table(pa.table({"id": ["a"]}), path)
+
+
+def _other_columns(path: Path, whole: bytes) -> None:
+    metadata = {"counterpoint": '{"roles": {}, "bare_debates": {}}'}
+    pq.write_table(pa.table({"id": ["a"]}).replace_schema_metadata(metadata), path)
+
+
+def _bad_facts(path: Path, whole: bytes) -> None:
+    table = pq.read_table(pa.BufferReader(whole))
+    pq.write_table(table.replace_schema_metadata({"counterpoint": "{bad"}), path)
+
+
+def _other_facts(path: Path, whole: bytes) -> None:
+    table = pq.read_table(pa.BufferReader(whole))
+    pq.write_table(table.replace_schema_metadata({"counterpoint": '{"version": 2}'}), path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _text,
+        _empty,
+        _cut,
+        _hurt_footer,
+        _hurt_data,
+        _other_table,
+        _other_columns,
+        _bad_facts,
+        _other_facts,
+    ],
+)
+def test_a_file_that_is_no_table_of_arguments_is_refused(
+    damage: Callable[[Path, bytes], None], small: Corpus, tmp_path: Path
+) -> None:
+    path = tmp_path / "arguments.parquet"
+    write_arguments(small, path)
+    damage(path, path.read_bytes())
+    with pytest.raises(InputError, match=r"arguments\.parquet: .*`counterpoint corpus`"):
+        read_arguments(path)
+
+
+def test_the_real_corpus_reads_the_same_from_a_folder(
+    real: Corpus, arguana: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(arguana) as archive:
+        archive.extractall(tmp_path)
+    found = read(tmp_path, {"train": "training", "dev": "validation", "test": "validation"})
+    assert found.arguments == real.arguments
+    assert found.bare_debates == real.bare_debates

@@ -1,0 +1,231 @@
+"""The grid over the margin: cells that agree in all else, and a pick that never looks at test."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from counterpoint.config import loading, matrix
+from counterpoint.config.options import RunConfig
+from counterpoint.evaluation.records import write_records
+from counterpoint.io import atomic
+from counterpoint.io import text as text_module
+from counterpoint.reporting import axis_table, markdown, scores
+from counterpoint.runs import folder as folder_module
+from counterpoint.runs.epoch_log import append
+from counterpoint.tasks.candidates import CandidateSets
+from tests.reporting.test_scores import CORPUS, finish, records, run
+
+__all__ = ["sets", "run"]
+
+# Of eight queries two, four, six or all are right at the first place.
+QUARTER, HALF, THREE_QUARTERS, ALL = [1, 2, 2, 2], [1, 2], [1, 1, 1, 2], [1]
+
+DEV = {
+    (0.8, 1, "cls"): HALF, (0.8, 1, "concat"): ALL,  # 0.75
+    (0.8, 2, "cls"): QUARTER, (0.8, 2, "concat"): QUARTER,  # 0.25
+    (1.0, 1, "cls"): QUARTER, (1.0, 1, "concat"): THREE_QUARTERS,  # 0.5
+    (1.0, 2, "cls"): HALF, (1.0, 2, "concat"): HALF,  # 0.5
+    (1.5, 1, "cls"): QUARTER, (1.5, 1, "concat"): QUARTER,
+    (1.5, 2, "cls"): QUARTER, (1.5, 2, "concat"): QUARTER,
+}  # fmt: skip
+TEST = {0.8: HALF, 1.0: THREE_QUARTERS, 1.5: ALL}
+"""The margin that is worst on dev is the best on test."""
+
+
+def log_epochs(path: Path, positive: float) -> None:
+    """Three epochs with distances; those of dev after the second are of that positive distance."""
+    path.unlink(missing_ok=True)
+    for number in range(3):
+        here = {"mean": positive if number == 1 else 99.0, "std": positive / 10}
+        other = {"mean": here["mean"] + 2, "std": 0.5}
+        away = {kind: {"mean": 77.0, "std": 7.0} for kind in ("positive", "negative")}
+        dev = {"positive": here, "negative": other}
+        figure = {"retrieval": 0.5, "reranked": 0.25, "recall@10": 1.0}
+        accuracy = {"train": {"official": figure}, "dev": {"clean": figure}}
+        distances = {"train": away, "dev": dev, "test": away}
+        append(path, {"epoch": number, "accuracy": accuracy, "distances": distances})
+
+
+def make(
+    folder: Path,
+    sets: CandidateSets,
+    dev: Mapping[tuple[float, int, str], Sequence[int]],
+    splits: Mapping[str, str] = CORPUS["splits"],
+) -> Path:
+    """A run of three margins, two seeds and two fusions, of which those of `dev` are trained.
+
+    And a further cell at the lowest margin alone, all of whose queries are right.
+    """
+    axes = {"margin": [0.8, 1.0, 1.5], "seed": [1, 2], "fusion": ["cls", "concat"]}
+    values = {
+        "run": "mini",
+        "matrix": {"axes": axes, "include": [{"margin": 0.8, "fusion": "cls", "head": "relu"}]},
+    }
+    cells = matrix.expand(loading.parse(RunConfig, values, "test"), "test")
+    atomic.write_text(folder / "matrix.csv", text_module.csv_text(matrix.rows(cells)))
+    atomic.write_json(folder / "config.json", {"baselines": [], "corpus": {"splits": splits}})
+    for cell in cells:
+        own = folder / "cells" / cell.name
+        margin = cell.options.retrieval_loss.margin
+        at = (margin, cell.options.seed, cell.options.fusion)
+        ranks = ALL if cell.options.head.kind == "relu" else dev.get(at)
+        if ranks is None:
+            continue
+        finish(own, sets, list(ranks))
+        both = {"dev": ranks, "test": TEST[margin]}
+        write_records(
+            {role: (sets, records(sets, [1, 2], list(some))) for role, some in both.items()},
+            own / "records.parquet",
+        )
+        outcome = {"status": "finished", "reason": "", "best_epoch": 1}
+        atomic.write_json(own / "outcome.json", outcome)
+        log_epochs(own / "epochs.jsonl", 1.0 if at[2] == "cls" else 2.0)
+    return folder
+
+
+def table_of(folder: Path) -> pd.DataFrame:
+    return axis_table.margins(scores.overview(folder_module.read_run(folder)))
+
+
+def write(folder: Path) -> str:
+    found = scores.overview(folder_module.read_run(folder))
+    markdown.write_tables(found, folder / "tables", 1)
+    return (folder / "tables" / "margins.md").read_text(encoding="utf-8")
+
+
+def test_each_margin_has_its_mean_over_seeds_and_its_distances(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    table = table_of(make(tmp_path, sets, DEV)).set_index("margin")
+    assert table.index.tolist() == [0.8, 1.0, 1.5]
+    assert table["cells"].tolist() == table["cells_planned"].tolist() == [4, 4, 4]
+    assert table["seeds"].tolist() == table["seeds_planned"].tolist() == [2, 2, 2]
+    assert table["dev_reranked"].tolist() == [0.5, 0.5, 0.25]
+    # 0.75 and 0.25: √(2 · 0.25²)
+    assert table["dev_reranked_sd"].tolist() == pytest.approx([0.125**0.5, 0, 0])
+    # cls 1 and concat 2, their deviations a tenth; negatives lie 2 further.
+    expected = dict(zip(axis_table.DISTANCES, [1.5, 0.15, 3.5, 0.5], strict=True))
+    for _, row in table.iterrows():
+        assert row[axis_table.DISTANCES].to_dict() == pytest.approx(expected)
+
+
+def test_a_tie_goes_to_the_margin_nearest_to_one_and_test_decides_nothing(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    table = table_of(make(tmp_path, sets, DEV)).set_index("margin")
+    assert table["picked"].tolist() == [False, True, False]
+    assert table.loc[1.0, "test_reranked"] == 0.75
+    assert table["test_reranked"].isna().tolist() == [True, False, True]
+
+
+def test_the_highest_dev_mean_is_picked(tmp_path: Path, sets: CandidateSets) -> None:
+    better = {**DEV, (1.5, 1, "cls"): ALL, (1.5, 1, "concat"): ALL}
+    table = table_of(make(tmp_path, sets, better))
+    assert table["dev_reranked"].tolist() == [0.5, 0.5, 0.625]
+    assert table.loc[table["picked"], "margin"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({0.8: 0.3, 0.9: 0.3, 1.5: 0.3}, 0.9),
+        # 1.2 − 1 and 1 − 0.8 differ in floating point, and so do 0.1 + 0.2 and 0.3.
+        ({0.8: 0.3, 1.2: 0.3}, 0.8),
+        ({1.0: 0.3, 1.5: 0.1 + 0.2}, 1.0),
+        ({0.8: 0.3, 1.0: None}, 0.8),
+        ({0.8: None, 1.0: None}, None),
+    ],
+)
+def test_ties_by_hand(values: Mapping[float, float | None], expected: float | None) -> None:
+    rows = pd.DataFrame({"margin": list(values), "dev_reranked": list(values.values())})
+    assert axis_table.pick(rows.astype(float)) == expected
+
+
+def test_a_missing_cell_leaves_a_dash_and_is_not_picked(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    less = {at: ranks for at, ranks in DEV.items() if at != (1.0, 2, "concat")}
+    text = write(make(tmp_path, sets, less))
+    lines = text.splitlines()
+    assert "| 1 | 3 of 4 | 2 | – | – | – |" in lines
+    assert "| **0.8** | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 |" in lines
+    assert (
+        "Picked on dev: 0.8, at 50.0, of the 2 of 3 margins whose cells are all there; on test it "
+        "has 50.0." in lines
+    )
+
+
+def test_the_table_says_what_is_picked_and_how(tmp_path: Path, sets: CandidateSets) -> None:
+    text = write(make(tmp_path, sets, DEV))
+    assert "of equals the nearest to 1.0" in text
+    assert text.splitlines()[4:] == [
+        "Picked on dev: 1, at 50.0; on test it has 75.0.",
+        "",
+        "| margin | cells | seeds | dev | positive distance | negative distance |",
+        "| ---: | ---: | ---: | --- | --- | --- |",
+        "| 0.8 | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
+        "| **1** | 4 | 2 | 50.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
+        "| 1.5 | 4 | 2 | 25.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
+    ]
+    rows = pd.read_csv(tmp_path / "tables" / "margins.csv")
+    assert list(rows.columns) == axis_table.COLUMNS
+    assert rows["picked"].tolist() == [False, True, False]
+
+
+def test_a_test_role_on_the_dev_folder_is_no_test(tmp_path: Path, sets: CandidateSets) -> None:
+    text = write(make(tmp_path, sets, DEV, {**CORPUS["splits"], "test": "validation"}))
+    assert "\nPicked on dev: 1, at 50.0.\n" in text
+
+
+def test_without_any_cell_none_is_picked(tmp_path: Path, sets: CandidateSets) -> None:
+    folder = make(tmp_path, sets, {})
+    text = write(folder)
+    assert "\nNo margin has all its figures yet: none is picked.\n" in text
+    assert "| 1.5 | 0 of 4 | 0 of 2 | – | – | – |" in text
+
+
+def test_a_cell_of_which_no_epoch_ended_has_no_distances(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    folder = make(tmp_path, sets, DEV)
+    name = next(cell for cell in pd.read_csv(folder / "matrix.csv").cell if "margin=1.5" in cell)
+    outcome = {"status": "diverged", "reason": "", "best_epoch": -1}
+    atomic.write_json(folder / "cells" / name / "outcome.json", outcome)
+    assert "| 1.5 | 4 | 2 | 25.0 ± 0.0 | – | – |" in write(folder)
+
+
+def test_margins_that_no_setting_shares_are_not_compared(run: Path) -> None:
+    """The run of the other tables: 0.8 in one cell, which differs from the others in r0 too."""
+    assert write(run).endswith(
+        "No setting is planned with every margin, so none can be compared.\n"
+    )
+    assert pd.read_csv(run / "tables" / "margins.csv").empty
+
+
+def test_a_run_of_one_margin_has_no_such_table(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"run": "mini", "matrix": {"axes": {"fusion": ["cls", "concat"]}}}
+    cells = matrix.expand(loading.parse(RunConfig, values, "test"), "test")
+    atomic.write_text(tmp_path / "matrix.csv", text_module.csv_text(matrix.rows(cells)))
+    atomic.write_json(tmp_path / "config.json", {"baselines": [], "corpus": CORPUS})
+    found = scores.overview(folder_module.read_run(tmp_path))
+    markdown.write_tables(found, tmp_path / "tables", 1)
+    assert list((tmp_path / "tables").glob("margins*")) == []
+
+
+def test_the_shipped_configuration_is_five_margins_at_three_seeds() -> None:
+    options: dict[str, Any] = {}
+    for file in ("config.yaml", "margins.yaml"):
+        path = Path(__file__).parents[2] / "config" / file
+        update_config(options, yaml.safe_load(path.read_text(encoding="utf-8")))
+    cells = matrix.expand(loading.load(options, "margins.yaml"), "margins.yaml")
+    found = [(cell.options.retrieval_loss.margin, cell.options.seed) for cell in cells]
+    assert sorted(found) == [(m, s) for m in (0.8, 0.9, 1.0, 1.2, 1.5) for s in (1, 2, 3)]
+    assert {(cell.options.fusion, cell.options.head.kind) for cell in cells} == {
+        ("concat", "layernorm_relu")
+    }
+    assert {cell.options.encoder.trainable for cell in cells} == {"none"}

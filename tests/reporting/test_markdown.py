@@ -1,0 +1,266 @@
+"""The tables as a person reads them: every protocol named for what it is, every gap a dash."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from counterpoint.evaluation.records import QueryResults, write_records
+from counterpoint.io import atomic
+from counterpoint.reporting import markdown, plots, scores
+from counterpoint.runs import folder
+from counterpoint.tasks.candidates import CandidateSets
+from tests.reporting.test_scores import THREE_SEEDS, finish, imported, records, run, seeded
+
+__all__ = ["imported", "sets", "run"]
+
+LEAKS = "## legacy (leaks the answer; nothing is ranked by it)"
+
+
+def write(run: Path, decimals: int = 1) -> str:
+    return markdown.write_tables(scores.overview(folder.read_run(run)), run / "tables", decimals)
+
+
+def sections(run: Path, name: str) -> dict[str, str]:
+    """Heading to text of a table's sections."""
+    text = (run / "tables" / name).read_text()
+    return {part.split("\n")[0]: part for part in text.split("\n## ")[1:]}
+
+
+def with_legacy(sets: CandidateSets, reranked: list[int]) -> list[QueryResults]:
+    return [*records(sets, [1, 2], reranked), *records(sets, [2, 3], [1], ["legacy"])]
+
+
+@pytest.fixture
+def leaking(run: Path, sets: CandidateSets) -> Path:
+    """The run, whose best cell has figures under `legacy` too."""
+    both = with_legacy(sets, [1, 1, 2, 2])
+    path = run / "cells" / pd.read_csv(run / "matrix.csv").cell[1] / "records.parquet"
+    write_records({"dev": (sets, both), "test": (sets, both)}, path)
+    return run
+
+
+def test_the_summary_names_the_best_the_failed_and_the_missing(run: Path) -> None:
+    text = write(run)
+    assert "3 of 5 cells trained" in text
+    assert "Best cell on dev: fusion~cls/head~relu/initial_random_rate~1/decrease_rate~0.01" in text
+    assert "1 cells failed:" in text
+    assert "InputError: no" in text
+    assert "1 cells missing:" in text
+    assert "5 min 00 s in all, 1 min 40 s from the first start" in text
+    assert "Warning" not in text
+    assert text == (run / "tables" / "summary.txt").read_text()
+
+
+def test_comparison_marks_the_best_and_leaves_gaps_for_what_is_missing(run: Path) -> None:
+    write(run)
+    text = (run / "tables" / "comparison.md").read_text()
+    assert "| cls | relu | 25.0 / 100.0 | **50.0 / 100.0** |" in text
+    assert "| concat | relu | 0.0 / 100.0 | – |" in text
+    rows = pd.read_csv(run / "tables" / "comparison.csv")
+    assert rows[rows.best]["dev_reranked"].tolist() == [0.5]
+    assert set(rows.kind) == {"cell", "baseline"}
+
+
+def test_every_protocol_has_its_grids_and_the_leaking_one_is_named(leaking: Path) -> None:
+    write(leaking)
+    found = sections(leaking, "comparison.md")
+    clean, official, legacy = found
+    assert clean == (
+        "clean: accuracy@1 after re-ranking / recall@10 of the first stage, the ceiling of "
+        "re-ranking ten"
+    )
+    assert (official, f"## {legacy}") == ("official", LEAKS)
+    assert found[clean].count("| cls | relu | 25.0 / 100.0 | **50.0 / 100.0** |") == 2
+    assert found[official].count("| cls | relu | 25.0 | 50.0 |") == 2
+    assert found[legacy].count("| cls | relu | – | 100.0 |") == 2
+    assert "| tfidf | 75.0 | 100.0 | 75.0 | 100.0 |" in found[clean]
+    assert "| tfidf | 75.0 | 75.0 |" in found[official]
+    assert "| tfidf | – | – |" in found[legacy]
+
+
+def test_further_cells_have_their_ceiling_as_a_column(leaking: Path, sets: CandidateSets) -> None:
+    name = pd.read_csv(leaking / "matrix.csv").cell[4]
+    finish(leaking / "cells" / name, sets, [3])
+    write(leaking, 0)
+    clean = next(iter(sections(leaking, "comparison.md").values()))
+    assert "| δ | retrieval_loss.margin | dev | dev recall@10 | test | test recall@10 |" in clean
+    assert "| 0.8 | 0 | 100 | 0 | 100 |" in clean
+
+
+def test_strategies_have_every_protocol(leaking: Path) -> None:
+    write(leaking)
+    clean, official, legacy = sections(leaking, "strategies.md").values()
+    for text, figures in (
+        (clean, "| 50.0 / 50.0 | – |"),
+        (official, "| 50.0 / 50.0 | – |"),
+        (legacy, "| 100.0 / 100.0 | – |"),
+    ):
+        assert f"| decreasing | 1 | 0.01 {figures}" in text
+    assert f"## {legacy.splitlines()[0]}" == LEAKS
+
+
+def test_protocols_stand_side_by_side_with_their_queries(leaking: Path) -> None:
+    write(leaking, 0)
+    lines = (leaking / "tables" / "protocols.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("| system")] == [
+        "| system | figure | dev official | dev clean | dev legacy (leaks) "
+        "| test official | test clean | test legacy (leaks) |"
+    ]
+    name = pd.read_csv(leaking / "matrix.csv").cell[1]
+    row = next(line for line in lines if "accuracy@1, reranked" in line)
+    assert row.startswith(f"| {name} |")
+    assert [part.split()[0] for part in row.strip("| ").split("|")[2:]] == ["50", "50", "100"] * 2
+    assert f"| {name} | queries (n) | 8 | 8 | 8 | 8 | 8 | 8 |" in lines
+    assert "| baseline/tfidf | queries (n) | 8 | 8 | – | 8 | 8 | – |" in lines
+    assert any(line.startswith("| baseline/tfidf | accuracy@1, retrieval | 75 (") for line in lines)
+
+
+def test_the_summary_has_every_protocol(leaking: Path) -> None:
+    lines = write(leaking).splitlines()
+    head = lines.index(next(line for line in lines if line.startswith("accuracy@1")))
+    assert lines[head].split() == [
+        "accuracy@1", "in", "%,", "epa", "clean", "official", "legacy", "(leaks)",
+    ]  # fmt: skip
+    assert lines[head + 1].split() == ["dev", "test"] * 3
+    figures = {line[:28].strip(): line[28:].split() for line in lines[head + 2 : head + 5]}
+    assert figures == {
+        "best cell, re-ranked": ["50.0", "50.0", "50.0", "50.0", "100.0", "100.0"],
+        "best cell, first stage": ["50.0", "50.0", "50.0", "50.0", "0.0", "0.0"],
+        "tfidf (baseline)": ["75.0", "75.0", "75.0", "75.0", "–", "–"],
+    }
+
+
+def test_the_tasks_stand_side_by_side(leaking: Path) -> None:
+    text = write(leaking)
+    name = pd.read_csv(leaking / "matrix.csv").cell[1]
+    found = sections(leaking, "tasks.md")
+    assert list(found) == ["clean", "official"]
+    for section in found.values():
+        assert [part.split("\n")[0] for part in section.split("### ")[1:]] == ["dev", "test"]
+        rows = {line.split(" | ")[0]: line.split(" | ")[1:] for line in section.splitlines()}
+        assert rows["| system"] == ["sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa |"]
+        # Re-ranked 1, 1, 2, 2 on the one task that these records have.
+        assert rows[f"| {name}"][:7] == ["–"] * 7
+        assert rows[f"| {name}"][7].startswith("50.0 (")
+        assert rows["| baseline/tfidf"][7].startswith("75.0 (")
+    lines = text.splitlines()
+    head = lines.index(next(line for line in lines if line.startswith("accuracy@1 in %, dev")))
+    assert lines[head].split()[5:] == [*rows["| system"][:7], "epa"]
+    assert lines[head + 1].split() == ["best", "cell,", "re-ranked", *"–" * 7, "50.0"]
+    assert lines[head + 2].split() == ["tfidf", "(baseline)", *"–" * 7, "75.0"]
+
+
+def test_where_every_query_was_seen_there_is_no_clean_figure(
+    run: Path, sets: CandidateSets
+) -> None:
+    """The test role's folder has no unseen query: a dash, and a sentence, in every table."""
+    for path in run.glob("**/records.parquet"):
+        reranked = None if "baselines" in str(path) else [1, 2]
+        dev = records(sets, [1], reranked)
+        write_records({"dev": (sets, dev), "test": (sets, dev[:1])}, path)
+    text = write(run)
+    sentence = "no unseen query in validation: no clean figure\n"
+    assert sentence in text
+    for name in ("comparison.md", "strategies.md", "protocols.md", "tasks.md"):
+        assert (run / "tables" / name).read_text().count(sentence) == 1
+    clean, official, _ = sections(run, "comparison.md").values()
+    grid = clean.split("### test")[1]
+    assert "| cls | relu | – | **–** |" in grid or "| cls | relu | **–** | – |" in grid
+    assert "| cls | relu | 50.0 | 50.0 |" in official.split("### test")[1]
+    assert pd.read_csv(run / "tables" / "comparison.csv")["test_reranked"].isna().all()
+
+
+def test_seeds_have_a_table_of_their_own(tmp_path: Path, sets: CandidateSets) -> None:
+    run = seeded(tmp_path / "seeded", sets, THREE_SEEDS, [1, 2, 3])
+    write(run)
+    clean, official, legacy = sections(run, "seeds.md").values()
+    # 4.30265 × 25 / √3 = 62.1 to either side of 75
+    half = "75.0 ± 25.0 | 12.9 to 137.1 | 50.0 (seed 1) | 100.0 (seed 3)"
+    assert f"| cls | relu | 1 | 0 | 3 | {half} | {half} |" in clean
+    assert f"| cls | relu | 1 | 0 | 3 | {half} | {half} |" in official
+    assert "| cls | relu | 1 | 0 | 3 | – | – | – | – | – | – | – | – |" in legacy
+    assert "linear" not in clean
+
+
+def test_seeds_that_are_missing_leave_dashes(tmp_path: Path, sets: CandidateSets) -> None:
+    run = seeded(tmp_path / "seeded", sets, {1: [1, 2], 3: [1]}, [1, 2, 3])
+    write(run)
+    text = (run / "tables" / "seeds.md").read_text()
+    assert "| cls | relu | 1 | 0 | 2 of 3 | – | – | – | – | – | – | – | – |" in text
+    comparison = (run / "tables" / "comparison.md").read_text()
+    assert "| cls | relu | 1 | 0 | **–** | – | **–** | – |" in comparison
+
+
+def test_where_every_setting_has_one_seed_the_table_says_so(run: Path) -> None:
+    write(run)
+    assert (run / "tables" / "seeds.md").read_text() == "# Seeds\n\nEvery setting has one seed.\n"
+
+
+def test_diverged_cells_and_differing_code_are_told(run: Path, sets: CandidateSets) -> None:
+    names = pd.read_csv(run / "matrix.csv").cell.tolist()
+    finish(run / "cells" / names[4], sets, [2], status="diverged", code="b")
+    text = write(run)
+    assert "1 cells diverged:" in text
+    assert "trained by 2 different states of the code" in text
+
+
+def test_a_run_without_any_record_still_has_tables(run: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    for name in ("matrix.csv", "config.json"):
+        atomic.write_text(empty / name, (run / name).read_text())
+    text = markdown.write_tables(scores.overview(folder.read_run(empty)), empty / "tables", 1)
+    assert "0 of 5 cells trained" in text
+    assert "5 cells missing" in text
+    assert (
+        plots.draw_curves(scores.curves(folder.read_run(empty)), empty / "plots", "png", 60) == []
+    )
+
+
+def test_imported_logs_have_a_table_that_names_the_leak(run: Path, imported: Path) -> None:
+    write(imported)
+    lines = (run / "tables" / "imported.md").read_text().splitlines()
+    assert "Protocol `legacy`, which shows the classifier the answer" in lines[2]
+    assert lines[4:] == [
+        "| log | protocol | epochs | train best | train last | dev best | dev last | test best "
+        "| test last |",
+        "| --- | --- | ---: | --- | ---: | --- | ---: | --- | --- |",
+        "| a | legacy (leaks) | 2 | 50.0 (epoch 0) | 25.0 | 50.0 (epoch 0) | 25.0 "
+        "| 50.0 (epoch 0) | 25.0 |",
+        "| b | legacy (leaks) | 2 | 50.0 (epoch 0) | 25.0 | 50.0 (epoch 0) | 25.0 | – | – |",
+    ]
+    rows = pd.read_csv(run / "tables" / "imported.csv", dtype={"dev_best_epoch": "Int64"})
+    assert rows[["log", "protocol", "epochs"]].to_numpy().tolist() == [
+        ["a", "legacy", 2],
+        ["b", "legacy", 2],
+    ]
+    assert rows["dev_best"].tolist() == [0.5, 0.5]
+    assert rows["dev_best_epoch"].tolist() == [0, 0]
+    assert rows["test_last"].isna().tolist() == [False, True]
+
+
+def test_without_imported_logs_there_is_no_table_of_them(run: Path) -> None:
+    write(run)
+    assert list((run / "tables").glob("imported*")) == []
+
+
+@pytest.mark.parametrize(
+    ("initial", "decrease", "name"),
+    [
+        (0.0, 0.0, "hard only"),
+        (0.8, 0.0, "fixed"),
+        (0.8, 0.02, "decreasing"),
+        (1.0, 0.0, "purely random"),
+        (1.0, 0.05, "decreasing"),
+    ],
+)
+def test_strategies_have_their_names(initial: float, decrease: float, name: str) -> None:
+    assert markdown.strategy_name(initial, decrease) == name
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(42.4, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (59.7, "1 min 00 s")],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert markdown.duration(seconds) == text

@@ -1,0 +1,122 @@
+"""GPU leases: each job its own slot, released however the job ends."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from counterpoint.errors import Interrupted
+from counterpoint.runs import devices
+from counterpoint.runs.devices import device_for_job, lease, visible_devices
+
+
+def hold(folder: Path, ready: "multiprocessing.Queue[str]") -> None:
+    with lease(["0", "1"], 1, folder) as name:
+        ready.put(name)
+        signal.pause()
+
+
+def start(folder: Path) -> tuple[multiprocessing.Process, str]:
+    context = multiprocessing.get_context("fork")
+    ready: multiprocessing.Queue[str] = context.Queue()
+    process = context.Process(target=hold, args=(folder, ready))
+    process.start()
+    return process, ready.get(timeout=30)
+
+
+def test_two_jobs_get_two_devices_and_a_killed_one_gives_its_back(tmp_path: Path) -> None:
+    first, one = start(tmp_path)
+    second, two = start(tmp_path)
+    try:
+        assert sorted([one, two]) == ["0", "1"]
+        os.kill(first.pid, signal.SIGKILL)
+        first.join()
+        with lease(["0", "1"], 1, tmp_path) as free:
+            assert free == one
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.join()
+
+
+def test_jobs_spread_over_devices_before_they_share_one(tmp_path: Path) -> None:
+    names = ["0", "1"]
+    with lease(names, 2, tmp_path) as a, lease(names, 2, tmp_path) as b:
+        assert {a, b} == {"0", "1"}
+        with lease(names, 2, tmp_path) as c, lease(names, 2, tmp_path) as d:
+            assert {c, d} == {"0", "1"}
+
+
+def test_a_job_that_waits_for_a_device_can_be_stopped(tmp_path: Path) -> None:
+    with (
+        lease(["0"], 1, tmp_path),
+        pytest.raises(Interrupted, match="waited for a GPU"),
+        lease(["0"], 1, tmp_path, lambda: True),
+    ):
+        pass
+
+
+def test_a_set_variable_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-abc")
+    assert visible_devices() == ["3", "GPU-abc"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert visible_devices() == ["0", "1"]
+
+
+def test_a_leased_device_is_the_only_visible_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
+    monkeypatch.setattr(devices, "lock_folder", lambda: tmp_path)
+    with device_for_job(1) as name:
+        assert name == "cuda"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+
+
+def test_without_a_gpu_the_job_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with device_for_job(1) as name:
+        assert name == "cpu"
+
+
+def test_jobs_of_slurm_have_locks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm may call the device of each of its jobs 0; that is no reason for them to wait."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    folders = {devices.lock_folder()}
+    for job in ("17", "18"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        folders.add(devices.lock_folder())
+    assert len(folders) == 3
+
+
+def test_locks_do_not_depend_on_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = devices.lock_folder()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/nobody")
+    assert devices.lock_folder() == before
+
+
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda name, value: asked.append((name, value)))
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    devices.keep_freed_memory()
+    # malloc.h: M_MMAP_MAX is -4, M_TRIM_THRESHOLD is -1.
+    assert dict(asked) == {-4: 0, -1: 2**31 - 1}
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace())
+    devices.keep_freed_memory()
+    assert len(asked) == 2
+
+
+def test_denormals_are_zero_for_a_while() -> None:
+    tiny = torch.tensor([1e-38])
+    with devices.no_denormals():
+        inside = (tiny / 16).item()
+    if inside:
+        pytest.skip("this CPU cannot flush them")
+    assert (tiny / 16).item() > 0

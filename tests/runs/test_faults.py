@@ -1,0 +1,138 @@
+"""A cell with a live encoder, killed at random moments and run again: the results are the same."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from counterpoint.corpus.arguments import Corpus, write_arguments
+from counterpoint.encoders.tokens import tokenise, write_tokens
+from counterpoint.errors import Interrupted
+from counterpoint.runs.job import RESULTS
+from tests.training.test_trainer import cell, corpus
+
+__all__ = ["corpus"]  # a fixture
+
+COMMAND = (sys.executable, "-c", "from counterpoint.cli.main import run; run()", "train")
+
+
+class Cell:
+    """The command of one cell, and where it writes."""
+
+    def __init__(self, corpus: Corpus, tiny_bert: Path, folder: Path) -> None:
+        self.folder = folder
+        self.options: dict[str, Any] = {
+            "encoder": {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"},
+            "training": {"epochs": 4, "batch": 4, "learning_rate": 1e-3},
+        }
+        write_arguments(corpus, folder / "arguments.parquet")
+        tokens = tokenise(corpus, cell(**self.options).encoder)
+        write_tokens(tokens, corpus, folder / "tokens.safetensors")
+
+    def start(self, name: str) -> "subprocess.Popen[bytes]":
+        """Start a process of it that writes under a name."""
+        return subprocess.Popen(
+            [
+                *COMMAND,
+                *("--arguments", str(self.folder / "arguments.parquet")),
+                *("--tokens", str(self.folder / "tokens.safetensors")),
+                *("--options", json.dumps(self.options), "--threads", "1"),
+                *("--checkpoint-steps", "1"),
+                *("--state", str(self.folder / f"state-{name}"), "--out", str(self.out(name))),
+            ],
+            stderr=subprocess.PIPE,
+            # A test run in the background of a shell ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def out(self, name: str) -> Path:
+        """Where results of a name lie."""
+        return self.folder / name
+
+    def results(self, name: str) -> dict[str, bytes]:
+        """What the same cell always leaves."""
+        return {
+            each: (self.out(name) / each).read_bytes() for each in RESULTS if each != "seconds.json"
+        }
+
+
+@pytest.fixture
+def live(corpus: Corpus, tiny_bert: Path, tmp_path: Path) -> Cell:
+    return Cell(corpus, tiny_bert, tmp_path)
+
+
+def wait_for(path: Path, pattern: str, process: "subprocess.Popen[bytes]") -> None:
+    while not list(path.glob(pattern)):
+        assert process.poll() is None, "ended before it saved anything"
+        time.sleep(0.02)
+
+
+def kill_and_go_on(live: Cell, kills: int, seed: int) -> None:
+    """Kill at random moments, so often; whenever the cell comes through it is compared.
+
+    Every other kill waits until a state is saved, because on a slow start all may come too early.
+    """
+    whole = live.start("whole")
+    began = time.monotonic()
+    assert whole.wait() == 0
+    seconds = time.monotonic() - began
+    expected = live.results("whole")
+    rng = np.random.default_rng(seed)
+    done, finished = 0, 0
+    while done < kills or not finished:
+        name = f"killed-{finished}"
+        process = live.start(name)
+        state = live.folder / f"state-{name}"
+        # It may have been killed so late that nothing is left to train.
+        while done < kills and done % 2 and process.poll() is None:
+            if list(state.glob("*/checkpoint.safetensors")):
+                break
+            time.sleep(0.02)
+        try:
+            # At the end it may run through, so that there is something to compare.
+            process.wait(timeout=rng.uniform(0, seconds) if done < kills else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            done += 1
+            continue
+        assert process.returncode == 0, process.stderr.read() if process.stderr else None
+        assert live.results(name) == expected
+        finished += 1
+
+
+def test_three_kills_leave_the_same_results(live: Cell) -> None:
+    kill_and_go_on(live, 3, seed=5)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", [1, 2])
+def test_twenty_kills_leave_the_same_results(live: Cell, seed: int) -> None:
+    kill_and_go_on(live, 20, seed)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_when_asked_to_stop_it_saves_and_exits_with_a_status_to_retry(
+    live: Cell, sign: signal.Signals
+) -> None:
+    whole = live.start("whole")
+    process = live.start("stopped")
+    state = live.folder / "state-stopped"
+    wait_for(state, "*/checkpoint.safetensors", process)
+    process.send_signal(sign)
+    _, said = process.communicate()
+    assert process.returncode == Interrupted.STATUS, said
+    assert b"the same command goes on from there" in said
+    assert not (state / "failure.json").exists()
+    again = live.start("stopped")
+    _, said = again.communicate()
+    assert again.returncode == 0, said
+    assert b"goes on in epoch" in said
+    assert whole.wait() == 0
+    assert live.results("stopped") == live.results("whole")

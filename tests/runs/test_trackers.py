@@ -1,0 +1,211 @@
+"""TensorBoard and MLflow get the epoch log's records, and change nothing of a cell."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from counterpoint.cli.main import main
+from counterpoint.config.loading import parse
+from counterpoint.config.options import CellOptions
+from counterpoint.corpus.arguments import Corpus, write_arguments
+from counterpoint.encoders.features import write_features
+from counterpoint.errors import InputError
+from counterpoint.runs import epoch_log, progress, trackers
+from counterpoint.runs.job import RESULTS, Job
+
+RECORD = {
+    "epoch": 7,
+    "random_rate": 0.5,
+    "losses": {"train": {"total": float("nan"), "counter": 1.25}},
+    "accuracy": {"dev": {"clean": {"recall@10": 1}}},
+    "gap": None,
+    "events": ["best"],
+}
+FIGURES = {
+    "random_rate": 0.5,
+    "losses/train/counter": 1.25,
+    "accuracy/dev/clean/recall_at_10": 1.0,
+}
+
+
+def test_the_finite_numbers_of_a_record_are_named_by_their_path() -> None:
+    assert dict(trackers.figures(RECORD)) == FIGURES
+
+
+def test_the_run_and_the_cell_are_told_from_where_results_go(tmp_path: Path) -> None:
+    cell = "fusion~cls/seed~1/options~base"
+    assert trackers.place(tmp_path / "mini" / "cells" / cell) == (tmp_path / "mini", cell)
+    assert trackers.place(tmp_path / "by-hand") == (tmp_path, "by-hand")
+
+
+def test_an_unknown_tracker_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'wandb': expected one of tensorboard, mlflow"):
+        trackers.open("wandb", tmp_path, "cell")
+
+
+@pytest.mark.parametrize("name", list(trackers.TRACKERS))
+def test_a_missing_extra_says_how_to_install_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=rf"pip install '\.\[{name}\]'"):
+        trackers.open(name, tmp_path, "cell")
+
+
+def test_tensorboard_has_the_figures_by_epoch(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for _ in range(2):  # the second training replaces the first
+        with trackers.opened(["tensorboard"], tmp_path / "cells" / "a" / "b") as (tracker,):
+            for epoch in range(3):
+                tracker.epoch({**RECORD, "epoch": epoch})
+    found = EventAccumulator(str(tmp_path / "tensorboard" / "a" / "b")).Reload()
+    assert sorted(found.Tags()["scalars"]) == sorted(FIGURES)
+    for name, value in FIGURES.items():
+        assert [(each.step, each.value) for each in found.Scalars(name)] == [
+            (epoch, value) for epoch in range(3)
+        ]
+
+
+def test_mlflow_has_the_figures_by_epoch(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+    out = tmp_path / "mini" / "cells" / "a" / "b"
+    with trackers.opened(["mlflow"], out) as (tracker,):
+        for epoch in range(3):
+            tracker.epoch({**RECORD, "epoch": epoch})
+    with pytest.raises(RuntimeError, match="half-way"), trackers.opened(["mlflow"], out):
+        raise RuntimeError("half-way")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mini' / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mini")
+    runs = {run.info.status: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"FINISHED", "FAILED"}
+    assert {run.info.run_name for run in runs.values()} == {"a/b"}
+    whole = runs["FINISHED"]
+    assert whole.data.metrics == FIGURES
+    for name, value in FIGURES.items():
+        history = client.get_metric_history(whole.info.run_id, name)
+        assert [(each.step, each.value) for each in history] == [(e, value) for e in range(3)]
+
+
+def test_mlflow_ends_the_run_of_a_job_that_was_killed(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+    killed, other = (trackers.open("mlflow", tmp_path / "mini", cell) for cell in ("a/b", "a/c"))
+    killed.epoch(RECORD)
+    with trackers.opened(["mlflow"], tmp_path / "mini" / "cells" / "a" / "b"):
+        pass
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mini' / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mini")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted((run.info.run_name, run.info.status) for run in runs) == [
+        ("a/b", "FINISHED"),
+        ("a/b", "KILLED"),
+        ("a/c", "RUNNING"),
+    ]
+    other.close()
+
+
+class Listener:
+    """A tracker that keeps what it gets."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.records: list[Mapping[str, Any]] = []
+        self.ends: list[bool] = []
+        self.done: list[int] = []
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        found = progress.read(self.state)
+        assert found is not None
+        self.done.append(found[0].done)
+        self.records.append(record)
+
+    def close(self, *, failed: bool = False) -> None:
+        self.ends.append(failed)
+
+
+@pytest.fixture
+def inputs(
+    small: Corpus, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    monkeypatch.setattr(trackers, "require_installed", lambda name: None)
+    x = rng.normal(size=(len(small.texts), 8)).astype(np.float32)
+    write_arguments(small, tmp_path / "arguments.parquet")
+    write_features(x, small, tmp_path / "features.safetensors")
+    paths = {name: tmp_path / f"{name}.{end}" for name, end in
+             (("arguments", "parquet"), ("features", "safetensors"))}  # fmt: skip
+    return {**paths, "tokens": None, "threads": 1, "jobs_per_gpu": 1, "state": tmp_path / "state"}
+
+
+def test_a_tracker_gets_the_epoch_log_and_changes_no_result(
+    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener(inputs["state"])
+    monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
+    options = parse(CellOptions, {"training": {"epochs": 3, "batch": 4}}, "test")
+    Job(options=options, out=tmp_path / "plain", **{**inputs, "state": tmp_path / "other"}).run()
+    Job(options=options, out=tmp_path / "told", tracker_names=["listener"], **inputs).run()
+    assert listener.records == epoch_log.read(tmp_path / "told" / "epochs.jsonl")
+    assert listener.done == list(range(1, len(listener.records) + 1))
+    assert listener.ends == [False]
+    for name in set(RESULTS) - {"seconds.json"}:
+        assert (tmp_path / "told" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_a_tracker_learns_that_a_job_failed(
+    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener(inputs["state"])
+    monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
+    options = parse(CellOptions, {"training": {"batch": 99}}, "test")
+    with pytest.raises(InputError, match=r"training\.batch"):
+        Job(options=options, out=tmp_path / "out", tracker_names=["listener"], **inputs).run()
+    assert listener.ends == [True]
+
+
+def test_a_tracker_of_a_resumed_job_gets_the_epochs_before(
+    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listeners: list[Listener] = []
+
+    def listen(folder: Path, cell: str) -> Listener:
+        listeners.append(Listener(inputs["state"]))
+        return listeners[-1]
+
+    monkeypatch.setattr(trackers, "TRACKERS", {"listener": listen})
+    options = parse(CellOptions, {"training": {"epochs": 4, "batch": 4}}, "test")
+    job = Job(options=options, out=tmp_path / "out", tracker_names=["listener"], **inputs)
+    append = epoch_log.append
+
+    def killed(path: Path, record: Mapping[str, Any]) -> None:
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+        append(path, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch_log, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            job.run()
+    job.run()
+    before, after = listeners
+    assert [record["epoch"] for record in before.records] == [0, 1]
+    assert after.records == epoch_log.read(tmp_path / "out" / "epochs.jsonl")
+
+
+def test_the_command_line_takes_several_trackers(
+    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listeners = {name: Listener(inputs["state"]) for name in trackers.TRACKERS}
+    made = {name: lambda folder, cell, name=name: listeners[name] for name in listeners}
+    monkeypatch.setattr(trackers, "TRACKERS", made)
+    arguments = ["train", "--arguments", str(inputs["arguments"])]
+    arguments += ["--features", str(inputs["features"]), "--state", str(inputs["state"])]
+    arguments += ["--options", '{"training": {"epochs": 2, "batch": 4}}']
+    arguments += ["--tracker", "mlflow", "--tracker", "tensorboard", "--out", str(tmp_path / "o")]
+    assert main(arguments) == 0
+    assert [len(each.records) for each in listeners.values()] == [2, 2]

@@ -1,0 +1,16 @@
+"""Little corpora in ArguAna's layout."""
+
+from collections.abc import Mapping
+
+ROLES = {"train": "training", "dev": "validation", "test": "test"}
+
+
+def debate(split: str, theme: str, name: str, sides: Mapping[str, int]) -> dict[str, str]:
+    """The files of one debate with so many pairs a side; every text stands nowhere else."""
+    files = {}
+    for side, pairs in sides.items():
+        for number in range(1, pairs + 1):
+            for kind in ("a-point", "b-counter"):
+                path = f"{split}/{theme}/{name}/{side}/{side}{number:02d}{kind}.txt"
+                files[path] = f"{split} {theme} {name} {side} {number} {kind}"
+    return files

@@ -1,0 +1,327 @@
+"""The workflow end to end on a miniature: trained, re-run, broken, and planned for a cluster."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def miniature(tiny_bert: Path) -> dict[str, Any]:
+    """Two frozen cells, and one that trains a tiny encoder."""
+    return {
+        "run": "mini",
+        "encoder": {"name": str(tiny_bert), "max_tokens": 24},
+        "training": {"epochs": 2, "learning_rate": 1e-3},
+        "matrix": {
+            "axes": {"fusion": ["cls", "concat"], "head": ["relu"], "decrease_rate": [0.5]},
+            "include": [{"head": "linear", "trainable": "all", "decrease_rate": 0.5}],
+        },
+    }
+
+
+def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
+    """Run snakemake there; its output without colours."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--nocolor", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-6000:]
+    return done.stdout + done.stderr
+
+
+def planned(output: str) -> dict[str, int]:
+    """Rule to number of jobs in what snakemake says that it would do."""
+    table = output.partition("Job stats:")[2].partition("\n\n")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the workflow."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("config", "workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
+    return folder
+
+
+def configure(folder: Path, values: dict[str, Any], name: str = "mini.yaml") -> list[str]:
+    (folder / name).write_text(yaml.safe_dump(values), encoding="utf-8")
+    return ["--configfile", name]
+
+
+@pytest.fixture(scope="module")
+def trained(checkout: Path, tiny_bert: Path) -> tuple[Path, str]:
+    """The miniature after its first run, and what that printed."""
+    values = miniature(tiny_bert)
+    output = snakemake(checkout, "--cores", "2", *configure(checkout, values))
+    return checkout, output
+
+
+def test_one_command_gives_cells_tables_plots_and_a_summary(trained: tuple[Path, str]) -> None:
+    folder, output = trained
+    run = folder / "results" / "mini"
+    assert "Run mini: 3 of 3 cells trained." in output
+    assert "Best cell on dev: fusion~" in output
+    table = pd.read_csv(run / "tables" / "cells.csv")
+    assert set(table.kind) == {"cell", "baseline"}
+    assert set(table.task) == {"sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"}
+    assert set(table.protocol) == {"official", "clean", "legacy"}
+    assert set(table[table.kind == "baseline"].cell) == {
+        f"baseline/{name}" for name in ("random", "tfidf", "bm25", "untrained")
+    }
+    assert table["value"].between(0, 1).all()
+    for name in (
+        "comparison.md",
+        "comparison.csv",
+        "strategies.md",
+        "seeds.md",
+        "protocols.md",
+        "tasks.md",
+        "claims.md",
+        "claims.csv",
+        "summary.txt",
+    ):
+        assert (run / "tables" / name).stat().st_size > 0
+    assert len(list((run / "plots").glob("accuracy-*.png"))) == 3
+    assert (run / "report" / "index.html").stat().st_size > 0
+    assert len(list(run.glob("encoder/*/features.safetensors"))) == 1
+    log = next(run.glob("logs/cells/**/*options~encoder.trainable=all.log"))
+    assert "epoch   1" in log.read_text()
+
+
+def test_nothing_is_left_to_do_afterwards(trained: tuple[Path, str]) -> None:
+    output = snakemake(trained[0], "-n", "--configfile", "mini.yaml")
+    assert "Nothing to be done" in output
+
+
+def test_an_added_cell_trains_that_cell_alone(trained: tuple[Path, str], tiny_bert: Path) -> None:
+    values = miniature(tiny_bert)
+    values["matrix"]["include"].append({"head": "relu", "decrease_rate": 0.5, "margin": 0.7})
+    arguments = configure(trained[0], values, "added.yaml")
+    plan = planned(snakemake(trained[0], "-n", *arguments))
+    after = {"summary": 1, "curves": 1, "page": 1}
+    assert plan == {"matrix": 1, "cell": 1, **after, "all": 1, "total": 6}
+
+
+@pytest.mark.parametrize(
+    ("values", "rules"),
+    [
+        ({"tables": {"decimals": 2}}, {"matrix", "summary", "curves", "page"}),
+        ({"plots": {"dpi": 60}}, {"matrix", "summary", "curves", "page"}),
+        (
+            {"resources": {"jobs_per_gpu": 4, "memory_mb": 999}},
+            {"matrix", "summary", "curves", "page"},
+        ),
+    ],
+    ids=["tables", "plots", "resources"],
+)
+def test_options_of_tables_plots_and_resources_train_nothing(
+    trained: tuple[Path, str], tiny_bert: Path, values: dict[str, Any], rules: set[str]
+) -> None:
+    arguments = configure(trained[0], {**miniature(tiny_bert), **values}, "other.yaml")
+    output = snakemake(trained[0], "-n", *arguments)
+    assert set(planned(output)) - {"all", "total"} <= rules
+
+
+def test_an_option_of_training_trains_every_cell_again(
+    trained: tuple[Path, str], tiny_bert: Path
+) -> None:
+    values = miniature(tiny_bert)
+    values["training"]["learning_rate"] = 2e-3
+    plan = planned(snakemake(trained[0], "-n", *configure(trained[0], values, "other.yaml")))
+    assert plan["cell"] == 3
+    assert "features" not in plan
+    assert "corpus" not in plan
+
+
+def test_tables_and_plots_never_train(trained: tuple[Path, str], tiny_bert: Path) -> None:
+    values = {**miniature(tiny_bert), "run": "untrained"}
+    arguments = configure(trained[0], values, "untrained.yaml")
+    output = snakemake(trained[0], "tables", "plots", "--cores", "2", *arguments)
+    assert set(planned(output)) == {"matrix", "tables", "plots", "total"}
+    text = (trained[0] / "results" / "untrained" / "tables" / "summary.txt").read_text()
+    assert "0 of 3 cells trained" in text
+
+
+def test_cores_change_no_result(trained: tuple[Path, str], tiny_bert: Path) -> None:
+    """A cell by hand, with the arguments that the workflow gives it, on one core."""
+    run = trained[0] / "results" / "mini"
+    cell = next(path for path in run.glob("cells/**/options~base") if "fusion~cls" in str(path))
+    command = [
+        sys.executable, "-c", "from counterpoint.cli.main import run; run()", "train",
+        "--arguments", str(run / "corpus" / "arguments.parquet"),
+        "--features", str(next(run.glob("encoder/*/features.safetensors"))),
+        "--options", str(cell / "options.json"),
+        "--state", str(trained[0] / "by-hand-state"), "--out", str(trained[0] / "by-hand"),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    for name in ("epochs.jsonl", "records.parquet", "model.safetensors"):
+        ours, theirs = (folder / name for folder in (trained[0] / "by-hand", cell))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+
+
+@pytest.mark.parametrize(("margins", "outputs"), [([1.0], 0), ([0.8], 0), ([0.8, 1.0], 2)])
+def test_a_table_of_margins_is_an_output_where_cells_differ_in_it(
+    checkout: Path, tiny_bert: Path, margins: list[float], outputs: int
+) -> None:
+    values = {**miniature(tiny_bert), "run": "margins"}
+    values["matrix"] = {"axes": {"margin": margins}, "include": []}
+    output = snakemake(checkout, "--summary", *configure(checkout, values, "margins.yaml"))
+    assert output.count("results/margins/tables/margins.") == outputs
+
+
+def test_a_failed_cell_is_told_and_stops_no_other(checkout: Path, tiny_bert: Path) -> None:
+    values = {**miniature(tiny_bert), "run": "failing"}
+    values["matrix"]["include"] = [{"trainable": 9, "decrease_rate": 0.5}]
+    output = snakemake(checkout, "--cores", "2", *configure(checkout, values, "f.yaml"), status=1)
+    assert "2 of 3 cells trained" in output
+    assert "1 cells failed:" in output
+    assert "9 layers of 2" in output
+    text = (checkout / "results" / "failing" / "tables" / "summary.txt").read_text()
+    assert "9 layers of 2" in text
+
+
+def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Path) -> None:
+    values = {**miniature(tiny_bert), "run": "terminated"}
+    values["training"]["epochs"] = 8
+    values["stopping"] = {"patience": None, "dev_loss_rises": None}
+    axes = {"fusion": ["cls"], "head": ["relu"], "decrease_rate": [0.5], "trainable": ["all"]}
+    values["matrix"] = {"axes": axes, "include": []}
+    arguments = ["--cores", "1", "--retries", "1", "--until", "cell"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *arguments, *configure(checkout, values, "t.yaml")],
+        cwd=checkout,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    state = checkout / "results" / "terminated" / "state"
+    while not list(state.glob("**/checkpoint.safetensors")):
+        assert process.poll() is None, process.stderr.read() if process.stderr else None
+        time.sleep(0.1)
+    (running,) = state.glob("**/progress.json")
+    job = psutil.Process(json.loads(running.read_text())["pid"])
+    shell = job.parent()
+    assert "bash" in shell.name()
+    # As a cluster would, which knows the job's group alone.
+    for each in (shell, job):
+        each.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    (log,) = (checkout / "results" / "terminated" / "logs" / "cells").glob("**/*.log")
+    assert "goes on in epoch" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"trainng": {"epochs": 1}}, ["trainng", "unknown key", "did you mean 'training'"]),
+        ({"head": "rlu"}, ["head.kind", '"rlu"', "layernorm_relu"]),
+        ({"matrix": {"axes": {"margin": [1.0, -2]}}}, ["margin=-2", "greater than 0"]),
+        ({"corpus": {"path": "$COUNTERPOINT_NOWHERE"}}, ["$COUNTERPOINT_NOWHERE", "not set"]),
+        ({"corpus": {"path": "no/such/corpus.zip"}}, ["no/such/corpus.zip", "no such folder"]),
+        ({"corpus": {"path": "Snakefile"}}, ["Snakefile: not a zip file", "expected a folder"]),
+    ],
+    ids=["key", "choice", "cell", "variable", "path", "no zip"],
+)
+def test_a_bad_configuration_stops_before_any_job(
+    checkout: Path, values: dict[str, Any], words: list[str]
+) -> None:
+    arguments = configure(checkout, {"run": "bad", **values}, "bad.yaml")
+    output = snakemake(checkout, "--cores", "1", *arguments, status=2)
+    assert "bad.yaml" in output
+    for word in words:
+        assert word in output
+    assert "Traceback" not in output
+    assert not (checkout / "results" / "bad").exists()
+
+
+def test_a_bad_corpus_stops_with_its_report(checkout: Path) -> None:
+    place = checkout / "broken" / "training" / "law" / "juries" / "pro"
+    place.mkdir(parents=True)
+    (place / "pro01a-point.txt").write_text("A point.")
+    (place / "pro01c-reply.txt").write_text("A reply.")
+    values = {"run": "broken", "corpus": {"path": "broken"}}
+    arguments = configure(checkout, values, "broken.yaml")
+    output = snakemake(checkout, "--cores", "1", *arguments, status=1)
+    assert "pro01c-reply.txt: the name does not parse" in output
+    assert "there is no such split" in output
+    assert not (checkout / "results" / "broken" / "corpus" / "arguments.parquet").exists()
+
+
+def test_an_encoder_axis_need_not_hold_the_base_value(checkout: Path, tiny_bert: Path) -> None:
+    values = {**miniature(tiny_bert), "run": "poolings"}
+    values["matrix"] = {"axes": {"pooling": ["cls", "pooler"]}}
+    arguments = configure(checkout, values, "poolings.yaml")
+    plan = planned(snakemake(checkout, "-n", *arguments))
+    # The third features are the base options', for the untrained baseline; tokens are shared.
+    assert (plan["tokens"], plan["features"]) == (1, 3)
+
+
+def test_numbers_and_nulls_on_the_command_line_are_read(checkout: Path) -> None:
+    overrides = [
+        "training={epochs: 2, learning_rate: 3e-6}",
+        "stopping={patience: null}",
+        "matrix={axes: {head: null, decrease_rate: [0]}, include: []}",
+        "run=typed",
+    ]
+    target = "results/typed/config.json"
+    snakemake(checkout, target, "--cores", "1", "--config", *overrides)
+    config = json.loads((checkout / target).read_text())
+    assert config["training"]["epochs"] == 2
+    assert config["training"]["learning_rate"] == 3e-6
+    assert config["stopping"]["patience"] is None
+    cells = pd.read_csv(checkout / "results" / "typed" / "matrix.csv")
+    assert cells["fusion"].tolist() == ["embedding", "cls", "concat"]
+
+
+def test_a_changed_corpus_is_read_again(checkout: Path, small_tree: dict[str, str]) -> None:
+    for path, text in small_tree.items():
+        (checkout / "debates" / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / "debates" / path).write_text(text)
+    target = "results/debates/corpus/arguments.parquet"
+    arguments = configure(checkout, {"run": "debates", "corpus": {"path": "debates"}}, "d.yaml")
+    snakemake(checkout, target, "--cores", "1", *arguments)
+    assert "Nothing to be done" in snakemake(checkout, target, "-n", *arguments)
+    (checkout / "debates" / next(iter(small_tree))).write_text("Another text altogether.")
+    assert planned(snakemake(checkout, target, "-n", *arguments))["corpus"] == 1
+
+
+def test_the_default_matrix_plans_105_cells(checkout: Path) -> None:
+    assert planned(snakemake(checkout, "-n"))["cell"] == 105
+
+
+def test_slurm_jobs_ask_for_what_they_need(checkout: Path, tiny_bert: Path) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    values = {**miniature(tiny_bert), "run": "cluster"}
+    arguments = configure(checkout, values, "cluster.yaml")
+    output = snakemake(
+        checkout, "-n", "--workflow-profile", "profiles/slurm", "--quiet", "host", *arguments
+    )
+    assert planned(output)["cell"] == 3
+    cell = output.partition("rule cell:")[2].partition("\n\n")[0]
+    assert "gpu=1" in cell
+    assert "mem_mb=3000" in cell
+    assert "runtime=60" in cell
