@@ -43,7 +43,7 @@ def cell_options(*changes: Changes) -> CellOptions:
     sections: dict[str, dict[str, Any]] = {
         "encoder": {"trainable": "all", "precision": "float32"},
         "mining": {"initial_random_rate": 0.5, "decrease_rate": 0.0},
-        "training": {"epochs": 1, "batch": 8, "learning_rate": 2e-5},
+        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 2e-5},
         "stopping": dict.fromkeys(("halve_after", "patience", "dev_loss_rises", "gap_warning")),
     }
     for change in changes:

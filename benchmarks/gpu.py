@@ -56,7 +56,7 @@ def measure_cell(
     device = work.device
     on_gpu = device.type == "cuda"
     changes: epochs.Changes = {
-        "training": {"batch": batch, "epochs": 1 + repeat},
+        "training": {"batch_size": batch, "epochs": 1 + repeat},
         "encoder": {"compile": compiled},
     }
     trainer = work.trainer(work.options(changes))
@@ -102,7 +102,7 @@ def _prepare(
 ) -> None:
     torch.set_num_threads(1)
     _Job.work = epochs.Work(corpus, encoder, torch.device(device))
-    _Job.changes = {"training": {"batch": JOBS_BATCH, "epochs": 1}}
+    _Job.changes = {"training": {"batch_size": JOBS_BATCH, "epochs": 1}}
     _Job.barriers = barriers
 
 

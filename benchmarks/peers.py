@@ -69,7 +69,7 @@ def train_seconds(triples: Sequence[Sequence[str]], options: CellOptions) -> flo
             args=library.SentenceTransformerTrainingArguments(
                 output_dir=folder,
                 num_train_epochs=1,
-                per_device_train_batch_size=options.training.batch,
+                per_device_train_batch_size=options.training.batch_size,
                 dataloader_drop_last=True,
                 learning_rate=options.training.learning_rate,
                 lr_scheduler_type="constant",

@@ -146,7 +146,7 @@ class SeedsLoop:
 
     def _train(self, epoch: int, negatives: Ints) -> list[float]:
         split = self.splits["train"]
-        size = self.options.training.batch
+        size = self.options.training.batch_size
         order = generator(self.options.seed, epoch, "order").permutation(len(negatives))
         torch.manual_seed(torch_seed(self.options.seed, epoch, "dropout"))
         self._set_training(True)

@@ -153,7 +153,7 @@ def test_the_seeds_loop_starts_from_our_vectors(work) -> None:
 
 
 def test_the_seeds_loop_learns(work) -> None:
-    changes = {"training": {"learning_rate": 1e-3, "batch": 4}}
+    changes = {"training": {"learning_rate": 1e-3, "batch_size": 4}}
     loop = seeds_loop.SeedsLoop(work.corpus, work.options(changes))
     seconds, first = loop.epoch(0)
     assert len(first) == len(pairs_of(work.corpus.split("training"))) // 4
@@ -183,7 +183,7 @@ def test_arithmetic_by_hand() -> None:
 def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
     """One batch of all triples, each unique text once; each unique text embedded once."""
     size = len(work.trainer(work.options()).data.pairs)
-    trainer = work.trainer(work.options({"training": {"batch": size, "epochs": count}}))
+    trainer = work.trainer(work.options({"training": {"batch_size": size, "epochs": count}}))
     measured = epochs.run_epochs(trainer)
     assert len(measured) == count
     *_, epoch = measured
@@ -211,14 +211,14 @@ def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
 
 def test_equal_cells_share_the_first_pass_alone(work) -> None:
     fresh = dataclasses.replace(work, first={})
-    options = fresh.options({"training": {"batch": 2}})
+    options = fresh.options({"training": {"batch_size": 2}})
     cells = [fresh.trainer(options) for _ in range(2)]
     (first,), (second,) = (epochs.run_epochs(cell) for cell in cells)
     assert cells[0].tokens_before[0][1] > 0
     assert cells[1].tokens_before == [(0, 0)]
     assert (second.trained, second.embedded) == (first.trained, first.embedded)
     np.testing.assert_array_equal(cells[1].negatives.text, cells[0].negatives.text)
-    other = fresh.trainer(fresh.options({"training": {"batch": 2}, "projection": {"width": 8}}))
+    other = fresh.trainer(fresh.options({"training": {"batch_size": 2}, "projection": {"width": 8}}))
     epochs.run_epochs(other)
     assert other.tokens_before[0][1] > 0
 

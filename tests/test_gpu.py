@@ -40,7 +40,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
 def trainer(corpus: Corpus, bert: Path, *, batch: int = 16, **encoder: Any) -> Trainer:
     options = cell(
         encoder={"name": str(bert), "max_tokens": 512, "trainable": "all", **encoder},
-        training={"epochs": 1, "batch": batch, "learning_rate": 1e-4},
+        training={"epochs": 1, "batch_size": batch, "learning_rate": 1e-4},
     )
     live = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
     return Trainer(options, corpus, live, GPU)
@@ -61,7 +61,7 @@ def weights(trained: Trainer) -> dict[str, torch.Tensor]:
 def test_a_real_lack_of_memory_backs_off_to_the_same_training(
     corpus: Corpus, bert: Path, precision: str
 ) -> None:
-    settings = {"dropout": 0.0, "precision": precision, "batch_tokens": 2048, "batch": 32}
+    settings = {"dropout": 0.0, "precision": precision, "batch_tokens": 2048, "batch_size": 32}
     start = weights(trainer(corpus, bert, **settings))
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()

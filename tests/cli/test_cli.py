@@ -377,7 +377,7 @@ OPTION_CASES = {
         options('{"training": {"epoch": 3}}'),
         ["training.epoch", "did you mean 'training.epochs'"],
     ),
-    "value out of range": (options('{"training": {"batch": 0}}'), ["training.batch", "0"]),
+    "value out of range": (options('{"training": {"batch_size": 0}}'), ["training.batch_size", "0"]),
     "value of another type": (options('{"seed": "one"}'), ["seed", '"one"']),
     "ReLU without a layer": (
         options('{"head": {"kind": "relu", "hidden": 0}}'),

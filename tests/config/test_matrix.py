@@ -223,7 +223,8 @@ def test_a_section_without_a_main_key_is_refused(section: str) -> None:
     ("name", "meanings"),
     [
         ("weight", ["retrieval_loss.weight", "classifier_loss.weight"]),
-        ("kind", ["projection.kind", "head.kind", "retrieval_loss.kind"]),
+        ("kind", ["head.kind", "retrieval_loss.kind"]),
+        ("towers", ["encoder.towers", "projection.towers"]),
     ],
 )
 def test_an_ambiguous_name_is_refused_with_its_meanings(name: str, meanings: list[str]) -> None:
@@ -274,7 +275,7 @@ def test_bad_cells_of_grid_and_include_are_named_together() -> None:
 
 def test_options_that_do_not_go_together_are_a_bad_cell() -> None:
     message = refusal({"axes": {"projection": ["shared", "separate"], "width": [128, "none"]}})
-    assert 'projection.kind="separate", projection.width="none"' in message
+    assert 'projection.towers="separate", projection.width="none"' in message
     assert message.count("needs a width") == 1
 
 
@@ -339,7 +340,7 @@ def test_a_cell_of_many_options_has_a_name_that_a_file_system_takes() -> None:
         "trainable": "all",
         "projection": "separate",
         "width": 768,
-        "start": "identity",
+        "init": "identity",
         "retrieval_loss": "infonce",
         "temperature": 0.02,
         "epochs": 200,
@@ -417,14 +418,14 @@ def test_a_name_does_not_depend_on_the_order_of_the_axes(setting: dict[str, Any]
 def test_every_option_that_departs_alone_changes_the_name() -> None:
     base = CellOptions()
     changes: dict[str, Any] = {
-        "encoder.roles": "separate",
+        "encoder.towers": "separate",
         "encoder.batch_tokens": 64,
-        "projection.start": "identity",
+        "projection.init": "identity",
         "retrieval_loss.temperature": 0.1,
         "classifier_loss.weight": 0,
-        "mining.pool": 2,
+        "mining.top_m": 2,
         "mining.backend": "balltree",
-        "training.batch": 16,
+        "training.batch_size": 16,
         "stopping.gap_stop": 4,
         "evaluation.rerank": 5,
         "seed": 2,

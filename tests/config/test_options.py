@@ -127,7 +127,7 @@ def test_finetune_is_the_seeds_own_run() -> None:
     assert config.encoder.max_tokens == 512
     assert config.encoder.trainable == "all"
     assert config.training.learning_rate == 3e-6
-    assert config.training.batch == 8
+    assert config.training.batch_size == 8
     assert config.training.epochs == 200
     assert config.retrieval_loss.kind == "triplet"
     assert config.retrieval_loss.margin == 1.0
@@ -144,7 +144,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     options = CellOptions()
     assert (options.retrieval_loss.weight, options.classifier_loss.weight) == (1, 1)
     assert (options.retrieval_loss.margin, options.retrieval_loss.temperature) == (1, 0.05)
-    assert (options.training.batch, options.training.learning_rate) == (8, 1e-4)
+    assert (options.training.batch_size, options.training.learning_rate) == (8, 1e-4)
     assert (options.projection.width, options.head.hidden) == (128, 256)
     assert (options.evaluation.rerank, options.evaluation.train_sample) == (10, 1000)
     assert options.stopping.model_dump() == {
@@ -164,7 +164,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     [
         ({"head": "relu"}, {"head": {"kind": "relu"}}),
         ({"encoder": "bert-base-uncased"}, {"encoder": {"name": "bert-base-uncased"}}),
-        ({"projection": "separate"}, {"projection": {"kind": "separate"}}),
+        ({"projection": "separate"}, {"projection": {"towers": "separate"}}),
         ({"retrieval_loss": "infonce"}, {"retrieval_loss": {"kind": "infonce"}}),
         ({"classifier_loss": 2}, {"classifier_loss": {"weight": 2.0}}),
     ],
@@ -189,9 +189,9 @@ def test_a_shorthand_on_top_of_the_file_resets_the_rest_of_its_section() -> None
     [("easy", (0.65, 0.04)), ("medium", (0.75, 0.015)), ("hard", (0.85, 0.0075))],
 )
 def test_a_preset_sets_both_rates(preset: str, rates: tuple[float, float]) -> None:
-    mining = run(mining={"preset": preset, "pool": 4}).mining
+    mining = run(mining={"preset": preset, "top_m": 4}).mining
     assert (mining.initial_random_rate, mining.decrease_rate) == rates
-    assert mining.pool == 4
+    assert mining.top_m == 4
     assert PRESETS[preset] == rates
 
 
@@ -286,8 +286,8 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "default head without a hidden layer": ({"head": {"hidden": 0}}, ["head.hidden 0", "ReLU"]),
     "separate projections without width": (
-        {"projection": {"kind": "separate", "width": "none"}},
-        ["projection.kind separate", "width"],
+        {"projection": {"towers": "separate", "width": "none"}},
+        ["projection.towers separate", "width"],
     ),
     "url without checksum": (
         {"corpus": {"url": "https://example.org/a.zip"}},
@@ -331,7 +331,7 @@ def test_a_bad_configuration_is_named(values: dict[str, Any], words: list[str]) 
         ({"training": {"patience": 3}}, "stopping.patience"),
         ({"evaluation": {"epochs": 3}}, "training.epochs"),
         ({"head": {"margin": 1}}, "retrieval_loss.margin"),
-        ({"resources": {"batch": 8}}, "training.batch"),
+        ({"resources": {"batch_size": 8}}, "training.batch_size"),
         ({"projection": {"hidden": 8}}, "head.hidden"),
         ({"threads": 2}, "resources.threads"),
     ],

@@ -92,7 +92,7 @@ def make_run(folder: Path, tiny_bert: Path) -> Trained:
         "corpus": {"path": str(corpus)},
         "encoder": {"name": str(tiny_bert), "max_tokens": 24},
         "projection": {"width": 8},
-        "training": {"epochs": 2, "batch": 4, "learning_rate": 1e-3},
+        "training": {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3},
         "matrix": {
             "axes": {"fusion": ["concat"], "head": ["relu"], "decrease_rate": [0.5]},
             "include": [{"head": "linear", "trainable": "all", "decrease_rate": 0.5}],

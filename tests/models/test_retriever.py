@@ -220,7 +220,7 @@ def test_no_projection_is_e_equal_to_x() -> None:
 @pytest.mark.parametrize("kind", ["shared", "separate"])
 @pytest.mark.parametrize(("size", "width"), [(6, 6), (6, 4), (4, 6)])
 def test_an_identity_start_leaves_x_as_it_is(kind: str, size: int, width: int) -> None:
-    more = {"start": "identity"}
+    more = {"init": "identity"}
     model = build(options_of(projection=kind, width=width, projection_more=more), size)
     x = features_of(9, size)
     expected = np.zeros((9, width), dtype=np.float32)

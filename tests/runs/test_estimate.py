@@ -26,7 +26,7 @@ def configuration(tiny_bert: Path, **values: Any) -> RunConfig:
         {
             "run": "mini",
             "encoder": {"name": str(tiny_bert), "max_tokens": 24},
-            "training": {"epochs": 4, "batch": 4},
+            "training": {"epochs": 4, "batch_size": 4},
             "stopping": {"patience": None, "dev_loss_rises": None},
             "matrix": {"axes": {"fusion": ["cls", "concat"], "seed": [1, 2]}},
             "baselines": ["random", "untrained"],
@@ -104,7 +104,7 @@ def test_jobs_are_counted_by_rule(folder: Path, tiny_bert: Path) -> None:
 def test_the_measured_disk_space_is_what_a_cell_leaves(
     folder: Path, small: Corpus, tiny_bert: Path, rng: np.random.Generator
 ) -> None:
-    read = configuration(tiny_bert, matrix={}, training={"epochs": 10, "batch": 4})
+    read = configuration(tiny_bert, matrix={}, training={"epochs": 10, "batch_size": 4})
     place = folder / "encoder" / cache_keys.features_key(read.encoder)
     x = rng.normal(size=(len(small.texts), 32)).astype(np.float32)
     write_features(x, small, place / "features.safetensors")
@@ -205,7 +205,7 @@ def test_a_mean_rate_stands_for_the_schedule(tiny_bert: Path) -> None:
     assert short.mining.initial_random_rate == (1 + 0.5 + 0 + 0) / 4
     assert short.mining.decrease_rate == 0
     assert short.training.epochs == estimate_module.EPOCHS
-    assert short.training.batch == 4
+    assert short.training.batch_size == 4
 
 
 def test_a_corpus_to_download_cannot_be_measured_on(tmp_path: Path, tiny_bert: Path) -> None:

@@ -29,7 +29,7 @@ class Cell:
         self.folder = folder
         self.options: dict[str, Any] = {
             "encoder": {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"},
-            "training": {"epochs": 4, "batch": 4, "learning_rate": 1e-3},
+            "training": {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3},
         }
         write_arguments(corpus, folder / "arguments.parquet")
         tokens = tokenise(corpus, cell(**self.options).encoder)

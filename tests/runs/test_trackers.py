@@ -147,7 +147,7 @@ def test_a_tracker_gets_the_epoch_log_and_changes_no_result(
 ) -> None:
     listener = Listener(inputs["state"])
     monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
-    options = parse(CellOptions, {"training": {"epochs": 3, "batch": 4}}, "test")
+    options = parse(CellOptions, {"training": {"epochs": 3, "batch_size": 4}}, "test")
     Job(options=options, out=tmp_path / "plain", **{**inputs, "state": tmp_path / "other"}).run()
     Job(options=options, out=tmp_path / "told", tracker_names=["listener"], **inputs).run()
     assert listener.records == epoch_log.read(tmp_path / "told" / "epochs.jsonl")
@@ -162,8 +162,8 @@ def test_a_tracker_learns_that_a_job_failed(
 ) -> None:
     listener = Listener(inputs["state"])
     monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
-    options = parse(CellOptions, {"training": {"batch": 99}}, "test")
-    with pytest.raises(InputError, match=r"training\.batch"):
+    options = parse(CellOptions, {"training": {"batch_size": 99}}, "test")
+    with pytest.raises(InputError, match=r"training\.batch_size"):
         Job(options=options, out=tmp_path / "out", tracker_names=["listener"], **inputs).run()
     assert listener.ends == [True]
 
@@ -178,7 +178,7 @@ def test_a_tracker_of_a_resumed_job_gets_the_epochs_before(
         return listeners[-1]
 
     monkeypatch.setattr(trackers, "TRACKERS", {"listener": listen})
-    options = parse(CellOptions, {"training": {"epochs": 4, "batch": 4}}, "test")
+    options = parse(CellOptions, {"training": {"epochs": 4, "batch_size": 4}}, "test")
     job = Job(options=options, out=tmp_path / "out", tracker_names=["listener"], **inputs)
     append = epoch_log.append
 
@@ -205,7 +205,7 @@ def test_the_command_line_takes_several_trackers(
     monkeypatch.setattr(trackers, "TRACKERS", made)
     arguments = ["train", "--arguments", str(inputs["arguments"])]
     arguments += ["--features", str(inputs["features"]), "--state", str(inputs["state"])]
-    arguments += ["--options", '{"training": {"epochs": 2, "batch": 4}}']
+    arguments += ["--options", '{"training": {"epochs": 2, "batch_size": 4}}']
     arguments += ["--tracker", "mlflow", "--tracker", "tensorboard", "--out", str(tmp_path / "o")]
     assert main(arguments) == 0
     assert [len(each.records) for each in listeners.values()] == [2, 2]

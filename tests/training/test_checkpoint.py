@@ -25,7 +25,7 @@ from tests.training.test_trainer import CPU, cell, corpus, features, inputs
 
 __all__ = ["corpus", "inputs"]  # fixtures
 
-IDENTITY = {"options": {"seed": 1, "training": {"batch": 8}}, "threads": 1}
+IDENTITY = {"options": {"seed": 1, "training": {"batch_size": 8}}, "threads": 1}
 WEIGHT = State({"w": torch.arange(3.0)}, {"epoch": 2, "best": 0.1 + 0.2})
 
 
@@ -97,7 +97,7 @@ def test_a_pass_over_the_triples_is_saved_before_all_texts_are_embedded(
     trainer = trainer_of("live", corpus, tiny_bert)
     saved: list[tuple[int, int]] = []
     trainer.run(lambda _: None, save=lambda: saved.append((trainer.epoch, trainer.passed.steps)))
-    steps = len(trainer.data.pairs) // trainer.options.training.batch
+    steps = len(trainer.data.pairs) // trainer.options.training.batch_size
     assert saved == [(0, 0), (0, steps), (1, 0), (1, steps), (2, 0)]
 
 
@@ -123,18 +123,18 @@ def test_another_configuration_begins_anew_beside_it(tmp_path: Path) -> None:
 
 
 def test_differences_are_named_by_their_path() -> None:
-    found = {"options": {"seed": 1, "training": {"batch": 4}}, "threads": 1, "torch": "2"}
+    found = {"options": {"seed": 1, "training": {"batch_size": 4}}, "threads": 1, "torch": "2"}
     assert list(differing(found, IDENTITY)) == [
-        "options.training.batch (4 there, 8 now)",
+        "options.training.batch_size (4 there, 8 now)",
         'torch ("2" there, null now)',
     ]
 
 
 def test_a_state_that_is_not_what_its_folder_says_is_refused(tmp_path: Path) -> None:
     folder = Folder(tmp_path, IDENTITY)
-    changed = {"options": {"seed": 1, "training": {"batch": 4}}, "threads": 1}
+    changed = {"options": {"seed": 1, "training": {"batch_size": 4}}, "threads": 1}
     atomic.write_json(folder.path / "identity.json", changed)
-    with pytest.raises(InputError, match=r"options\.training\.batch \(4 there, 8 now\)"):
+    with pytest.raises(InputError, match=r"options\.training\.batch_size \(4 there, 8 now\)"):
         Folder(tmp_path, IDENTITY)
 
 
@@ -206,7 +206,7 @@ def test_a_job_killed_at_any_write_leaves_the_same_results(
 ) -> None:
     """Killed before the first write to disk, then before the second, and so on to the end."""
     whole = {**inputs, "out": inputs["out"].with_name("whole")}
-    options = cell(training={"epochs": 2, "batch": 4})
+    options = cell(training={"epochs": 2, "batch_size": 4})
     Job(options=options, **{**whole, "state": inputs["state"].with_name("other")}).run()
     real = atomic.os.replace
     writes, kills = 0, 0
@@ -249,6 +249,6 @@ def test_a_log_that_was_cut_is_an_input_error(
 
 
 def test_the_fingerprint_is_that_of_the_values_and_not_of_their_order() -> None:
-    turned = {"threads": 1, "options": {"training": {"batch": 8}, "seed": 1}}
+    turned = {"threads": 1, "options": {"training": {"batch_size": 8}, "seed": 1}}
     assert fingerprint(turned) == fingerprint(IDENTITY)
     assert fingerprint({**turned, "threads": 2}) != fingerprint(IDENTITY)

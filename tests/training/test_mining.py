@@ -217,7 +217,7 @@ def test_a_hard_negative_is_drawn_uniformly_among_the_m_nearest(backend) -> None
     # Point 0 at 0; allowed: 3 at 1, 2 at −2, 5 at 3, 4 at 9, 7 at 10, 6 at 11.
     pairs = plain((0, 1), (2, 3), (4, 5), (6, 7))
     vectors = line(0, 0.5, -2, 1, 9, 3, 11, 10)
-    options = HARD.model_copy(update={"pool": 3, "backend": backend})
+    options = HARD.model_copy(update={"top_m": 3, "backend": backend})
     drawn = [int(mined(pairs, vectors, options, seed=seed).text[0]) for seed in range(600)]
     assert set(drawn) == {3, 2, 5}
     for text in (3, 2, 5):
@@ -226,7 +226,7 @@ def test_a_hard_negative_is_drawn_uniformly_among_the_m_nearest(backend) -> None
 
 def test_m_beyond_the_allowed_draws_among_all_that_are_there() -> None:
     # Point 0 may get 2 or 3 only.
-    options = HARD.model_copy(update={"pool": 5})
+    options = HARD.model_copy(update={"top_m": 5})
     drawn = [
         int(mined(plain((0, 1), (2, 3)), line(0, 1, 2, 3), options, seed=seed).text[0])
         for seed in range(600)

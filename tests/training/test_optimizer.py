@@ -30,7 +30,7 @@ def live(corpus: Corpus, tiny_bert: Path, dropout: float = 0.0, **training: Any)
         encoder={
             "name": str(tiny_bert), "max_tokens": 24, "trainable": "all", "dropout": dropout,
         },
-        training={"epochs": 1, "batch": 8, "learning_rate": 1e-3, **training},
+        training={"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, **training},
     )  # fmt: skip
     encoder = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
     return Trainer(options, corpus, encoder, CPU)
@@ -59,12 +59,12 @@ def run(trainer: Trainer) -> list[dict[str, Any]]:
     ],
 )
 def test_rates_by_hand(done: float, kind: str, warmup: float, expected: float) -> None:
-    options = TrainingOptions(schedule=kind, warmup=warmup)  # type: ignore[arg-type]
+    options = TrainingOptions(schedule=kind, warmup_ratio=warmup)  # type: ignore[arg-type]
     assert schedule(done, options) == pytest.approx(expected, abs=1e-12)
 
 
 def test_each_step_has_its_rate(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = cell(training={"epochs": 2, "batch": 8, "schedule": "linear", "learning_rate": 0.5})
+    options = cell(training={"epochs": 2, "batch_size": 8, "schedule": "linear", "learning_rate": 0.5})
     trainer = Trainer(options, corpus, FrozenFeatures(features(corpus)), CPU)
     seen: list[float] = []
     step = trainer.optimizer.step

@@ -36,7 +36,7 @@ NO_STOP = {"patience": None, "halve_after": None, "dev_loss_rises": None}
 
 
 def cell(**values: Any) -> CellOptions:
-    return parse(CellOptions, {"training": {"epochs": 3, "batch": 4}, **values}, "test")
+    return parse(CellOptions, {"training": {"epochs": 3, "batch_size": 4}, **values}, "test")
 
 
 def features(corpus: Corpus, width: int = 16, seed: int = 5) -> np.ndarray:
@@ -85,14 +85,14 @@ def test_another_seed_gives_another_log(corpus: Corpus) -> None:
 
 
 def test_both_backends_and_no_backend_choice_change_the_log(corpus: Corpus) -> None:
-    hard = {"initial_random_rate": 0.3, "decrease_rate": 0.1, "pool": 3}
+    hard = {"initial_random_rate": 0.3, "decrease_rate": 0.1, "top_m": 3}
     exact = train(cell(mining={**hard, "backend": "exact"}), corpus)[1]
     tree = train(cell(mining={**hard, "backend": "balltree"}), corpus)[1]
     assert exact == tree
 
 
 def test_the_loss_falls_and_the_planted_answers_are_found(corpus: Corpus) -> None:
-    settings = {"epochs": 12, "batch": 4, "learning_rate": 1e-3}
+    settings = {"epochs": 12, "batch_size": 4, "learning_rate": 1e-3}
     _, log, outcome = train(cell(training=settings, stopping=NO_STOP), corpus)
     totals = [record["losses"]["train"]["total"] for record in log]
     assert outcome.status == "finished"
@@ -138,7 +138,7 @@ def test_without_test_figures_the_rest_of_the_log_is_the_same(corpus: Corpus) ->
 
 
 def test_patience_stops_and_the_best_weights_come_back(corpus: Corpus) -> None:
-    settings = {"epochs": 40, "batch": 4, "learning_rate": 1e-3}
+    settings = {"epochs": 40, "batch_size": 4, "learning_rate": 1e-3}
     options = cell(training=settings, stopping={**NO_STOP, "patience": 2})
     trainer, log, outcome = train(options, corpus)
     assert outcome.status == "stopped"
@@ -150,7 +150,7 @@ def test_patience_stops_and_the_best_weights_come_back(corpus: Corpus) -> None:
 
 
 def test_the_learning_rate_halves_when_dev_accuracy_does_not_rise(corpus: Corpus) -> None:
-    settings = {"epochs": 8, "batch": 4, "learning_rate": 1e-9}
+    settings = {"epochs": 8, "batch_size": 4, "learning_rate": 1e-9}
     options = cell(training=settings, stopping={**NO_STOP, "halve_after": 3})
     rates = [record["learning_rate"] for record in train(options, corpus)[1]]
     assert rates == [1e-9] * 4 + [5e-10] * 3 + [2.5e-10]
@@ -159,7 +159,7 @@ def test_the_learning_rate_halves_when_dev_accuracy_does_not_rise(corpus: Corpus
 def test_a_cell_stops_when_dev_loss_rises_and_goes_back_to_its_best_weights(
     corpus: Corpus,
 ) -> None:
-    settings = {"epochs": 40, "batch": 4, "learning_rate": 3e-2}
+    settings = {"epochs": 40, "batch_size": 4, "learning_rate": 3e-2}
     options = cell(training=settings, stopping={**NO_STOP, "dev_loss_rises": 2})
     trainer, log, outcome = train(options, corpus)
     assert (outcome.status, outcome.reason) == (
@@ -176,7 +176,7 @@ def test_a_cell_stops_when_dev_loss_rises_and_goes_back_to_its_best_weights(
 
 
 def test_a_growing_gap_is_warned_of_and_stops_where_that_is_asked(corpus: Corpus) -> None:
-    settings = {"epochs": 40, "batch": 4, "learning_rate": 1e-2}
+    settings = {"epochs": 40, "batch_size": 4, "learning_rate": 1e-2}
     control = {**NO_STOP, "gap_warning": 1, "gap_stop": 1}
     # Nothing to be found, so that what is learnt is learnt by heart.
     noise = np.random.default_rng(3).normal(size=(len(corpus.texts), 16)).astype(np.float32)
@@ -191,7 +191,7 @@ def test_a_growing_gap_is_warned_of_and_stops_where_that_is_asked(corpus: Corpus
 
 
 def test_a_loss_that_is_no_number_ends_the_cell_as_diverged(corpus: Corpus) -> None:
-    options = cell(training={"epochs": 5, "batch": 4, "learning_rate": 1e30}, stopping=NO_STOP)
+    options = cell(training={"epochs": 5, "batch_size": 4, "learning_rate": 1e30}, stopping=NO_STOP)
     trainer, log, outcome = train(options, corpus)
     assert outcome.status == "diverged"
     assert "epoch 0" in outcome.reason
@@ -204,7 +204,7 @@ def test_a_loss_that_is_no_number_ends_the_cell_as_diverged(corpus: Corpus) -> N
 
 def test_weights_lost_in_the_last_step_are_never_the_best(corpus: Corpus) -> None:
     """One step an epoch: its loss is still finite, what it leaves is not."""
-    settings = {"epochs": 5, "batch": 36, "learning_rate": 1e30}
+    settings = {"epochs": 5, "batch_size": 36, "learning_rate": 1e30}
     trainer, log, outcome = train(cell(training=settings, stopping=NO_STOP), corpus)
     assert np.isfinite(log[0]["losses"]["train"]["total"])
     assert outcome.status == "diverged"
@@ -235,7 +235,7 @@ def test_held_out_losses_are_those_of_their_triples(corpus: Corpus) -> None:
     [
         {"projection": "separate"},
         {"projection": {"width": "none"}},
-        {"projection": {"kind": "separate", "width": 8, "start": "identity"}},
+        {"projection": {"towers": "separate", "width": 8, "init": "identity"}},
         {"retrieval_loss": "infonce"},
         {"retrieval_loss": "infonce", "projection": "separate"},
         {"head": {"kind": "layernorm", "hidden": 0}},
@@ -278,7 +278,7 @@ def test_retrieval_alone_records_the_first_ten_and_reorders_none(corpus: Corpus)
 
 
 def test_the_classifier_alone_leaves_no_gradient_in_an_unused_projection(corpus: Corpus) -> None:
-    options = cell(fusion="cls", retrieval_loss={"weight": 0}, training={"epochs": 1, "batch": 4})
+    options = cell(fusion="cls", retrieval_loss={"weight": 0}, training={"epochs": 1, "batch_size": 4})
     trainer = Trainer(options, corpus, FrozenFeatures(features(corpus)), CPU)
     before = trainer.model.projections["query"].weight.clone()
     trainer.run(lambda record: None)
@@ -286,8 +286,8 @@ def test_the_classifier_alone_leaves_no_gradient_in_an_unused_projection(corpus:
 
 
 def test_a_batch_larger_than_the_split_is_an_input_error(corpus: Corpus) -> None:
-    with pytest.raises(InputError, match=r"training\.batch: 99 is more than the 36"):
-        Data(corpus, cell(training={"batch": 99}))
+    with pytest.raises(InputError, match=r"training\.batch_size: 99 is more than the 36"):
+        Data(corpus, cell(training={"batch_size": 99}))
 
 
 def test_a_dev_split_without_unseen_queries_is_an_input_error(corpus: Corpus) -> None:
@@ -302,8 +302,8 @@ def test_a_dev_split_without_unseen_queries_is_an_input_error(corpus: Corpus) ->
 def test_a_live_encoder_learns(
     corpus: Corpus, tiny_bert: Path, trainable: object, roles: str
 ) -> None:
-    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": trainable, "roles": roles}
-    settings = {"epochs": 3, "batch": 4, "learning_rate": 1e-3}
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": trainable, "towers": roles}
+    settings = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-3}
     options = cell(encoder=encoder, training=settings, stopping=NO_STOP)
     live = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
     before = {name: p.clone() for name, p in live.named_parameters()}
@@ -336,7 +336,7 @@ def as_candidate(parts: set[str]) -> set[str]:
         ({}, LAYERS | QUERY | HEAD),
         ({"encoder": {"trainable": 1}}, {max(LAYERS)} | QUERY | HEAD),
         ({"encoder": {"trainable": "none"}}, QUERY | HEAD),
-        ({"encoder": {"roles": "separate"}}, LAYERS | as_candidate(LAYERS) | QUERY | HEAD),
+        ({"encoder": {"towers": "separate"}}, LAYERS | as_candidate(LAYERS) | QUERY | HEAD),
         ({"encoder": {"pooling": "cls"}, "fusion": "cls"}, LAYERS | QUERY | HEAD),
         (
             {"encoder": {"pooling": "pooler"}},
@@ -344,7 +344,7 @@ def as_candidate(parts: set[str]) -> set[str]:
         ),
         ({"projection": {"width": "none"}}, LAYERS | HEAD),
         ({"projection": "separate"}, LAYERS | QUERY | as_candidate(QUERY) | HEAD),
-        ({"projection": {"width": 24, "start": "identity"}}, LAYERS | QUERY | HEAD),
+        ({"projection": {"width": 24, "init": "identity"}}, LAYERS | QUERY | HEAD),
         ({"retrieval_loss": "infonce", "projection": "separate"},
          LAYERS | QUERY | as_candidate(QUERY) | HEAD),
         ({"retrieval_loss": {"weight": 0}, "fusion": "cls"}, LAYERS | HEAD),
@@ -390,7 +390,7 @@ def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
     """The slow path that encodes each batch, and the fast one on features computed before."""
     # Dropout of a frozen encoder is off where its outputs are computed once.
     encoder = {"name": str(tiny_bert), "max_tokens": 24, "dropout": 0.0}
-    options = cell(encoder=encoder, training={"order": "plain"})
+    options = cell(encoder=encoder, training={"batch_sampler": "plain"})
     tokens = tokenise(corpus, options.encoder)
     live = LiveEncoder(options.encoder, tokens)
     x = live.eval().embed(torch.arange(len(corpus.texts)), "query").detach().numpy()
@@ -468,12 +468,12 @@ def test_without_a_trained_classifier_nothing_is_re_ranked(corpus: Corpus) -> No
 def test_one_encoder_sees_each_text_once_whatever_the_projections(
     corpus: Corpus, tiny_bert: Path, roles: str, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all", "roles": roles}
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all", "towers": roles}
     options = cell(
         encoder=encoder,
-        projection={"kind": "separate", "width": 8},
+        projection={"towers": "separate", "width": 8},
         retrieval_loss={"kind": loss},
-        training={"epochs": 1, "batch": 4},
+        training={"epochs": 1, "batch_size": 4},
     )
     module = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
     trainer = Trainer(options, corpus, module, torch.device("cpu"))
@@ -541,10 +541,10 @@ def test_features_made_with_other_options_are_refused(
 
 
 def test_a_failed_job_leaves_its_reason_and_no_result(inputs: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"training\.batch"):
-        Job(options=cell(training={"batch": 99}), **inputs).run()
+    with pytest.raises(InputError, match=r"training\.batch_size"):
+        Job(options=cell(training={"batch_size": 99}), **inputs).run()
     failure = json.loads((inputs["state"] / "failure.json").read_text())
-    assert "training.batch: 99" in failure["reason"]
+    assert "training.batch_size: 99" in failure["reason"]
     assert not inputs["out"].exists()
     Job(options=cell(), **inputs).run()
     assert not (inputs["state"] / "failure.json").exists()
@@ -568,7 +568,7 @@ def test_frozen_needs_features_and_live_needs_tokens(
     inputs: dict[str, Any], corpus: Corpus, tiny_bert: Path, tmp_path: Path
 ) -> None:
     encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"}
-    options = cell(encoder=encoder, training={"epochs": 1, "batch": 4})
+    options = cell(encoder=encoder, training={"epochs": 1, "batch_size": 4})
     with pytest.raises(InputError, match="needs --tokens"):
         Job(options=options, **inputs).run()
     write_tokens(tokenise(corpus, options.encoder), corpus, tmp_path / "tokens.safetensors")
@@ -652,7 +652,7 @@ def test_training_drops_exactly_the_pairs_that_share_a_text(corpus: Corpus) -> N
 @pytest.mark.parametrize("sample", [1000, 5])
 def test_the_train_sample_is_of_kept_pairs(corpus: Corpus, sample: int) -> None:
     shared, dropped = contaminated(corpus)
-    options = cell(evaluation={"train_sample": sample}, training={"epochs": 1, "batch": 4})
+    options = cell(evaluation={"train_sample": sample}, training={"epochs": 1, "batch_size": 4})
     trainer, _, _ = train(options, replace(shared, decontaminate="train"))
     found = trainer.records()
     assert len(asked(found, "train")) == min(sample, 33)

@@ -102,7 +102,7 @@ class EncoderOptions(Section):
     """Longer texts are cut to this many tokens, special tokens included."""
     trainable: Literal["all", "none"] | Annotated[int, Field(ge=1)] = "none"
     """`none` (frozen; outputs computed once for the whole matrix), `all`, or the last n layers."""
-    roles: Literal["shared", "separate"] = "shared"
+    towers: Literal["shared", "separate"] = "shared"
     """One encoder, or one for queries and one for candidates; alike as long as both are frozen."""
     batch_tokens: Annotated[int, Field(ge=64)] | None = None
     """Padded tokens in one batch of an embedding pass; `null` for 4096 on a CPU, 65536 on a GPU."""
@@ -118,19 +118,19 @@ class EncoderOptions(Section):
 class ProjectionOptions(Section):
     """The retrieval layer: e = W x + b."""
 
-    main: ClassVar[str | None] = "kind"
+    main: ClassVar[str | None] = "towers"
 
-    kind: Literal["shared", "separate"] = "shared"
+    towers: Literal["shared", "separate"] = "shared"
     """One projection, or one for queries and one for candidates."""
     width: Annotated[int, Field(ge=1)] | Literal["none"] = 128
     """Width d of the embedding vector; `none` for e = x."""
-    start: Literal["random", "identity"] = "random"
+    init: Literal["random", "identity"] = "random"
     """Initial W: torch's default for a linear layer, or the identity (cut to d rows)."""
 
     @model_validator(mode="after")
     def _separate_needs_weights(self) -> Self:
-        if self.kind == "separate" and self.width == "none":
-            raise ValueError("projection.kind separate needs a width: with none there is no layer")
+        if self.towers == "separate" and self.width == "none":
+            raise ValueError("projection.towers separate needs a width: with none there is no layer")
         return self
 
 
@@ -195,7 +195,7 @@ class MiningOptions(Section):
     """δ, by which that probability falls each epoch, down to 0."""
     preset: Literal["easy", "medium", "hard"] | None = None
     """Sets both rates by the difficulty of the task; overrides them."""
-    pool: Annotated[int, Field(ge=1)] = 1
+    top_m: Annotated[int, Field(ge=1)] = 1
     """A hard negative is drawn uniformly among this many nearest."""
     backend: Literal["exact", "balltree"] = "exact"
     """Blocked matrix products, or scikit-learn's BallTree; both choose the same negatives."""
@@ -215,7 +215,7 @@ class TrainingOptions(Section):
 
     epochs: Annotated[int, Field(ge=1)] = 60
     """At most this many passes over the triples."""
-    batch: Annotated[int, Field(ge=1)] = 8
+    batch_size: Annotated[int, Field(ge=1)] = 8
     """Triples a step; a last short batch is dropped."""
     learning_rate: Positive = 1e-4
     """Of Adam, for the projections and the head."""
@@ -225,9 +225,9 @@ class TrainingOptions(Section):
     """Decoupled from the gradient (AdamW)."""
     schedule: Literal["constant", "linear"] = "constant"
     """Whether both rates stay as they are, or fall in a line to 0 at the end of the last epoch."""
-    warmup: Probability = 0.0
+    warmup_ratio: Probability = 0.0
     """Share of all steps over which both rates rise in a line from 0."""
-    order: Literal["bucketed", "plain", "debates"] = "bucketed"
+    batch_sampler: Literal["bucketed", "plain", "debates"] = "bucketed"
     """How triples meet in batches: of about the same length, so that a live encoder pads less (a
     frozen one takes them plain); anyhow; or those of a debate together, which are then each other's
     negatives under `infonce`. An epoch has the same triples, shuffled, but for those dropped."""

@@ -55,7 +55,7 @@ class LiveEncoder(nn.Module):
         self.tokens = tokens
         # `shared` is one module under both names, so its weights are counted and saved once.
         first = load_model(options)
-        second = load_model(options) if options.roles == "separate" else first
+        second = load_model(options) if options.towers == "separate" else first
         self.models = nn.ModuleDict({"query": first, "candidate": second})
         self.hidden_size = int(first.config.hidden_size)
         # What is called; kept out of the modules, whose weights it shares.

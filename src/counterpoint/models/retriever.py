@@ -19,7 +19,7 @@ def make_projection(options: ProjectionOptions, hidden_size: int) -> nn.Module:
     if options.width == "none":
         return nn.Identity()
     layer = nn.Linear(hidden_size, options.width)
-    if options.start == "identity":
+    if options.init == "identity":
         nn.init.eye_(layer.weight)
         nn.init.zeros_(layer.bias)
     return layer
@@ -36,7 +36,7 @@ class Retriever(nn.Module):
         super().__init__()
         self.encoder = encoder
         query = make_projection(options.projection, encoder.hidden_size)
-        separate = options.projection.kind == "separate"
+        separate = options.projection.towers == "separate"
         candidate = make_projection(options.projection, encoder.hidden_size) if separate else query
         self.projections = nn.ModuleDict({"query": query, "candidate": candidate})
         self.normalised = options.retrieval_loss.kind in NORMALISED
@@ -126,7 +126,7 @@ class Retriever(nn.Module):
     @property
     def encoders_differ(self) -> bool:
         """Whether each role has an encoder of its own."""
-        return isinstance(self.encoder, LiveEncoder) and self.encoder.options.roles == "separate"
+        return isinstance(self.encoder, LiveEncoder) and self.encoder.options.towers == "separate"
 
     def parameter_count(self) -> dict[str, int]:
         """Parameters of each part; shared ones count once."""

@@ -255,7 +255,7 @@ class _Bench:
             if options.encoder.trainable != "none":
                 weights = sum(weight.nbytes for weight in live.parameters())
                 rest = np.array([2 * one_pass, weights])
-                steps = self._pairs // options.training.batch
+                steps = self._pairs // options.training.batch_size
                 epoch = np.array([one_pass + steps * self._step(live, options), 0.0])
         self.notes[f"{EPOCHS} epochs of a cell of each kind on {texts} texts, {vectors}"] = None
         on_vectors = self._train(_short(options), features.FrozenFeatures(x))
@@ -268,7 +268,7 @@ class _Bench:
 
     def _step(self, live: live_module.LiveEncoder, options: CellOptions) -> float:
         """Seconds of a batch's three texts each through the encoder and back; the second time."""
-        texts = torch.arange(3 * options.training.batch) % len(live.tokens)
+        texts = torch.arange(3 * options.training.batch_size) % len(live.tokens)
         live.train()
         for _ in range(2):
             begun = time.perf_counter()
@@ -313,8 +313,8 @@ def _kind(options: CellOptions) -> Hashable:
         options.projection,
         options.fusion,
         options.mining.backend,
-        options.training.batch,
-        options.training.order,
+        options.training.batch_size,
+        options.training.batch_sampler,
         options.evaluation,
     )
 

@@ -276,7 +276,7 @@ def _lack_of_memory_told() -> Iterator[None]:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             "out of memory outside the encoder's batches; lower resources.jobs_per_gpu, "
-            f"encoder.batch_tokens or training.batch ({reason})"
+            f"encoder.batch_tokens or training.batch_size ({reason})"
         ) from error
 
 

@@ -37,7 +37,7 @@ def fingerprint(identity: Mapping[str, Any]) -> str:
 
 
 def differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:
-    """The paths at which two JSON values differ, such as `options.training.batch`."""
+    """The paths at which two JSON values differ, such as `options.training.batch_size`."""
     if isinstance(found, dict) and isinstance(expected, dict):
         for key in sorted(found.keys() | expected.keys()):
             inner = f"{path}.{key}" if path else str(key)

@@ -33,9 +33,9 @@ class Data:
                 "to none, or choose another training folder"
             )
         self.negatives = allowed_negatives(self.pairs, "training")
-        if len(self.pairs) < options.training.batch:
+        if len(self.pairs) < options.training.batch_size:
             raise InputError(
-                f"training.batch: {options.training.batch} is more than the {len(self.pairs)} "
+                f"training.batch_size: {options.training.batch_size} is more than the {len(self.pairs)} "
                 "different training pairs; give a smaller batch"
             )
         self.held_out = {role: self._triples(role, options) for role in ("dev", "test")}

@@ -207,7 +207,7 @@ def mine(
     if len(rows):
         asked = torch.from_numpy(rows).to(queries.device)
         part = AllowedNegatives(allowed.texts, allowed.counters, allowed.forbidden[rows])
-        hard = BACKENDS[options.backend](queries[asked], candidates, part, options.pool)
+        hard = BACKENDS[options.backend](queries[asked], candidates, part, options.top_m)
         there = (hard >= 0).sum(axis=1)
         place[rows] = hard[np.arange(len(rows)), (pick[rows] * there).astype(np.int64)]
     return Negatives(place=place, text=allowed.texts[place], random=random)

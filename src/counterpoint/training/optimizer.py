@@ -39,6 +39,6 @@ def make_optimizer(
 
 def schedule(done: float, options: TrainingOptions) -> float:
     """What the rates are multiplied with when a share `done` of all steps is behind."""
-    if done < options.warmup:
-        return done / options.warmup
-    return 1.0 if options.schedule == "constant" else (1 - done) / (1 - options.warmup)
+    if done < options.warmup_ratio:
+        return done / options.warmup_ratio
+    return 1.0 if options.schedule == "constant" else (1 - done) / (1 - options.warmup_ratio)

@@ -378,15 +378,15 @@ class Trainer:
     def _batches(self) -> Ints:
         """(steps, B) the epoch's training pairs, shuffled; the last short batch is dropped."""
         seed, training, pairs = self.options.seed, self.options.training, self.data.pairs
-        size = training.batch
+        size = training.batch_size
         order = generator(seed, self.epoch, "order").permutation(len(pairs))
         rng = generator(seed, self.epoch, "order of batches")
-        if training.order == "debates":
+        if training.batch_sampler == "debates":
             debates = np.array([min(pairs.debates[pair]) for pair in order])
             return by_debate(order, debates, size, rng)
         order = order[: len(order) - len(order) % size]
         lengths = self.model.encoder.lengths(np.stack([pairs.point, pairs.counter])[:, order])
-        if lengths is None or training.order == "plain":
+        if lengths is None or training.batch_sampler == "plain":
             return order.reshape(-1, size)
         return bucketed(order, lengths.max(axis=0), size, rng)
 
@@ -415,7 +415,7 @@ class Trainer:
     def _scale(self, step: int) -> float:
         """What the learning rates are multiplied with in a step of this epoch."""
         training = self.options.training
-        steps = len(self.data.pairs) // training.batch
+        steps = len(self.data.pairs) // training.batch_size
         done = (self.epoch * steps + step) / (training.epochs * steps)
         return schedule(done, training) * 0.5**self.halved
 
@@ -448,7 +448,7 @@ class Trainer:
             if not self.model.encoder.back_off():
                 raise InputError(
                     "out of memory, and no batch can be cut further; lower encoder.max_tokens, "
-                    f"encoder.batch_tokens or training.batch ({reason})"
+                    f"encoder.batch_tokens or training.batch_size ({reason})"
                 )
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -507,7 +507,7 @@ class Trainer:
         triples = torch.from_numpy(self.data.held_out[role]).to(self.device)
         # infonce depends on who shares a batch; the others do not, and may go in one.
         in_batches = self.options.retrieval_loss.kind == "infonce"
-        size = self.options.training.batch if in_batches else triples.shape[1]
+        size = self.options.training.batch_size if in_batches else triples.shape[1]
         parts, distances = [], []
         for part in torch.split(triples, size, dim=1):
             point = vectors["query"].rows(part[0])
