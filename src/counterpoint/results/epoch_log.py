@@ -1,0 +1,154 @@
+"""The epoch log: one JSON object a line, written as each epoch ends, without any time in it."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from counterpoint.errors import InputError
+from counterpoint.io.atomic import naming, replacing
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean losses of a split; None where a value is not a number (JSON has no word for it)."""
+
+    retrieval: float | None
+    counter: float | None
+    """Of the classifier on the counters."""
+    negative: float | None
+    """Of the classifier on the negatives."""
+    total: float | None
+    """Weighted as in training."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation (of the population) of some distances."""
+
+    mean: float | None
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Euclidean distances from points to their counters, and to their negatives."""
+
+    positive: Spread
+    negative: Spread
+
+
+@dataclass(frozen=True)
+class NegativeCounts:
+    """How many of an epoch's negatives were of which kind; `same_debate` cuts across the others."""
+
+    random: int
+    hard_point: int
+    hard_counter: int
+    same_debate: int
+
+
+@dataclass(frozen=True)
+class EpochScores:
+    """Accuracy@1 of both stages and recall@10 of the first, on `epa`: fractions."""
+
+    retrieval: float
+    reranked: float
+    recall_at_10: float
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """A line of the epoch log; splits are named by their roles: train, dev, test."""
+
+    epoch: int
+    """From 0."""
+    learning_rate: float
+    random_rate: float
+    negatives: NegativeCounts
+    losses: Mapping[str, Losses]
+    distances: Mapping[str, Distances]
+    accuracy: Mapping[str, Mapping[str, EpochScores]]
+    """Split, then protocol; empty where the epoch diverged."""
+    gap: float | None = None
+    """Train accuracy (official) less dev accuracy (clean), both re-ranked."""
+    spread: float | None = None
+    """Root mean square distance of the training texts' e to their mean."""
+    diverged: str | None = None
+    """Why the epoch cannot be evaluated."""
+    events: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that the log holds, with `recall@10` as metrics are named elsewhere."""
+        values = _finite(asdict(self))
+        for protocols in values["accuracy"].values():
+            for scores in protocols.values():
+                scores["recall@10"] = scores.pop("recall_at_10")
+        result: dict[str, Any] = values
+        return result
+
+
+_ADAPTER = TypeAdapter(EpochRecord)
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number that is none: JSON has no word for it."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return value
+
+
+def append(path: str | os.PathLike[str], record: EpochRecord) -> None:
+    """Add one epoch's record and flush it to disk."""
+    with naming(path), open(path, "a", encoding="utf-8") as stream:
+        stream.write(json.dumps(record.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def truncate(path: str | os.PathLike[str], epochs: int) -> None:
+    """Keep the first so many records, and flush to disk.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    kept = Path(path).read_bytes().splitlines(keepends=True)[:epochs] if epochs else []
+    if len(kept) < epochs or not all(line.endswith(b"\n") for line in kept):
+        raise InputError(
+            f"{path}: the log of {epochs} epochs was cut; delete its folder to train the cell anew"
+        )
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"".join(kept))
+
+
+def read(path: str | os.PathLike[str]) -> list[EpochRecord]:
+    """The records of a log, in order.
+
+    Raises:
+        InputError: a line is not the record of an epoch.
+    """
+    # As bytes: text would also be split at the line separators that Unicode has beside \n.
+    lines = Path(path).read_bytes().splitlines()
+    return [_parsed(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
+
+
+def _parsed(where: str, line: bytes) -> EpochRecord:
+    try:
+        values = json.loads(line)
+        for protocols in values["accuracy"].values():
+            for scores in protocols.values():
+                scores["recall_at_10"] = scores.pop("recall@10")
+        return _ADAPTER.validate_python(values)
+    except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{where}: not the record of an epoch ({reason}): {line[:80]!r}"
+        ) from error
