@@ -1,25 +1,9 @@
 """Counterpoint: find the best counterargument, and find out which way of training for it works.
 
-The modules form a one-way street (`docs/architecture.md`); importing this package imports none of
+The packages form a one-way street (`docs/architecture.md`); importing this one imports none of
 them, so that `counterpoint --help` and the Snakefile start at once.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from counterpoint.versions import __version__
 
-try:
-    __version__ = version("counterpoint")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0+unknown"
-
-CORPUS_VERSION = 2
-"""Raised by hand when a change of the code changes the table of arguments."""
-
-TRAINING_VERSION = 7
-"""Raised by hand when a change of the code changes what a cell computes: Snakemake holds it in the
-training rule's parameters, so raising it re-trains every cell."""
-
-FEATURES_VERSION = 2
-"""The same for tokens and frozen features."""
-
-BASELINES_VERSION = 2
-"""The same for baselines."""
+__all__ = ["__version__"]

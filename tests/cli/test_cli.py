@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 
 import counterpoint
-from counterpoint import __version__
 from counterpoint.cli import main
 from counterpoint.corpus.arguments import Corpus, read_arguments, write_arguments
 from counterpoint.encoders.features import write_features
+from counterpoint.versions import __version__
 from tests.support.debates import ROLES
 
 KEYS = ["queries", "sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"]

@@ -7,18 +7,18 @@ from pathlib import Path
 import pandas as pd
 from snakemake.utils import Paramspace
 
-from counterpoint import (
-    BASELINES_VERSION,
-    CORPUS_VERSION,
-    FEATURES_VERSION,
-    TRAINING_VERSION,
-)
 from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
 from counterpoint.config.loading import dump, load
 from counterpoint.config.matrix import COLUMNS, expand
 from counterpoint.corpus.sources import checked_fingerprint, expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
 from counterpoint.runs.trackers import require_installed
+from counterpoint.versions import (
+    BASELINES_VERSION,
+    CORPUS_VERSION,
+    FEATURES_VERSION,
+    TRAINING_VERSION,
+)
 
 # The files that the configuration came from, for messages.
 SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfiles]))

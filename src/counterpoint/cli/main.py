@@ -9,7 +9,6 @@ import io
 import sys
 from collections.abc import Sequence
 
-from counterpoint import __version__
 from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
 from counterpoint.cli.results import (
     add_compare,
@@ -23,6 +22,7 @@ from counterpoint.cli.results import (
 from counterpoint.cli.run import add_clean, add_matrix, add_plan, add_schema, add_status
 from counterpoint.cli.train import add_baseline, add_features, add_tokens, add_train
 from counterpoint.errors import InputError, Interrupted
+from counterpoint.versions import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from counterpoint import TRAINING_VERSION, __version__
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.io import atomic
+from counterpoint.versions import TRAINING_VERSION, __version__
 
 PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "pyarrow", "snakemake")
 

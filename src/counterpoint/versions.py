@@ -1,0 +1,21 @@
+"""Which program this is, and the numbers that are raised by hand when results change."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("counterpoint")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0+unknown"
+
+CORPUS_VERSION = 2
+"""Raised by hand when a change of the code changes the table of arguments."""
+
+TRAINING_VERSION = 7
+"""Raised by hand when a change of the code changes what a cell computes: Snakemake holds it in the
+training rule's parameters, so raising it re-trains every cell."""
+
+FEATURES_VERSION = 2
+"""The same for tokens and frozen features."""
+
+BASELINES_VERSION = 2
+"""The same for baselines."""
