@@ -7,7 +7,7 @@ try:
 except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0+unknown"
 
-CORPUS_VERSION = 2
+CORPUS_VERSION = 3
 """Raised by hand when a change of the code changes the table of arguments."""
 
 TRAINING_VERSION = 7

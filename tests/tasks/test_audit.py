@@ -7,8 +7,8 @@ import numpy as np
 from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus, pairs_of
 from counterpoint.tasks.audit import audit
-from tests.corpus.test_arguana import Memory
 from tests.support.debates import ROLES, debate
+from tests.support.sources import Memory
 
 HAND_WORKED = {
     "training/law/juries/pro/pro01a-point.txt": "caf\u00e9 one",  # A

@@ -109,6 +109,7 @@ def argument(split, where, text):
     theme, name, file = where.split("/")
     return Argument(
         id=f"{split}/{where}",
+        pair=f"{split}/{where[:-1]}a",
         split=split,
         theme=theme,
         debate=name,

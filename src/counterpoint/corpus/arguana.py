@@ -9,7 +9,7 @@ Two texts are *the same* when equal after Unicode NFC and folding of white space
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from counterpoint.corpus.arguments import Argument, Corpus, Kind, pair_id, text_hash
+from counterpoint.corpus.arguments import Argument, Corpus, Kind, text_hash
 from counterpoint.corpus.problems import Problem, report
 from counterpoint.corpus.sources import Source
 from counterpoint.errors import InputError
@@ -174,11 +174,13 @@ def _read_split(
         text = _read_text(source, path, problems)
         if text is not None:
             kind: Kind = "point" if match[3] == "a-point" else "counter"
-            letter = "a" if kind == "point" else "b"
+            pair = f"{split}/{theme}/{debate}/{side}{match[2]}"
+            point, counter = f"{pair}a", f"{pair}b"
             yield (
                 path,
                 Argument(
-                    id=f"{split}/{theme}/{debate}/{side}{match[2]}{letter}",
+                    id=point if kind == "point" else counter,
+                    pair=point,
                     split=split,
                     theme=theme,
                     debate=debate,
@@ -218,7 +220,7 @@ def _drop_unanswered(
     points = {argument.id for _, argument in found if argument.kind == "point"}
     kept = []
     for path, argument in found:
-        if argument.kind == "point" or pair_id(argument) in points:
+        if argument.kind == "point" or argument.pair in points:
             kept.append(argument)
         else:
             point = path.rsplit("/", 1)[-1].replace("b-counter", "a-point")

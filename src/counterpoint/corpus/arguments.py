@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,9 @@ class Argument:
     """One text of the corpus: a point, or the counter to one."""
 
     id: str
-    """`SPLIT/THEME/DEBATE/proNNa` for a point, `…b` for its counter."""
+    """`SPLIT/THEME/DEBATE/proNNa` for a point, `…b` for its counter; for people, never parsed."""
+    pair: str
+    """The id of the point that it belongs to: its own, or that of the point it answers."""
     split: str
     """Folder, as published (`training`)."""
     theme: str
@@ -110,11 +112,6 @@ class Corpus:
         return frozenset(each.text_hash for each in self.arguments if each.split in folders)
 
 
-def pair_id(argument: Argument) -> str:
-    """The id of the point that an argument belongs to: its own, or that of the point it answers."""
-    return argument.id[:-1] + "a"
-
-
 _COLUMNS = tuple(field.name for field in fields(Argument))
 
 
@@ -145,6 +142,35 @@ def read_arguments(path: str | Path) -> Corpus:
     Raises:
         InputError: the file is no such table.
     """
+    rows, metadata = _read_columns(path, _COLUMNS)
+    try:
+        facts = json.loads(metadata[b"counterpoint"])
+        return Corpus(
+            [Argument(*row) for row in rows],
+            facts["roles"],
+            facts["bare_debates"],
+            facts["decontaminate"],
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise _no_table(path, error) from error
+
+
+def read_debates(path: str | Path) -> dict[str, str]:
+    """The debate of every argument of the table that `write_arguments` wrote, by the argument's id.
+
+    A debate is named `SPLIT/THEME/DEBATE`: the same folder under two themes is two debates.
+
+    Raises:
+        InputError: the file is no such table.
+    """
+    rows, _ = _read_columns(path, ("id", "split", "theme", "debate"))
+    return {name: "/".join(debate) for name, *debate in rows}
+
+
+def _read_columns(
+    path: str | Path, names: Sequence[str]
+) -> tuple[list[tuple[Any, ...]], Mapping[bytes, bytes]]:
+    """Some columns of a table of arguments as rows, and the file's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -152,16 +178,17 @@ def read_arguments(path: str | Path) -> Corpus:
         # Opened here, because pyarrow's own error for a missing file does not name it; not by
         # read_table, which would load pandas, and a cell's start counts.
         with open(path, "rb") as stream:
-            table = pq.ParquetFile(stream).read()
-        facts = json.loads((table.schema.metadata or {})[b"counterpoint"])
-        rows = zip(*(table.column(name).to_pylist() for name in _COLUMNS), strict=True)
-        return Corpus(
-            [Argument(*row) for row in rows],
-            facts["roles"],
-            facts["bare_debates"],
-            facts["decontaminate"],
-        )
-    except (pa.ArrowException, KeyError, TypeError, json.JSONDecodeError) as error:
+            file = pq.ParquetFile(stream)
+            there = file.schema_arrow.names
+            if "id" in there and "pair" not in there:
+                raise InputError(
+                    f"{path}: written by an older version, without the column `pair`; write it "
+                    "again: `snakemake --forcerun corpus`, or `counterpoint corpus`"
+                )
+            table = file.read(columns=list(names))
+        columns = [table.column(name).to_pylist() for name in names]
+        return list(zip(*columns, strict=True)), table.schema.metadata or {}
+    except (pa.ArrowException, KeyError) as error:
         raise _no_table(path, error) from error
     except OSError as error:
         if error.errno is not None:
@@ -179,7 +206,7 @@ def pairs_of(arguments: Iterable[Argument]) -> list[tuple[Argument, Argument]]:
     """(point, counter) of every point that has a counter, in the order of the points."""
     both: dict[str, dict[str, Argument]] = defaultdict(dict)
     for argument in arguments:
-        both[pair_id(argument)][argument.kind] = argument
+        both[argument.pair][argument.kind] = argument
     return [
         (pair["point"], pair["counter"])
         for pair in both.values()

@@ -398,11 +398,15 @@ def _arguments(pairs: Iterable[_Pair]) -> Iterator[Argument]:
     for pair in pairs:
         place = (pair.folder, pair.theme, pair.debate, pair.side)
         numbers[place] += 1
-        texts: tuple[tuple[Kind, str], ...] = (("point", pair.point), ("counter", pair.counter))
-        for kind, text in texts:
-            letter = "a" if kind == "point" else "b"
+        name = f"{'/'.join(place)}{numbers[place]:02d}"
+        texts: tuple[tuple[str, Kind, str], ...] = (
+            (f"{name}a", "point", pair.point),
+            (f"{name}b", "counter", pair.counter),
+        )
+        for text_id, kind, text in texts:
             yield Argument(
-                id=f"{'/'.join(place)}{numbers[place]:02d}{letter}",
+                id=text_id,
+                pair=f"{name}a",
                 split=pair.folder,
                 theme=pair.theme,
                 debate=pair.debate,
