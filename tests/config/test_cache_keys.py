@@ -18,7 +18,7 @@ some_options = st.builds(
     pooling=st.sampled_from(["pooler", "cls", "mean"]),
     max_tokens=st.sampled_from([8, 64, 256]),
     trainable=st.sampled_from(["none", "all", 1, 2]),
-    roles=st.sampled_from(["shared", "separate"]),
+    towers=st.sampled_from(["shared", "separate"]),
     batch_tokens=st.sampled_from([64, 4096]),
 )
 

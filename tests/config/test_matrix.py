@@ -201,7 +201,7 @@ def test_short_and_dotted_names_mean_the_same_option(name: str) -> None:
     [
         ("head", ["relu", "linear"], ("head", "kind")),
         ("encoder", ["a", "b"], ("encoder", "name")),
-        ("projection", ["shared", "separate"], ("projection", "kind")),
+        ("projection", ["shared", "separate"], ("projection", "towers")),
         ("retrieval_loss", ["triplet", "infonce"], ("retrieval_loss", "kind")),
         ("classifier_loss", [0.0, 2.0], ("classifier_loss", "weight")),
     ],

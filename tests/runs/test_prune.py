@@ -97,7 +97,7 @@ def test_a_state_that_a_job_has_taken_up_since_stays(
     assert path.exists()
     with monkeypatch.context() as patch:
         patch.setattr(prune, "remove", lambda states: [])
-        assert main.main(["clean", "--run", str(run)]) == 0
+        assert main(["clean", "--run", str(run)]) == 0
     assert "0 states, 0.0 MB removed; 1 kept" in capsys.readouterr().out
     assert prune.remove(found) == found
     assert not path.exists()
@@ -106,15 +106,15 @@ def test_a_state_that_a_job_has_taken_up_since_stays(
 def test_the_command_names_sizes_and_removes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = state(run, "gone", {})
     kept = state(run, *next(iter(cells(run).items())))
-    assert main.main(["clean", "--run", str(run), "--dry-run"]) == 0
+    assert main(["clean", "--run", str(run), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert f"{path}: no such cell is planned" in said
     assert "would be removed" in said
     assert path.exists()
-    assert main.main(["clean", "--run", str(run)]) == 0
+    assert main(["clean", "--run", str(run)]) == 0
     assert not path.exists()
     assert kept.exists()
-    assert main.main(["clean", "--run", str(run)]) == 0
+    assert main(["clean", "--run", str(run)]) == 0
     assert "nothing is stale" in capsys.readouterr().out
 
 

@@ -73,8 +73,10 @@ def _plan(arguments: argparse.Namespace) -> None:
     from counterpoint.config import loading, options
     from counterpoint.runs import devices, estimate
 
-    text = arguments.config or str(arguments.run / "config.json")
-    read = loading.load_options(options.RunConfig, text, "--config")
+    if arguments.run is None:
+        read = loading.load_options(options.RunConfig, arguments.config, "--config")
+    else:
+        read = loading.load_written(options.RunConfig, arguments.run / "config.json")
     with devices.device_for_job(read.resources.jobs_per_gpu) as device:
         found = estimate.plan(
             read,

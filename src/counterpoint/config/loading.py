@@ -1,20 +1,20 @@
 """YAML, JSON and command-line values to validated options, with messages that name the key."""
 
-import copy
 import difflib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from counterpoint.config.options import RunConfig, Section
+from counterpoint.config.options import CellOptions, RunConfig, Section
+from counterpoint.config.renames import RENAMED, translate
 from counterpoint.errors import InputError
 
-SomeSection = TypeVar("SomeSection", bound="Section")
+SomeSection = TypeVar("SomeSection", bound=Section)
+SomeOptions = TypeVar("SomeOptions", bound=CellOptions)
 
 
 def load(values: Mapping[str, Any], source: str) -> RunConfig:
@@ -33,7 +33,7 @@ def load(values: Mapping[str, Any], source: str) -> RunConfig:
 def load_options(
     kind: type[SomeSection], text_or_path: str, source: str = "--options"
 ) -> SomeSection:
-    """Read a section from JSON text, or from a file of it such as a cell's `options.json`.
+    """Read a section that a user gives: JSON text, or a file of it.
 
     Args:
         kind: of the section.
@@ -43,91 +43,117 @@ def load_options(
     Raises:
         InputError: the file is no JSON, or holds something that is no option.
     """
-    data = text_or_path.encode("utf-8", "surrogateescape")
-    if not text_or_path.lstrip().startswith("{"):
-        data, source = Path(text_or_path).read_bytes(), text_or_path
+    if text_or_path.lstrip().startswith("{"):
+        return parse(
+            kind, _decoded(text_or_path.encode("utf-8", "surrogateescape"), source), source
+        )
+    return parse(kind, _decoded(Path(text_or_path).read_bytes(), text_or_path), text_or_path)
+
+
+def load_written(kind: type[SomeOptions], path: Path) -> SomeOptions:
+    """Read what the program wrote itself: a run's `config.json` or a cell's `options.json`.
+
+    Options that had another name when it was written are read by that name (`renames`).
+
+    Args:
+        kind: `RunConfig` or `CellOptions`.
+        path: of the file.
+
+    Raises:
+        InputError: the file is no JSON, or holds something that never was an option.
+    """
+    values = _decoded(path.read_bytes(), str(path))
+    return parse(kind, translate(values) if isinstance(values, Mapping) else values, str(path))
+
+
+def _decoded(data: bytes, source: str) -> Any:
     try:
-        values = json.loads(data)
+        return json.loads(data)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: expected a JSON object of options: {error}") from error
-    return parse(kind, values, source)
 
 
 def parse(kind: type[SomeSection], values: Any, source: str) -> SomeSection:
     """Validate `values` as a section of the given kind; see `load`."""
     if not isinstance(values, Mapping):
         raise InputError(f"{source}: expected a mapping of options, found {values!r}")
+    # Through JSON, because strict validation then still takes lists and whole floats. Dates and the
+    # like, which YAML makes of unquoted text, are text again.
+    text = json.dumps(values, default=str)
     try:
-        return _validate(kind, values)
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        # YAML 1.1 reads 3e-6 as text, and snakemake's --config all that is nested.
-        read = copy.deepcopy(dict(values))
-        changed = [_read_scalar(read, details["loc"]) for details in error.errors()]
-        if any(changed):
-            try:
-                return _validate(kind, read)
-            except ValidationError as again:
-                error = again
-        lines = [f"  {_explain(kind, details)}" for details in error.errors()]
-    raise InputError(
-        f"{source}: the configuration is not valid\n" + "\n".join(dict.fromkeys(lines))
-    )
+        given = json.loads(text)
+        lines = [f"  {_explain(kind, given, details)}" for details in error.errors()]
+        raise InputError(
+            f"{source}: the configuration is not valid\n" + "\n".join(dict.fromkeys(lines))
+        ) from error
 
 
-def _validate(kind: type[SomeSection], values: Mapping[str, Any]) -> SomeSection:
-    # Through JSON, because strict validation then still takes lists and whole floats.
-    return kind.model_validate_json(json.dumps(values, default=_refuse))
-
-
-def _read_scalar(values: Any, location: tuple[int | str, ...]) -> bool:
-    """Replace text at a place by the number, truth value or null that it spells; say if it did."""
-    path = [part for part in location if not _is_branch(part)]
-    for part in path[:-1]:
-        if not isinstance(values, dict | list) or (isinstance(values, dict) and part not in values):
-            return False
-        # A list's part is its number, which mypy cannot tell from a key.
-        values = values[part]  # type: ignore[index]
-    text = values.get(path[-1]) if path and isinstance(values, dict) else None
-    if not isinstance(text, str):
-        return False
-    try:
-        values[path[-1]] = json.loads(text, parse_constant=str)
-    except json.JSONDecodeError:
-        return False
-    return not isinstance(values[path[-1]], str | dict | list)
-
-
-def _refuse(value: Any) -> str:
-    # Dates and the like, which YAML makes of unquoted text: give the text back.
-    return str(value)
-
-
-def _explain(kind: type[Section], details: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in details["loc"] if not _is_branch(part))
-    found = details["input"]
+def _explain(kind: type[Section], values: Mapping[str, Any], details: ErrorDetails) -> str:
+    path = _dotted(kind, values, details["loc"])
     if details["type"] == "extra_forbidden":
+        if new := _renamed(kind).get(path):
+            return f"{path}: is called {new} now"
         return f"{path}: unknown key{suggest(path, known_paths(kind))}"
     if details["type"] == "missing":
         return f"{path}: missing; it has no default"
     reason = details["msg"].removeprefix("Value error, ")
+    found = details["input"]
     shown = "" if isinstance(found, dict) else f" (found {json.dumps(found, ensure_ascii=False)})"
     return f"{path}: {reason}{shown}" if path else f"{reason}{shown}"
 
 
-def _is_branch(part: int | str) -> bool:
-    # pydantic names the branch of a union that it tried, as in `trainable.constrained-int`.
-    return (
-        isinstance(part, str)
-        and re.search(r"[\[(]|^constrained-|^(str|int|float|bool|none)$", part) is not None
-    )
+def _dotted(kind: type[Section], values: Any, location: tuple[int | str, ...]) -> str:
+    """The path of the key that an error is about.
+
+    Parts that are neither a field nor in the values are names of validation's own steps, such as
+    the branch of a union that it tried, and are left out.
+    """
+    parts: list[str] = []
+    section: type[Section] | None = kind
+    for part in location:
+        is_field = section is not None and part in section.model_fields
+        if not is_field and not _holds(values, part):
+            continue
+        parts.append(str(part))
+        section = dict(sections_of(section)).get(str(part)) if section is not None else None
+        values = values[part] if _holds(values, part) else None
+    return ".".join(parts)
 
 
-def known_paths(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """The dotted path of every option of a section, sections themselves included."""
+def _holds(values: Any, part: int | str) -> bool:
+    if isinstance(values, list):
+        return isinstance(part, int) and part < len(values)
+    return isinstance(values, dict) and part in values
+
+
+def _renamed(kind: type[Section]) -> Mapping[str, str]:
+    """Old keys of a section to new ones; dotted where it holds the sections of a cell."""
+    if issubclass(kind, CellOptions):
+        return RENAMED
+    prefixes = tuple(f"{name}." for name, section in sections_of(CellOptions) if section is kind)
+    return {
+        old.partition(".")[2]: new.partition(".")[2]
+        for old, new in RENAMED.items()
+        if old.startswith(prefixes)
+    }
+
+
+def sections_of(kind: type[Section]) -> Iterator[tuple[str, type[Section]]]:
+    """The keys of a section that are sections themselves, and their kinds."""
     for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield name, field.annotation
+
+
+def known_paths(kind: type[Section], prefix: str = "") -> Iterator[str]:
+    """The dotted path of every option of a section, sections themselves included."""
+    inner = dict(sections_of(kind))
+    for name in kind.model_fields:
         yield prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from known_paths(field.annotation, f"{prefix}{name}.")
+        if name in inner:
+            yield from known_paths(inner[name], f"{prefix}{name}.")
 
 
 def suggest(path: str, known: Iterator[str]) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from counterpoint.config.loading import known_paths, parse, suggest
-from counterpoint.config.options import CellOptions, RunConfig, Section
+from counterpoint.config.loading import known_paths, parse, sections_of, suggest
+from counterpoint.config.options import CellOptions, RunConfig
+from counterpoint.config.renames import new_path
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
 
@@ -232,8 +233,7 @@ def _resolve(name: str, source: str) -> str:
     option ends so.
     """
     paths = list(known_paths(CellOptions))
-    mains = {path: f"{path}.{kind.main}" for path, kind in _sections() if kind.main is not None}
-    sections = {path for path, _ in _sections()}
+    sections = dict(sections_of(CellOptions))
     matches = [path for path in paths if path == name] or [
         path for path in paths if path.endswith(f".{name}")
     ]
@@ -241,17 +241,16 @@ def _resolve(name: str, source: str) -> str:
         raise InputError(
             f"{source}: matrix: {name!r} may mean {' or '.join(matches)}; write the whole path"
         )
+    if not matches and (renamed := new_path(name)):
+        raise InputError(f"{source}: matrix: {name!r} is called {renamed} now")
     if not matches:
         raise InputError(
             f"{source}: matrix: {name!r} is no option of a cell{suggest(name, iter(paths))}"
         )
-    path = mains.get(matches[0], matches[0])
-    if path in sections:
+    (path,) = matches
+    if path not in sections:
+        return path
+    main = sections[path].main
+    if main is None:
         raise InputError(f"{source}: matrix: {name!r} is a section; name one of its options")
-    return path
-
-
-def _sections() -> Iterator[tuple[str, type[Section]]]:
-    for name, field in CellOptions.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield name, field.annotation
+    return f"{path}.{main}"

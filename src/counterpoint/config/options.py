@@ -6,14 +6,41 @@ JSON schema in `workflow/schemas/` is generated from these classes (`counterpoin
 docstring under each field is its description there.
 """
 
+import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+
+
+def read_scalar(value: Any) -> Any:
+    """The number, truth value or null that a text spells; anything else as it is.
+
+    YAML 1.1 reads 3e-6 as text, and snakemake's --config all that is nested.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        scalar = json.loads(value, parse_constant=str)
+    except ValueError:
+        return value
+    return value if isinstance(scalar, str | dict | list) else scalar
+
+
+def _takes_text(annotation: Any) -> bool:
+    return annotation is str or any(_takes_text(part) for part in get_args(annotation))
 
 
 class Section(BaseModel):
@@ -39,6 +66,14 @@ class Section(BaseModel):
         if cls.main is not None and isinstance(value, str | int | float):
             return {cls.main: value}
         return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_text(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        # Text given for a whole section stands for its main key, which decides itself.
+        is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+        return value if is_section or _takes_text(annotation) else read_scalar(value)
 
 
 class Splits(Section):
@@ -130,7 +165,9 @@ class ProjectionOptions(Section):
     @model_validator(mode="after")
     def _separate_needs_weights(self) -> Self:
         if self.towers == "separate" and self.width == "none":
-            raise ValueError("projection.towers separate needs a width: with none there is no layer")
+            raise ValueError(
+                "projection.towers separate needs a width: with none there is no layer"
+            )
         return self
 
 
@@ -298,6 +335,7 @@ class CellOptions(Section):
 
 
 Scalar = str | int | float | bool | None
+Axis = Annotated[Annotated[list[Scalar], Field(min_length=1)] | None, BeforeValidator(read_scalar)]
 Entry = Annotated[
     dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
 ]
@@ -310,7 +348,7 @@ class MatrixOptions(Section):
     is unambiguous (`margin`).
     """
 
-    axes: dict[str, Annotated[list[Scalar], Field(min_length=1)] | None] = {}
+    axes: dict[str, Axis] = {}
     """Option to values; the grid is their product. `null` takes an axis out of a file below.
 
     Without any axis the base options are the only cell, unless `include` names others."""

@@ -37,7 +37,7 @@ def stale(run: Path) -> list[Stale]:
     plan = run / "config.json"
     if not plan.is_file():
         raise InputError(f"{plan}: there is none, so {run} is no run's folder; name it with --run")
-    cells = matrix.expand(loading.load_options(options.RunConfig, str(plan), str(plan)), str(plan))
+    cells = matrix.expand(loading.load_written(options.RunConfig, plan), str(plan))
     planned = {cell.name: cell.options.model_dump(mode="json") for cell in cells}
     found: list[Stale] = []
     by_cell: dict[Path, list[Path]] = {}
