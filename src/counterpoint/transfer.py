@@ -18,7 +18,7 @@ import torch
 from counterpoint.arrays import Floats, Ints
 from counterpoint.config.cache_keys import features_key, shared_options
 from counterpoint.config.loading import load_options
-from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig
+from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.corpus import beir, opening
 from counterpoint.corpus.arguments import Argument, Corpus, Texts, read_arguments
 from counterpoint.corpus.beir import BeirCorpus
@@ -38,7 +38,7 @@ from counterpoint.models.retriever import Retriever
 from counterpoint.models.weights import load_weights
 from counterpoint.reporting.compare import doubts, records_of
 from counterpoint.reporting.scores import Figures
-from counterpoint.runs.folder import Run, read_run
+from counterpoint.runs.folder import CellFolder, Run, read_run, runs_with_corpus
 from counterpoint.runs.folder import find_run as only_run
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
@@ -59,16 +59,16 @@ def find_run(system: str, folder: Path | None, corpus: str | None) -> Run | None
     if folder is not None:
         return read_run(folder)
     if system.startswith(BASELINE):
-        usable = list(RESULTS.glob("*/corpus/arguments.parquet"))
+        usable = runs_with_corpus(RESULTS)
         if corpus is not None or not usable:
-            return read_run(usable[0].parents[1]) if len(usable) == 1 else None
+            return read_run(usable[0]) if len(usable) == 1 else None
     return read_run(only_run(RESULTS))
 
 
 def default_folder(system: str, run: Run | None, corpus: str | None) -> Path:
     """Where an evaluation goes: below its run, or where there is none below `evaluations/`."""
     name = "own" if corpus is None else Path(corpus).absolute().name
-    return (run.folder if run else Path()) / "evaluations" / system / name
+    return (run.folder.evaluations if run else Path("evaluations")) / system / name
 
 
 class Ranker(Protocol):
@@ -173,7 +173,7 @@ class Transfer:
         found = Figures().of(read_records(self.out / "records.parquet"))
         return self._figures(name, found), notes
 
-    def _resolve(self) -> tuple[str, Path | None]:
+    def _resolve(self) -> tuple[str, CellFolder | None]:
         """The system's full name, and the folder of a cell."""
         if self.run is None:
             if not self.system.startswith(BASELINE) or self.corpus is None:
@@ -185,7 +185,7 @@ class Transfer:
         if self.system.startswith(BASELINE):
             return self.system, None
         name, path = records_of(self.run, self.system)
-        return name, path.parent
+        return name, CellFolder(path.parent)
 
     def _read(self) -> Corpus:
         """The corpus, its splits as its roles."""
@@ -216,7 +216,7 @@ class Transfer:
     def _own_corpus(self) -> Corpus:
         """The corpus of the run, read once."""
         assert self.run is not None
-        return read_arguments(self.run.folder / "corpus" / "arguments.parquet")
+        return read_arguments(self.run.folder.arguments)
 
     @cached_property
     def _training(self) -> list[Argument] | None:
@@ -244,35 +244,34 @@ class Transfer:
         """The untrained encoder's outputs for every text."""
         options = EncoderOptions()
         if self.run is not None:
-            path = self.run.folder / "config.json"
-            options = load_options(RunConfig, str(path)).encoder
+            options = self.run.config.encoder
         return self._features(texts, options)
 
     def _features(self, texts: Texts, options: EncoderOptions) -> Floats:
         if self.corpus is None and self.run is not None:
-            stored = self.run.folder / "encoder" / features_key(options) / "features.safetensors"
+            stored = self.run.folder.features(features_key(options))
             if stored.is_file():
                 return read_features(stored, texts)
         options = shared_options(options)
         return frozen_features(texts, tokenise(texts, options), options, self.device)
 
-    def _ranker(self, name: str, folder: Path | None, texts: Texts) -> Ranker:
+    def _ranker(self, name: str, folder: CellFolder | None, texts: Texts) -> Ranker:
         if folder is None:
             return BaselineRanker(name.removeprefix(BASELINE))
-        options = load_options(CellOptions, str(folder / "options.json"))
+        options = load_options(CellOptions, str(folder.options))
         encoder: FrozenFeatures | LiveEncoder
         if options.encoder.trainable == "none":
             encoder = FrozenFeatures(self._features(texts, options.encoder))
         else:
             encoder = LiveEncoder(options.encoder, tokenise(texts, options.encoder))
         model = Retriever(options, encoder).to(self.device)
-        load_weights(model, folder / "model.safetensors")
+        load_weights(model, folder.model)
         numbers = torch.arange(len(texts.texts), device=self.device)
         vectors = embed(model, numbers, len(numbers))
         return CellRanker(System(model, vectors, options.rerank))
 
     def _on_beir(
-        self, name: str, folder: Path | None, corpus: BeirCorpus
+        self, name: str, folder: CellFolder | None, corpus: BeirCorpus
     ) -> Iterable[dict[str, Any]]:
         ranker = self._ranker(name, folder, corpus)
         queries, documents = map(corpus.numbers, (corpus.query_texts, corpus.document_texts))

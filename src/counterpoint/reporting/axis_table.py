@@ -14,8 +14,7 @@ import pandas as pd
 from counterpoint.evaluation.metrics import Values
 from counterpoint.evaluation.statistics import over_seeds
 from counterpoint.reporting.scores import Overview, figure_column
-from counterpoint.runs import epoch_log
-from counterpoint.runs.folder import CellResult, Run
+from counterpoint.runs.folder import PlannedCell, Run
 
 AXIS = "retrieval_loss.margin"
 
@@ -35,19 +34,19 @@ def several_margins(run: Run) -> bool:
     return len({cell.axes.get(AXIS) for cell in run.cells}) > 1
 
 
-def compared(run: Run) -> dict[float, list[CellResult]]:
+def compared(run: Run) -> dict[float, list[PlannedCell]]:
     """Margin to its planned cells: those that have, all else equal, a cell at every other margin.
 
     All else includes the seed. Where no setting has every margin, nothing is comparable.
     """
-    planned: dict[tuple[Any, ...], dict[float, CellResult]] = defaultdict(dict)
+    planned: dict[tuple[Any, ...], dict[float, PlannedCell]] = defaultdict(dict)
     for cell in run.cells:
         # Not-a-number, which a csv has for None, would differ from itself.
         others = (
             None if pd.isna(value) else value for axis, value in cell.axes.items() if axis != AXIS
         )
-        planned[tuple(others)][float(cell.axes[AXIS])] = cell
-    margins = sorted({float(cell.axes[AXIS]) for cell in run.cells})
+        planned[tuple(others)][cell.number(AXIS)] = cell
+    margins = sorted({cell.number(AXIS) for cell in run.cells})
     whole = [by_margin for by_margin in planned.values() if len(by_margin) == len(margins)]
     return {margin: [by_margin[margin] for by_margin in whole] for margin in margins if whole}
 
@@ -81,7 +80,7 @@ def pick(table: pd.DataFrame) -> float | None:
     return order[0][-1] if order else None
 
 
-def _row(found: Overview, margin: float, cells: Sequence[CellResult]) -> dict[str, Any]:
+def _row(found: Overview, margin: float, cells: Sequence[PlannedCell]) -> dict[str, Any]:
     there = [cell for cell in cells if cell.name in found.systems.index]
     row: dict[str, Any] = {"margin": margin}
     for name, some in (("", there), ("_planned", cells)):
@@ -94,7 +93,7 @@ def _row(found: Overview, margin: float, cells: Sequence[CellResult]) -> dict[st
     return row
 
 
-def _by_seed(found: Overview, cells: Sequence[CellResult], figure: str) -> Values:
+def _by_seed(found: Overview, cells: Sequence[PlannedCell], figure: str) -> Values:
     """(seeds,) a figure, averaged over the cells of each seed; not-a-number where one has none."""
     figures = found.systems[figure].to_dict()
     values = defaultdict(list)
@@ -103,12 +102,15 @@ def _by_seed(found: Overview, cells: Sequence[CellResult], figure: str) -> Value
     return np.array([np.mean(of_seed) for of_seed in values.values()])
 
 
-def _distances(cell: CellResult) -> list[float]:
+def _distances(cell: PlannedCell) -> list[float]:
     """`DISTANCES` at the cell's best epoch; not-a-number where no epoch ended."""
-    best = cell.read_json("outcome.json")["best_epoch"]
-    for record in epoch_log.read(cell.folder / "epochs.jsonl"):
-        if record["epoch"] == best:
-            dev = record["distances"]["dev"]
-            values = [dev[kind][part] for kind, part in (name.split("_") for name in DISTANCES)]
+    best = cell.outcome().best_epoch
+    for record in cell.epochs():
+        if record.epoch == best:
+            dev = record.distances["dev"]
+            values = [
+                getattr(getattr(dev, kind), part)
+                for kind, part in (name.split("_") for name in DISTANCES)
+            ]
             return [math.nan if value is None else value for value in values]
     return [math.nan] * len(DISTANCES)

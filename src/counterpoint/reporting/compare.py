@@ -13,7 +13,7 @@ from counterpoint.evaluation.metrics import METRICS, Ranks, Values
 from counterpoint.evaluation.records import KEYS, debate_of, read_records, require_same_queries
 from counterpoint.evaluation.statistics import LEAST_SEEDS, Bootstrap, holm, over_seeds
 from counterpoint.reporting.scores import best_of_run
-from counterpoint.runs.folder import Run, setting_of, systems_of
+from counterpoint.runs.folder import Run
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import PROTOCOLS
 
@@ -35,14 +35,15 @@ def records_of(run: Run, name: str) -> tuple[str, Path]:
                 if run.with_status("done", "diverged")
                 else "no cell has been trained yet"
             )
-            raise InputError(f"{run.folder}: best: {why}")
+            raise InputError(f"{run.folder.path}: best: {why}")
         name = found
-    systems = systems_of(run)
+    systems = run.systems
     if name not in systems:
         baselines = sorted(key for key in systems if key.startswith("baseline/"))
         raise InputError(
-            f"{run.folder}: {name!r} is no trained cell and no baseline of this run; expected a "
-            f"cell's name as in tables/cells.csv, or one of {', '.join(['best', *baselines])}"
+            f"{run.folder.path}: {name!r} is no trained cell and no baseline of this run; "
+            "expected a cell's name as in tables/cells.csv, or one of "
+            f"{', '.join(['best', *baselines])}"
         )
     return name, systems[name]
 
@@ -133,13 +134,11 @@ def _seeds_of(run: Run, name: str) -> dict[int, Path]:
     """Seed to records of the trained cells that agree with one on every axis but the seed."""
     name, _ = records_of(run, name)
     trained = run.with_status("done", "diverged")
-    setting = {setting_of(cell) for cell in trained if cell.name == name}
+    setting = {cell.setting for cell in trained if cell.name == name}
     if not setting:
-        raise InputError(f"{run.folder}: {name} has no seeds; --over-seeds compares cells")
-    paths = systems_of(run)
-    return {
-        int(cell.axes["seed"]): paths[cell.name] for cell in trained if setting_of(cell) in setting
-    }
+        raise InputError(f"{run.folder.path}: {name} has no seeds; --over-seeds compares cells")
+    paths = run.systems
+    return {cell.seed: paths[cell.name] for cell in trained if cell.setting in setting}
 
 
 def _shared_seeds(run: Run, first: dict[int, Path], second: dict[int, Path]) -> list[int]:
@@ -147,9 +146,9 @@ def _shared_seeds(run: Run, first: dict[int, Path], second: dict[int, Path]) -> 
     if len(shared) < LEAST_SEEDS:
         a, b = (", ".join(str(seed) for seed in sorted(seeds)) for seeds in (first, second))
         raise InputError(
-            f"{run.folder}: a comparison over seeds needs {LEAST_SEEDS} that both settings are "
-            f"trained with, found A with seeds {a} and B with seeds {b}; add seeds to the matrix, "
-            "or compare two cells without --over-seeds"
+            f"{run.folder.path}: a comparison over seeds needs {LEAST_SEEDS} that both "
+            f"settings are trained with, found A with seeds {a} and B with seeds {b}; add seeds "
+            "to the matrix, or compare two cells without --over-seeds"
         )
     return shared
 

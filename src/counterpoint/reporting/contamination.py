@@ -4,7 +4,6 @@ Both evaluated on the same queries, all (`official`) and unseen (`clean`), and b
 shows the classifier its answer (`legacy`).
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,14 +27,12 @@ def leak(run: Run, without: Run, cell: str) -> list[dict[str, Any]]:
         InputError: the second run is not decontaminated, or lacks the cell.
     """
     for each, expected in ((run, "none"), (without, "train")):
-        path = each.folder / "config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
         # A run from before there was the option has all pairs.
-        found = config["corpus"].get("decontaminate", "none")
+        found = each.config.corpus.decontaminate
         if found != expected:
             raise InputError(
-                f"{path}: corpus.decontaminate is {found!r}, expected {expected!r}; name the run "
-                "on all pairs by --run and the decontaminated one by --without"
+                f"{each.folder.config}: corpus.decontaminate is {found!r}, expected {expected!r}; "
+                "name the run on all pairs by --run and the decontaminated one by --without"
             )
     name, _ = records_of(run, cell)
     return compare(run, name, name, other=without, protocols=tuple(QUERIES), tasks=("epa",))

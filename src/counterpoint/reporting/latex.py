@@ -12,7 +12,6 @@ from counterpoint.evaluation.records import SPLITS
 from counterpoint.io.atomic import write_text
 from counterpoint.reporting.markdown import percent
 from counterpoint.reporting.scores import Overview, figure_column
-from counterpoint.runs.folder import extra_axes
 from counterpoint.tasks.protocols import LEGACY
 
 ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -40,7 +39,7 @@ def comparison(found: Overview, split: str, decimals: int, intervals: bool) -> s
 
     A table for each initial random rate and further axes with more than one decrease rate.
     """
-    extra = extra_axes(found.run)
+    extra = found.run.extra_axes
     parts = [_comment(f"accuracy@1 in %, epa, clean, re-ranked, {split}")]
     by = found.settings.groupby(["initial_random_rate", *extra], sort=False, dropna=False)
     for key, group in by:

@@ -17,7 +17,7 @@ from counterpoint.io.atomic import replacing, write_text
 from counterpoint.io.text import markdown_table
 from counterpoint.reporting.axis_table import DEV, TEST, margins, several_margins
 from counterpoint.reporting.scores import SHOWN, Overview, comparison_csv, figure_column, imported
-from counterpoint.runs.folder import CellResult, Run, extra_axes
+from counterpoint.runs.folder import PlannedCell, Run
 from counterpoint.runs.progress import duration
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import LEGACY
@@ -96,7 +96,7 @@ def comparison(found: Overview, decimals: int) -> str:
 
 
 def _of_protocol(found: Overview, protocol: str, decimals: int) -> Iterator[str]:
-    extra = extra_axes(found.run)
+    extra = found.run.extra_axes
     rest = []
     by = found.settings.groupby(["initial_random_rate", *extra], sort=False, dropna=False)
     for key, group in by:
@@ -157,7 +157,7 @@ def _axes(found: Overview, setting: "pd.Series[Any]") -> dict[str, object]:
         "head": setting["head"],
         "r0": f"{setting['initial_random_rate']:g}",
         "δ": f"{setting['decrease_rate']:g}",
-        **{axis: setting[axis] for axis in extra_axes(found.run)},
+        **{axis: setting[axis] for axis in found.run.extra_axes},
     }
 
 
@@ -200,7 +200,7 @@ def strategies(found: Overview, decimals: int) -> str:
     For each head that was trained with more than one initial rate, or for all where none was; once
     for each protocol.
     """
-    extra = extra_axes(found.run)
+    extra = found.run.extra_axes
     by = found.settings.groupby(["head", *extra], sort=False, dropna=False)
     several = [key for key, part in by if part["initial_random_rate"].nunique() > 1]
     parts = [
@@ -493,20 +493,20 @@ def _untrained(run: Run) -> Iterator[str]:
                 yield f"  … and {len(cells) - shown} more"
 
 
-def _facts(trained: list[CellResult]) -> list[str]:
+def _facts(trained: list[PlannedCell]) -> list[str]:
     if not trained:
         return []
     lines = []
-    codes = {cell.read_json("provenance.json")["code"] for cell in trained}
+    codes = {cell.provenance().code for cell in trained}
     if len(codes) > 1:
         lines.append(
             f"Warning: the cells were trained by {len(codes)} different states of the code; to "
             "make them comparable, train all again (snakemake --forcerun cell)."
         )
-    seconds = [cell.read_json("seconds.json") for cell in trained]
-    total = sum(float(item["total"]) for item in seconds)
-    started = min(datetime.fromisoformat(item["started"]) for item in seconds)
-    ended = max(datetime.fromisoformat(item["ended"]) for item in seconds)
+    seconds = [cell.seconds() for cell in trained]
+    total = sum(item.total for item in seconds)
+    started = min(datetime.fromisoformat(item.started) for item in seconds)
+    ended = max(datetime.fromisoformat(item.ended) for item in seconds)
     wall = (ended - started).total_seconds()
     lines.append(
         f"Cells took {duration(total)} in all, {duration(wall)} from the first start to the last "

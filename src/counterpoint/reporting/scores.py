@@ -26,8 +26,7 @@ from counterpoint.evaluation.records import (
     read_records,
 )
 from counterpoint.evaluation.statistics import Bootstrap, over_seeds
-from counterpoint.runs import epoch_log
-from counterpoint.runs.folder import AXES, CellResult, Run, extra_axes, setting_of, systems_of
+from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.study import old_logs
 from counterpoint.tasks.protocols import LEGACY
 
@@ -99,12 +98,12 @@ def all_figures(run: Run) -> pd.DataFrame:
         return [{**head, **figure} for figure in figures.of(records)]
 
     # Most of the time goes into sorting resamples, where numpy lets other threads run.
-    systems = list(systems_of(run).items())
+    systems = list(run.systems.items())
     # The first one alone: the others are held against it, and share its resamples.
     rows = [row for item in systems[:1] for row in measure(item)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         rows += [row for found in pool.map(measure, systems[1:]) for row in found]
-    columns = ["kind", "cell", *AXES, *extra_axes(run), *KEYS]
+    columns = ["kind", "cell", *AXES, *run.extra_axes, *KEYS]
     columns += ["stage", "metric", "value", "low", "high", "n"]
     table = pd.DataFrame(rows, columns=columns)
     # Without this a baseline's empty seed would turn the cells' seeds into 1.0.
@@ -115,7 +114,7 @@ def written_figures(run: Run) -> pd.DataFrame:
     """What `all_figures` gives: as `tables/cells.csv` has it, or computed where that is behind."""
     if not is_current(run):
         return all_figures(run)
-    return pd.read_csv(run.folder / "tables" / "cells.csv", dtype={"options": str})
+    return pd.read_csv(run.folder.scores, dtype={"options": str})
 
 
 def is_current(run: Run, *names: str) -> bool:
@@ -123,12 +122,12 @@ def is_current(run: Run, *names: str) -> bool:
 
     And the imported logs, of which other tables tell.
     """
-    paths = [run.folder / "tables" / name for name in ("cells.csv", *names)]
+    paths = [run.folder.scores, *(run.folder.tables / name for name in names)]
     if not all(path.is_file() for path in paths):
         return False
-    systems = systems_of(run)
+    systems = run.systems
     written = min(path.stat().st_mtime_ns for path in paths)
-    imported = _imported_folder(run).glob("*/source.json")
+    imported = old_logs.sources(run.folder.imported)
     if any(path.stat().st_mtime_ns > written for path in (*systems.values(), *imported)):
         return False
     return set(pd.read_csv(paths[0], usecols=["cell"])["cell"]) == set(systems)
@@ -144,8 +143,8 @@ def without_parts(run: Run, table: pd.DataFrame) -> pd.DataFrame:
         table: with a column `cell`; other systems than cells stay.
     """
     there = set(table["cell"])
-    lacking = {setting_of(cell) for cell in run.cells if cell.name not in there}
-    out = {cell.name for cell in run.cells if setting_of(cell) in lacking}
+    lacking = {cell.setting for cell in run.cells if cell.name not in there}
+    out = {cell.name for cell in run.cells if cell.setting in lacking}
     return table[~table["cell"].isin(out)]
 
 
@@ -206,7 +205,7 @@ def best_of_run(run: Run) -> str | None:
     figures = {}
     same = SameQueries()
     for cell in run.with_status("done", "diverged"):
-        path = cell.folder / "records.parquet"
+        path = cell.folder.records
         records = read_records(path)
         chosen = records[(records["split"] == "dev") & (records["task"] == "epa")]
         chosen = chosen[chosen["protocol"] == "clean"]
@@ -224,16 +223,16 @@ def settings(run: Run, systems: pd.DataFrame) -> pd.DataFrame:
     `_high` what `metrics.over_seeds` says of its spread, not-a-number where a planned seed is
     missing; `seeds`, how many there are, and `seeds_planned`; and `cells`, their names.
     """
-    planned = Counter(setting_of(cell) for cell in run.cells)
-    found: dict[tuple[Any, ...], list[CellResult]] = {}
+    planned = Counter(cell.setting for cell in run.cells)
+    found: dict[tuple[Any, ...], list[PlannedCell]] = {}
     for cell in run.cells:
         if cell.name in systems.index:
-            found.setdefault(setting_of(cell), []).append(cell)
-    axes = [axis for axis in (*AXES, *extra_axes(run)) if axis != "seed"]
+            found.setdefault(cell.setting, []).append(cell)
+    axes = [axis for axis in (*AXES, *run.extra_axes) if axis != "seed"]
     rows = []
     for setting, cells in found.items():
         names = [cell.name for cell in cells]
-        row = {axis: cells[0].axes[axis] for axis in axes}
+        row: dict[str, Any] = {axis: cells[0].axes[axis] for axis in axes}
         row |= {"seeds": len(cells), "seeds_planned": planned[setting], "cells": names}
         for figure in FIGURES:
             values = systems.loc[names, figure].dropna().to_numpy(dtype=np.float64)
@@ -293,7 +292,7 @@ def _all_seen(run: Run, figures: pd.DataFrame) -> list[str]:
     for split in SPLITS:
         rows = figures[figures["split"] == split]
         if len(rows) and "clean" not in set(rows["protocol"]):
-            records = read_records(systems_of(run)[rows["cell"].iloc[0]])
+            records = read_records(run.systems[rows["cell"].iloc[0]])
             query = records[records["split"] == split]["query"].iloc[0]
             folders[query.split("/")[0]] = None
     return list(folders)
@@ -309,7 +308,7 @@ def comparison_csv(overview: Overview) -> pd.DataFrame:
     baselines = overview.baselines
     below = baselines.assign(system=baselines.index, best=False)
     frames = [frame for frame in (rows, below) if not frame.empty]
-    axes = [axis for axis in (*AXES, *extra_axes(overview.run)) if axis != "seed"]
+    axes = [axis for axis in (*AXES, *overview.run.extra_axes) if axis != "seed"]
     spreads = [f"{figure}_{part}" for figure in CLEAN for part in ("sd", "low", "high")]
     columns = ["kind", "system", *axes, *CLEAN, "seeds", "best", "seeds_planned"]
     columns += [*CEILINGS, *spreads, *OTHERS]
@@ -324,21 +323,21 @@ def curves(run: Run) -> pd.DataFrame:
     """
     rows = []
     for cell in run.with_status("done", "diverged"):
-        for record in epoch_log.read(cell.folder / "epochs.jsonl"):
-            for split, protocols in record["accuracy"].items():
+        for record in cell.epochs():
+            for split, protocols in record.accuracy.items():
                 protocol = "official" if split == "train" else "clean"
                 if protocol in protocols:
-                    row = {"cell": cell.name, **cell.axes, "epoch": record["epoch"]}
-                    value = protocols[protocol]["reranked"]
+                    row = {"cell": cell.name, **cell.axes, "epoch": record.epoch}
+                    value = protocols[protocol].reranked
                     rows.append({**row, "split": split, "protocol": protocol, "value": value})
-    extra = [*AXES, *extra_axes(run)]
+    extra = [*AXES, *run.extra_axes]
     table = pd.DataFrame(rows, columns=["cell", *extra, "epoch", "split", "protocol", "value"])
     old = [
-        {"cell": f"imported/{name}", "epoch": record["epoch"], "split": split, "protocol": LEGACY}
-        | {"value": protocols[LEGACY]["reranked"]}
-        for name, records in imported_logs(run).items()
-        for record in records
-        for split, protocols in record["accuracy"].items()
+        {"cell": f"imported/{name}", "epoch": epoch.epoch, "split": split, "protocol": LEGACY}
+        | {"value": value}
+        for name, epochs in imported_logs(run).items()
+        for epoch in epochs
+        for split, value in epoch.accuracy.items()
     ]
     if not old:
         return table
@@ -351,7 +350,7 @@ def curves(run: Run) -> pd.DataFrame:
 def ended(run: Run) -> set[tuple[str, str]]:
     """Fusion and head of which every planned cell has ended, well or not."""
 
-    def pairs(cells: Iterable[CellResult]) -> set[tuple[str, str]]:
+    def pairs(cells: Iterable[PlannedCell]) -> set[tuple[str, str]]:
         return {(str(cell.axes["fusion"]), str(cell.axes["head"])) for cell in cells}
 
     over = ("done", "diverged")
@@ -365,11 +364,11 @@ def imported(run: Run) -> pd.DataFrame:
     `SPLIT_best_epoch` and `SPLIT_last`, empty where the log lacks the split.
     """
     rows = []
-    for name, records in imported_logs(run).items():
-        row: dict[str, Any] = {"log": name, "protocol": LEGACY, "epochs": len(records)}
-        for split, course in old_logs.courses(records).items():
-            row |= {f"{split}_best": course.best, f"{split}_best_epoch": course.best_epoch}
-            row[f"{split}_last"] = course.last
+    for name, epochs in imported_logs(run).items():
+        row: dict[str, Any] = {"log": name, "protocol": LEGACY, "epochs": len(epochs)}
+        for split, log in old_logs.summaries(epochs).items():
+            row |= {f"{split}_best": log.best, f"{split}_best_epoch": log.best_epoch}
+            row[f"{split}_last"] = log.last
         rows.append(row)
     of_split = ("best", "best_epoch", "last")
     figures = [f"{split}_{name}" for split in ("train", *SPLITS) for name in of_split]
@@ -377,10 +376,6 @@ def imported(run: Run) -> pd.DataFrame:
     return table.astype({f"{split}_best_epoch": "Int64" for split in ("train", *SPLITS)})
 
 
-def imported_logs(run: Run) -> dict[str, list[dict[str, Any]]]:
-    """Name to records of the epoch log, of the old logs beside the run."""
-    return old_logs.read_imported(_imported_folder(run))
-
-
-def _imported_folder(run: Run) -> Path:
-    return run.folder.absolute().parent / old_logs.FOLDER
+def imported_logs(run: Run) -> dict[str, list[old_logs.OldEpoch]]:
+    """Name to epochs of the old logs beside the run."""
+    return old_logs.read_imported(run.folder.imported)

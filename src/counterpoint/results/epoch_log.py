@@ -54,11 +54,14 @@ class NegativeCounts:
 
 @dataclass(frozen=True)
 class EpochScores:
-    """Accuracy@1 of both stages and recall@10 of the first, on `epa`: fractions."""
+    """Accuracy@1 of both stages and recall@10 of the first, on `epa`: fractions.
 
-    retrieval: float
-    reranked: float
-    recall_at_10: float
+    None where no query is asked: a dev split may have none that is unseen.
+    """
+
+    retrieval: float | None
+    reranked: float | None
+    recall_at_10: float | None
 
 
 @dataclass(frozen=True)

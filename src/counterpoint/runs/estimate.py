@@ -34,7 +34,8 @@ from counterpoint.errors import InputError
 from counterpoint.evaluation import records
 from counterpoint.io.rng import generator
 from counterpoint.models.weights import save_weights
-from counterpoint.runs import devices, epoch_log
+from counterpoint.results import epoch_log
+from counterpoint.runs import devices
 from counterpoint.runs.progress import duration, may_stop
 from counterpoint.tasks.candidates import candidate_sets
 from counterpoint.tasks.training_pairs import trainable, training_pairs

@@ -1,50 +1,333 @@
-"""A run's folder: the planned cells and the baselines, as far as they have come."""
+"""A run's folder: every path in it, and the planned cells and baselines as far as they have come.
 
-import json
+    RUN/matrix.csv, config.json           what is planned
+        corpus/                           the table of arguments, and the audit
+        encoder/KEY/                      tokens, and the outputs of a frozen encoder
+        cells/NAME/, baselines/NAME/      results
+        state/NAME/                       what a job leaves until its results are whole
+        tables/, plots/, report/          what is made of the results
+        evaluations/SYSTEM/CORPUS/        results on other corpora
+        logs/                             what each job printed
+    imported/                             beside the run: epoch logs of the original study
+
+No other module spells one of these names. Nothing here loads torch or pandas.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import pandas as pd
-
+from counterpoint.config.loading import load_options
+from counterpoint.config.options import RunConfig
 from counterpoint.errors import InputError
+from counterpoint.results import epoch_log
+from counterpoint.results.files import Failure, Outcome, Provenance, Seconds
 
 AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
 """The axes that every table has, whatever others a matrix adds."""
 
 Status = Literal["done", "diverged", "failed", "missing"]
 
+Value = str | int | float | bool | None
+"""An option's value, as an axis has it."""
+
+RECORDS = "records.parquet"
+"""Per-query results, of a cell, a baseline and an evaluation."""
+
+EPOCHS = "epochs.jsonl"
+"""The epoch log, of a cell and an imported log."""
+
+RESULTS = (
+    EPOCHS,
+    RECORDS,
+    "model.safetensors",
+    "options.json",
+    "provenance.json",
+    "seconds.json",
+    "outcome.json",
+)
+"""The files that a cell leaves; with the last, the outcome, it is whole."""
+
+CELLS = "cells"
+MATRIX = "matrix.csv"
+ARGUMENTS = "corpus/arguments.parquet"
+
 
 @dataclass(frozen=True)
-class CellResult:
-    """What a planned cell has left so far."""
+class CellFolder:
+    """What a cell leaves."""
+
+    path: Path
+
+    @property
+    def epochs(self) -> Path:
+        """The epoch log."""
+        return self.path / EPOCHS
+
+    @property
+    def records(self) -> Path:
+        """Per-query results."""
+        return self.path / RECORDS
+
+    @property
+    def model(self) -> Path:
+        """The weights of the best epoch."""
+        return self.path / "model.safetensors"
+
+    @property
+    def options(self) -> Path:
+        """The cell's options."""
+        return self.path / "options.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions, code, commit, machine."""
+        return self.path / "provenance.json"
+
+    @property
+    def seconds(self) -> Path:
+        """When it was trained and how long that took."""
+        return self.path / "seconds.json"
+
+    @property
+    def outcome(self) -> Path:
+        """How it ended; written last."""
+        return self.path / RESULTS[-1]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the cell has ended and its results are there."""
+        return self.outcome.is_file() and self.records.is_file()
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """What a cell's job leaves until its results are whole; Snakemake does not know of it."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains the cell."""
+        return self.path / "lock"
+
+    @property
+    def progress(self) -> Path:
+        """What a running job says of itself."""
+        return self.path / "progress.json"
+
+    @property
+    def failure(self) -> Path:
+        """Why the last job ended without a result."""
+        return self.path / "failure.json"
+
+    def checkpoints(self) -> list[Path]:
+        """The folders of checkpoints, one for each identity that the cell has had."""
+        if not self.path.is_dir():
+            return []
+        return sorted(path for path in self.path.iterdir() if path.is_dir())
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of a run, whether anything is there or not."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.absolute().name
+
+    @property
+    def matrix(self) -> Path:
+        """The planned cells, one a row."""
+        return self.path / MATRIX
+
+    @property
+    def config(self) -> Path:
+        """Every option of the run, defaults included."""
+        return self.path / "config.json"
+
+    @property
+    def arguments(self) -> Path:
+        """The table of arguments."""
+        return self.path / ARGUMENTS
+
+    @property
+    def audit(self) -> Path:
+        """Counts of the corpus by split."""
+        return self.path / "corpus" / "audit.csv"
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables."""
+        return self.path / "tables"
+
+    @property
+    def scores(self) -> Path:
+        """Every score of every system, one a row."""
+        return self.tables / "cells.csv"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the plots."""
+        return self.path / "plots"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report" / "index.html"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what each job printed."""
+        return self.path / "logs"
+
+    @property
+    def imported(self) -> Path:
+        """Folder of the imported logs, which lies beside the run and serves all runs there."""
+        return self.path.absolute().parent / "imported"
+
+    @property
+    def evaluations(self) -> Path:
+        """Folder of the results on other corpora."""
+        return self.path / "evaluations"
+
+    @property
+    def states(self) -> Path:
+        """Folder of the cells' state folders."""
+        return self.path / "state"
+
+    def cell(self, name: str) -> CellFolder:
+        """A cell's results."""
+        return CellFolder(self.path / CELLS / name)
+
+    def state(self, name: str) -> StateFolder:
+        """What a cell's job leaves until then."""
+        return StateFolder(self.states / name)
+
+    def cell_log(self, name: str) -> Path:
+        """What a cell's job printed."""
+        return self.logs / CELLS / f"{name}.log"
+
+    def baseline(self, name: str) -> Path:
+        """A baseline's per-query results."""
+        return self.path / "baselines" / name / RECORDS
+
+    def tokens(self, key: str) -> Path:
+        """Tokens of the corpus, by `cache_keys.tokens_key`."""
+        return self.path / "encoder" / key / "tokens.safetensors"
+
+    def features(self, key: str) -> Path:
+        """Outputs of a frozen encoder, by `cache_keys.features_key`."""
+        return self.path / "encoder" / key / "features.safetensors"
+
+
+def run_and_cell(results: Path) -> tuple[RunFolder, str]:
+    """The run and the name of a cell, by where its results go.
+
+    `RUN/cells/NAME` as the workflow has it; by hand, elsewhere, the folder above and the last part.
+    """
+    whole = results.absolute()
+    for parent in whole.parents:
+        if parent.name == CELLS:
+            return RunFolder(parent.parent), whole.relative_to(parent).as_posix()
+    return RunFolder(whole.parent), whole.name
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of the matrix, and what it has left so far."""
 
     name: str
-    axes: dict[str, Any]
-    folder: Path
+    axes: Mapping[str, Value]
+    folder: CellFolder
     status: Status
     reason: str = ""
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """One of the JSON files that a finished cell leaves."""
-        values: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
-        return values
+    def number(self, axis: str) -> float:
+        """The value of an axis of numbers.
+
+        Raises:
+            InputError: it is none.
+        """
+        value = self.axes[axis]
+        if value is None or isinstance(value, str):
+            raise InputError(f"cell {self.name}: {axis} is {value!r}, which is no number")
+        return float(value)
+
+    @property
+    def seed(self) -> int:
+        """The seed of its random numbers."""
+        return int(self.number("seed"))
+
+    @property
+    def setting(self) -> tuple[Value, ...]:
+        """What a cell shares with its other seeds: the value of every axis but that."""
+        return tuple(value for axis, value in self.axes.items() if axis != "seed")
+
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        return Outcome.read(self.folder.outcome)
+
+    def seconds(self) -> Seconds:
+        """When it was trained and how long that took."""
+        return Seconds.read(self.folder.seconds)
+
+    def provenance(self) -> Provenance:
+        """What produced it."""
+        return Provenance.read(self.folder.provenance)
+
+    def epochs(self) -> list[epoch_log.EpochRecord]:
+        """Its epoch log."""
+        return epoch_log.read(self.folder.epochs)
 
 
 @dataclass(frozen=True)
 class Run:
     """A run's planned cells and its baselines, as far as they have come."""
 
-    folder: Path
-    cells: list[CellResult]
-    baselines: dict[str, Path]
-    """Name to records."""
-    held_out: tuple[str, ...]
-    """The roles whose queries differ: `dev`, and `test` unless it is the same folder."""
+    folder: RunFolder
+    config: RunConfig
+    cells: list[PlannedCell]
 
-    def with_status(self, *status: Status) -> list[CellResult]:
+    def with_status(self, *status: Status) -> list[PlannedCell]:
         """The cells in one of some states."""
         return [cell for cell in self.cells if cell.status in status]
+
+    @property
+    def trained(self) -> list[PlannedCell]:
+        """The cells that have results."""
+        return self.with_status("done", "diverged")
+
+    @cached_property
+    def baselines(self) -> dict[str, Path]:
+        """The baselines that have results: name to per-query results."""
+        paths = {name: self.folder.baseline(name) for name in self.config.baselines}
+        return {name: path for name, path in paths.items() if path.is_file()}
+
+    @property
+    def systems(self) -> dict[str, Path]:
+        """Per-query results of every system that has some: a cell's name, or `baseline/NAME`."""
+        return {
+            **{cell.name: cell.folder.records for cell in self.trained},
+            **{f"baseline/{name}": path for name, path in self.baselines.items()},
+        }
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """The roles whose queries differ: `dev`, and `test` unless it is the same folder."""
+        splits = self.config.corpus.splits
+        return ("dev",) if splits.dev == splits.test else ("dev", "test")
+
+    @property
+    def extra_axes(self) -> list[str]:
+        """The axes that this run's matrix adds to those of every matrix."""
+        return [axis for axis in (self.cells[0].axes if self.cells else {}) if axis not in AXES]
 
 
 def find_run(results: Path = Path("results")) -> Path:
@@ -53,68 +336,68 @@ def find_run(results: Path = Path("results")) -> Path:
     Raises:
         InputError: there is no run, or more than one.
     """
-    found = sorted(path.parent for path in results.glob("*/matrix.csv"))
-    if len(found) != 1:
-        names = ", ".join(str(path) for path in found) or "none"
+    runs = sorted(path.parent for path in results.glob(f"*/{MATRIX}"))
+    if len(runs) != 1:
+        names = ", ".join(str(path) for path in runs) or "none"
         raise InputError(
-            f"{results.absolute()}: expected one run (a folder with a matrix.csv), found {names}; "
+            f"{results.absolute()}: expected one run (a folder with a {MATRIX}), found {names}; "
             "name the run with --run"
         )
-    return found[0]
+    return runs[0]
 
 
-def read_run(folder: Path) -> Run:
+def runs_with_corpus(results: Path) -> list[Path]:
+    """The folders of the runs that have a table of arguments."""
+    return [path.parents[1] for path in results.glob(f"*/{ARGUMENTS}")]
+
+
+def read_run(path: Path) -> Run:
     """Look at what a run has left.
 
+    Args:
+        path: of its folder.
+
     Raises:
-        InputError: there is no `matrix.csv`.
+        InputError: there is no matrix, or its configuration cannot be used.
     """
-    path = folder / "matrix.csv"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run `snakemake tables`, or `counterpoint matrix`")
-    matrix = pd.read_csv(path, dtype={"options": str})
-    axes = [column for column in matrix.columns if column not in ("cell", "options")]
+    folder = RunFolder(path)
+    if not folder.matrix.is_file():
+        raise InputError(
+            f"{folder.matrix}: no such file; run `snakemake tables`, or `counterpoint matrix`"
+        )
+    config = load_options(RunConfig, str(folder.config))
+    with folder.matrix.open(encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+    axes = {name: _values(texts) for name, texts in columns.items()
+            if name not in ("cell", "options")}  # fmt: skip
     cells = [
-        _cell(folder, str(row["cell"]), {axis: row[axis] for axis in axes})
-        for _, row in matrix.iterrows()
+        _cell(folder, name, {axis: values[number] for axis, values in axes.items()})
+        for number, name in enumerate(columns.get("cell", ()))
     ]
-    planned = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    paths = {name: folder / "baselines" / name / "records.parquet" for name in planned["baselines"]}
-    baselines = {name: path for name, path in paths.items() if path.is_file()}
-    splits = planned["corpus"]["splits"]
-    held_out = ("dev",) if splits["dev"] == splits["test"] else ("dev", "test")
-    return Run(folder=folder, cells=cells, baselines=baselines, held_out=held_out)
+    return Run(folder, config, cells)
 
 
-def _cell(folder: Path, name: str, axes: dict[str, Any]) -> CellResult:
-    own = folder / "cells" / name
-    failure = folder / "state" / name / "failure.json"
-    if (own / "outcome.json").is_file() and (own / "records.parquet").is_file():
-        outcome = json.loads((own / "outcome.json").read_text(encoding="utf-8"))
-        status: Status = "diverged" if outcome["status"] == "diverged" else "done"
-        return CellResult(name, axes, own, status, outcome["reason"])
+def _values(column: Sequence[str]) -> list[Value]:
+    """A column's texts as the one kind of value that all of them spell; None where empty."""
+    readers = (float,) if "" in column else (int, float)  # as a number beside gaps always was
+    for read in readers:
+        try:
+            return [read(text) if text else None for text in column]
+        except ValueError:
+            continue
+    truths: dict[str, Value] = {"True": True, "False": False, "": None}
+    if set(column) <= truths.keys():
+        return [truths[text] for text in column]
+    return [text or None for text in column]
+
+
+def _cell(folder: RunFolder, name: str, axes: dict[str, Value]) -> PlannedCell:
+    results, failure = folder.cell(name), folder.state(name).failure
+    if results.is_whole:
+        outcome = Outcome.read(results.outcome)
+        status: Status = "diverged" if outcome.status == "diverged" else "done"
+        return PlannedCell(name, axes, results, status, outcome.reason)
     if failure.is_file():
-        reason = json.loads(failure.read_text(encoding="utf-8"))["reason"]
-        return CellResult(name, axes, own, "failed", str(reason))
-    return CellResult(name, axes, own, "missing", "not trained yet, or killed")
-
-
-def systems_of(run: Run) -> dict[str, Path]:
-    """The records of every system that has some: a cell by its name, `baseline/NAME`."""
-    cells = run.with_status("done", "diverged")
-    return {
-        **{cell.name: cell.folder / "records.parquet" for cell in cells},
-        **{f"baseline/{name}": path for name, path in run.baselines.items()},
-    }
-
-
-def extra_axes(run: Run) -> list[str]:
-    """The axes that this run's matrix adds to those of every matrix."""
-    return [axis for axis in (run.cells[0].axes if run.cells else {}) if axis not in AXES]
-
-
-def setting_of(cell: CellResult) -> tuple[Any, ...]:
-    """What a cell shares with its other seeds: the value of every axis but that, hashable."""
-    # Not-a-number, which a csv has for None, would differ from itself.
-    values = (value for axis, value in cell.axes.items() if axis != "seed")
-    return tuple(None if pd.isna(value) else value for value in values)
+        return PlannedCell(name, axes, results, "failed", Failure.read(failure).reason)
+    return PlannedCell(name, axes, results, "missing", "not trained yet, or killed")

@@ -30,7 +30,8 @@ from counterpoint.errors import InputError, Interrupted
 from counterpoint.evaluation import records
 from counterpoint.io import atomic
 from counterpoint.models.weights import save_weights
-from counterpoint.runs import devices, epoch_log, progress, trackers
+from counterpoint.results import epoch_log
+from counterpoint.runs import devices, progress, trackers
 from counterpoint.runs.provenance import identity_of, provenance
 from counterpoint.training import checkpoint
 from counterpoint.training.memory import out_of_memory

@@ -16,7 +16,7 @@ import pandas as pd
 
 from counterpoint.io.text import rate_text
 from counterpoint.runs import progress as progress_module
-from counterpoint.runs.folder import CellResult, Run, extra_axes, read_run
+from counterpoint.runs.folder import PlannedCell, Run, read_run
 from counterpoint.runs.progress import Progress, duration
 
 State = Literal["done", "diverged", "running", "failed", "waiting"]
@@ -35,7 +35,7 @@ COUNTED = "3/5: 3 cells done of 5; r running; F FAILED; diverged ones are done"
 class CellStatus:
     """A planned cell, and what it is doing."""
 
-    cell: CellResult
+    cell: PlannedCell
     state: State
     reason: str
     """Why it failed, or ended."""
@@ -52,8 +52,8 @@ def look(run: Run) -> list[CellStatus]:
     return [_look(run, cell) for cell in run.cells]
 
 
-def _look(run: Run, cell: CellResult) -> CellStatus:
-    found = progress_module.read(run.folder / "state" / cell.name)
+def _look(run: Run, cell: PlannedCell) -> CellStatus:
+    found = progress_module.read(run.folder.state(cell.name).path)
     death = None if found is None else progress_module.sign_of_death(*found)
     if found is not None and death is None:
         return CellStatus(cell, "running", "", found[0])
@@ -83,10 +83,10 @@ def failures(run: Run, cells: Sequence[CellStatus]) -> str:
     """The failed cells, each with its reason and its log."""
     failed = [each for each in cells if each.state == "failed"]
     if not failed:
-        return f"No cell of run {run.folder.name} has failed; all logs: {run.folder / 'logs'}\n"
+        return f"No cell of run {run.folder.name} has failed; all logs: {run.folder.logs}\n"
     lines = [f"FAILED cells ({len(failed)}):"]
     for each in failed:
-        log = run.folder / "logs" / "cells" / f"{each.cell.name}.log"
+        log = run.folder.cell_log(each.cell.name)
         reason = each.reason.strip().replace("\n", "\n    ")
         lines += [f"  {each.cell.name}", f"    {reason}"]
         lines += [f"    log: {log if log.is_file() else 'none'}"]
@@ -100,7 +100,7 @@ def time_left(cells: Sequence[CellStatus]) -> float | None:
     running ones will take for all their epochs), and the rest of the running ones, divided by the
     number that run at a time now. Failed cells are not counted: they wait for a new run.
     """
-    done = [float(each.cell.read_json("seconds.json")["total"]) for each in cells
+    done = [each.cell.seconds().total for each in cells
             if each.state == "done"]  # fmt: skip
     running = [each.progress for each in cells if each.progress is not None]
     waiting = sum(each.state == "waiting" for each in cells)
@@ -120,7 +120,7 @@ def time_left_text(run: Run, cells: Sequence[CellStatus]) -> str:
     if seconds is None:
         return (
             "Time left: no cell has finished an epoch yet; "
-            f"`counterpoint plan --run {run.folder}` estimates it.\n"
+            f"`counterpoint plan --run {run.folder.path}` estimates it.\n"
         )
     if seconds == 0:
         return "Nothing is left to run.\n"
@@ -155,7 +155,7 @@ def watch(
 
 def _grids(run: Run, cells: Sequence[CellStatus]) -> list[str]:
     """A grid for each seed and value of the further axes, or one that counts over them."""
-    axes = ["seed", *extra_axes(run)]
+    axes = ["seed", *run.extra_axes]
     groups: dict[tuple[str, ...], list[CellStatus]] = {}
     for each in cells:
         groups.setdefault(tuple(_value(each.cell, axis) for axis in axes), []).append(each)
@@ -174,12 +174,12 @@ def _grids(run: Run, cells: Sequence[CellStatus]) -> list[str]:
 def _grid(cells: Sequence[CellStatus], show: Callable[[Sequence[CellStatus]], str]) -> str:
     """Rows fusion, head and (where several) r0; columns the decrease rate."""
     several = len({each.cell.axes["initial_random_rate"] for each in cells}) > 1
-    rates = sorted({float(each.cell.axes["decrease_rate"]) for each in cells})
+    rates = sorted({each.cell.number("decrease_rate") for each in cells})
     places: dict[tuple[str, ...], dict[float, list[CellStatus]]] = {}
     for each in cells:
         axes = ["fusion", "head", *(["initial_random_rate"] if several else [])]
         row = tuple(_value(each.cell, axis) for axis in axes)
-        column = float(each.cell.axes["decrease_rate"])
+        column = each.cell.number("decrease_rate")
         places.setdefault(row, {}).setdefault(column, []).append(each)
     table = [
         ["fusion", "head", *(["r0"] if several else []), *(f"δ {rate_text(r)}" for r in rates)],
@@ -218,7 +218,7 @@ def _count(place: Sequence[CellStatus]) -> str:
     return " ".join([f"{ended}/{len(place)}", *marks])
 
 
-def _value(cell: CellResult, axis: str) -> str:
+def _value(cell: PlannedCell, axis: str) -> str:
     value: Any = cell.axes[axis]
     if pd.isna(value):
         return "none"

@@ -4,7 +4,6 @@
 evaluates nothing, and never averages over what is missing.
 """
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +20,7 @@ from counterpoint.evaluation.records import debate_of, read_records
 from counterpoint.evaluation.statistics import LEAST_SEEDS, LEVEL, Bootstrap, over_seeds
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text, markdown_table
-from counterpoint.runs import epoch_log
-from counterpoint.runs.folder import CellResult, Run
+from counterpoint.runs.folder import PlannedCell, Run
 from counterpoint.tasks.protocols import LEGACY
 
 LEAST_SETTINGS = 6
@@ -259,7 +257,7 @@ def _read(run: Run) -> _Evidence:
     cells: dict[str, dict[str, Values]] = {}
     first: dict[str, tuple[Path, pd.Index[Any]]] = {}
     for cell in run.with_status("done", "diverged"):
-        path = cell.folder / "records.parquet"
+        path = cell.folder.records
         numbers = {}
         for name, ranks in _dev_ranks(path).items():
             reference = first.setdefault(name, (path, ranks.index))
@@ -299,22 +297,25 @@ def _other_queries(
     )
 
 
-def _facts(cell: CellResult) -> dict[str, float]:
+def _facts(cell: PlannedCell) -> dict[str, float]:
     """The numbers of a cell that are no query's; those of its curves only where it has whole ones.
 
     Parameters are those that are trained. Time is the training's alone, without mining and
     evaluation.
     """
-    outcome = cell.read_json("outcome.json")
-    numbers = {PARAMETERS.name: float(sum(outcome["parameters"].values()))}
+    outcome = cell.outcome()
+    numbers = {PARAMETERS.name: float(sum(outcome.parameters.values()))}
     if cell.status == "diverged":
         return numbers
-    log = epoch_log.read(cell.folder / "epochs.jsonl")
-    accuracy = [record["accuracy"]["dev"]["clean"]["reranked"] for record in log]
-    seconds = cell.read_json("seconds.json")["train"]
-    numbers[SECONDS.name] = float(seconds) / int(outcome["epochs"])
+    log = cell.epochs()
+    curve = [(record.accuracy["dev"]["clean"].reranked, record.gap) for record in log]
+    points = [(a, gap) for a, gap in curve if a is not None and gap is not None]
+    seconds = cell.seconds().stages["train"]
+    numbers[SECONDS.name] = seconds / outcome.epochs
     # A corpus whose dev queries all stand in training leaves nothing to draw a curve of.
-    return numbers if None in accuracy else numbers | _curve(accuracy, [r["gap"] for r in log])
+    if len(points) < len(curve):
+        return numbers
+    return numbers | _curve(*zip(*points, strict=True))
 
 
 def _curve(accuracy: Sequence[float], gap: Sequence[float]) -> dict[str, float]:
@@ -344,7 +345,7 @@ def _curve(accuracy: Sequence[float], gap: Sequence[float]) -> dict[str, float]:
 # --- which cells are compared ---
 
 
-def _arms(clause: Clause, cells: Iterable[CellResult]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def _arms(clause: Clause, cells: Iterable[PlannedCell]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The values of the clause's arms that the matrix has at all."""
     values = {cell.axes[clause.axis] for cell in cells}
     first, second = (
@@ -353,7 +354,7 @@ def _arms(clause: Clause, cells: Iterable[CellResult]) -> tuple[tuple[Any, ...],
     return first, second
 
 
-def _comparisons(clause: Clause, cells: Sequence[CellResult]) -> list[_Comparison]:
+def _comparisons(clause: Clause, cells: Sequence[PlannedCell]) -> list[_Comparison]:
     """The planned comparisons: settings for which the matrix has every value of both arms."""
     first, second = _arms(clause, cells)
     by_setting: dict[Any, dict[Any, str]] = defaultdict(dict)
@@ -526,7 +527,7 @@ def _answer(expected: Range, low: float, high: float) -> Answer:
 SHORT = {"decrease_rate": "δ", "initial_random_rate": "r0"}
 
 
-def _in_words(clause: Clause, cells: Sequence[CellResult]) -> str:
+def _in_words(clause: Clause, cells: Sequence[PlannedCell]) -> str:
     """`accuracy@1, points: δ 0.02 − δ 0`, with the values that the matrix has."""
     prefix = f"{SHORT[clause.axis]} " if clause.axis in SHORT else ""
     arms = []
@@ -590,7 +591,7 @@ def _with_interval(value: float | None, low: float | None, high: float | None, d
 
 
 def _preface(run: Run) -> str:
-    options = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+    options = run.config.model_dump(mode="json")
     corpus = options["corpus"]
     trained = len(run.with_status("done", "diverged"))
     return (
@@ -627,7 +628,7 @@ def _notes(run: Run, verdicts: Iterable[Verdict]) -> list[str]:
     """What is not as planned: cells that stopped early, diverged, or are missing."""
     needed = {name for verdict in verdicts for name in verdict.missing}
     trained = run.with_status("done")
-    stopped = [cell for cell in trained if cell.read_json("outcome.json")["status"] == "stopped"]
+    stopped = [cell for cell in trained if cell.outcome().status == "stopped"]
     notes = []
     if stopped:
         notes.append(

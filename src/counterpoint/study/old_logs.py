@@ -12,6 +12,7 @@ The seeds' evaluation shows the classifier the answer: all figures are of the pr
 
 import codecs
 import hashlib
+import json
 import math
 import os
 import re
@@ -22,11 +23,11 @@ from typing import Any
 
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import replacing, write_json
-from counterpoint.runs import epoch_log
+from counterpoint.runs.folder import EPOCHS
 from counterpoint.tasks.protocols import LEGACY
 
-FOLDER = "imported"
-"""The folder beside the runs that holds a folder for each imported log."""
+SOURCE = "source.json"
+"""Beside an imported log: where it came from."""
 
 ROLES = {"训练集": "train", "验证集": "dev", "测试集": "test"}
 """A split's name in the logs to its role, in the order of the lines of an epoch."""
@@ -56,6 +57,40 @@ _EVENT = re.compile(
 # A number cut off after its eighth decimal shows with four as it would whole; an exponent has two
 # digits.
 _SAFELY_CUT = re.compile(r"0\.\d{8,}|\d(?:\.\d+)?[eE]-\d\d")
+
+
+@dataclass(frozen=True)
+class OldEpoch:
+    """An epoch of an old log."""
+
+    epoch: int
+    train_loss: float | None
+    """Mean of its batches, where the log has any."""
+    accuracy: Mapping[str, float]
+    """Role to accuracy@1 on `epa`, re-ranked, protocol `legacy`: a fraction."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys that the epoch log of a cell has for the same."""
+        return {
+            "epoch": self.epoch,
+            "losses": {} if self.train_loss is None else {"train": {"total": self.train_loss}},
+            "accuracy": {
+                role: {LEGACY: {"reranked": value}} for role, value in self.accuracy.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, values: Any) -> "OldEpoch":
+        """Read what `to_json` gives.
+
+        Raises:
+            KeyError, TypeError, AttributeError: the values are no such object.
+        """
+        return cls(
+            int(values["epoch"]),
+            values["losses"].get("train", {}).get("total"),
+            {role: float(of[LEGACY]["reranked"]) for role, of in values["accuracy"].items()},
+        )
 
 
 @dataclass
@@ -108,18 +143,11 @@ class _Epoch:
     losses: _Losses
     accuracy: dict[str, float] = field(default_factory=dict)
 
-    def record(self) -> dict[str, Any]:
-        """The epoch's record, with the keys that the epoch log of a cell has for the same."""
+    def record(self) -> OldEpoch:
+        """The epoch's record."""
         count = self.losses.count
-        return {
-            "epoch": self.number,
-            "losses": {"train": {"total": self.losses.total / count}} if count else {},
-            "accuracy": {
-                role: {LEGACY: {"reranked": self.accuracy[role]}}
-                for role in ROLES.values()
-                if role in self.accuracy
-            },
-        }
+        accuracy = {role: self.accuracy[role] for role in ROLES.values() if role in self.accuracy}
+        return OldEpoch(self.number, self.losses.total / count if count else None, accuracy)
 
 
 @dataclass(frozen=True)
@@ -127,8 +155,8 @@ class OldLog:
     """An old log, read."""
 
     name: str
-    records: list[dict[str, Any]]
-    """An epoch each, in order."""
+    epochs: list[OldEpoch]
+    """In order."""
     source: dict[str, Any]
     """What `source.json` holds: file name, sha256, encoding, lines, protocol, notes."""
 
@@ -140,8 +168,8 @@ class OldLog:
 
 
 @dataclass(frozen=True)
-class Course:
-    """A split's accuracy over the epochs, a fraction."""
+class LogSummary:
+    """A split's accuracy over the epochs of a log, a fraction."""
 
     best: float
     best_epoch: int
@@ -191,11 +219,11 @@ def _name_of(path: Path, name: str | None) -> str:
 
 
 def _require_free(folder: Path, log: OldLog, path: Path) -> None:
-    source = folder / "source.json"
+    source = folder / SOURCE
     if not folder.exists():
         return
     # An import that was cut short has written at most this; no log is found without a source.json.
-    if not source.exists() and {path.name for path in folder.iterdir()} <= {"epochs.jsonl"}:
+    if not source.exists() and {path.name for path in folder.iterdir()} <= {EPOCHS}:
         return
     # The hash stands in the text as it was written.
     if source.is_file() and log.source["sha256"] in source.read_text(encoding="utf-8"):
@@ -207,35 +235,56 @@ def _require_free(folder: Path, log: OldLog, path: Path) -> None:
 
 
 def _write(log: OldLog, folder: Path) -> None:
-    with replacing(folder / "epochs.jsonl") as temporary:
-        for record in log.records:
-            epoch_log.append(temporary, record)
+    with replacing(folder / EPOCHS) as temporary:
+        lines = (json.dumps(epoch.to_json(), allow_nan=False) + "\n" for epoch in log.epochs)
+        temporary.write_text("".join(lines), encoding="utf-8")
     # Last, because it is by this file that an imported log is found.
-    write_json(folder / "source.json", log.source)
+    write_json(folder / SOURCE, log.source)
 
 
-def read_imported(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The imported logs in a folder, by name: the records of each."""
-    names = sorted(path.parent.name for path in folder.glob("*/source.json"))
-    return {name: epoch_log.read(folder / name / "epochs.jsonl") for name in names}
+def sources(folder: Path) -> list[Path]:
+    """The file beside each imported log of a folder that tells where it came from."""
+    return sorted(folder.glob(f"*/{SOURCE}"))
 
 
-def courses(records: Sequence[Mapping[str, Any]]) -> dict[str, Course]:
-    """Best, its epoch and last for each split that the records of an imported log have."""
-    found = {}
-    for role in records[0]["accuracy"]:
-        values = [record["accuracy"][role][LEGACY]["reranked"] for record in records]
+def read_imported(folder: Path) -> dict[str, list[OldEpoch]]:
+    """The imported logs in a folder, by name: the epochs of each.
+
+    Raises:
+        InputError: a line is not the record of an epoch.
+    """
+    return {path.parent.name: _read_epochs(path.parent / EPOCHS) for path in sources(folder)}
+
+
+def _read_epochs(path: Path) -> list[OldEpoch]:
+    epochs = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            epochs.append(OldEpoch.from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path}, line {number}: not an epoch of an imported log: {line[:80]!r}; import "
+                "the log again"
+            ) from error
+    return epochs
+
+
+def summaries(epochs: Sequence[OldEpoch]) -> dict[str, LogSummary]:
+    """Best, its epoch and last for each split that an imported log has."""
+    result = {}
+    for role in epochs[0].accuracy:
+        values = [epoch.accuracy[role] for epoch in epochs]
         best = max(values)
-        found[role] = Course(best, records[values.index(best)]["epoch"], values[-1])
-    return found
+        result[role] = LogSummary(best, epochs[values.index(best)].epoch, values[-1])
+    return result
 
 
 def summary(log: OldLog) -> str:
     """The line that is printed for a log."""
-    count = len(log.records)
+    count = len(log.epochs)
     parts = [
-        f"{role} best {course.best:.4f} (epoch {course.best_epoch}), last {course.last:.4f}"
-        for role, course in courses(log.records).items()
+        f"{role} best {split.best:.4f} (epoch {split.best_epoch}), last {split.last:.4f}"
+        for role, split in summaries(log.epochs).items()
     ]
     return f"{log.name}: {count} epoch{'s' if count != 1 else ''}; {'; '.join(parts)}"
 

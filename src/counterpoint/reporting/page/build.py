@@ -6,7 +6,7 @@ Figures are read from `tables/`, never computed again; only the answer at the to
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -26,10 +26,11 @@ from counterpoint.io.atomic import write_text
 from counterpoint.reporting import compare
 from counterpoint.reporting.markdown import percent
 from counterpoint.reporting.scores import SHOWN, best_cell, headline, imported_logs
-from counterpoint.runs import epoch_log
-from counterpoint.runs.folder import AXES, CellResult, Run, extra_axes, setting_of, systems_of
+from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.runs.progress import duration
 from counterpoint.study import claims
+from counterpoint.study.old_logs import OldEpoch
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import LEGACY
 
@@ -80,7 +81,7 @@ def write_report(run: Run, decimals: int) -> Path:
     Raises:
         InputError: the tables, a log or the corpus's table cannot be used.
     """
-    path = run.folder / "report" / "index.html"
+    path = run.folder.report
     write_text(path, page(look(run, decimals)))
     return path
 
@@ -91,9 +92,9 @@ def look(run: Run, decimals: int) -> Found:
     Raises:
         InputError: there are none.
     """
-    path = run.folder / "tables" / "cells.csv"
+    path = run.folder.scores
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run `counterpoint tables --run {run.folder}`")
+        raise InputError(f"{path}: no such file; run `counterpoint tables --run {run.folder.path}`")
     figures = pd.read_csv(path, dtype={"cell": str})
     systems = headline(figures)
     baselines = systems[systems["kind"] == "baseline"]["dev_retrieval"].dropna()
@@ -167,7 +168,7 @@ def _word(value: Any) -> str:
 def _axes(run: Run) -> list[dict[str, Any]]:
     """The axes with their values: numbers in order, words as the matrix has them."""
     axes = []
-    for name in (*AXES, *extra_axes(run)):
+    for name in (*AXES, *run.extra_axes):
         values = list(dict.fromkeys(_plain(cell.axes[name]) for cell in run.cells))
         if all(isinstance(value, int | float) for value in values):
             values.sort()
@@ -282,7 +283,7 @@ def data(found: Found) -> dict[str, Any]:
     ]
     systems += [{"label": _short(f"{name}"), "status": "baseline"} for name in run.baselines]
     names = [*(cell.name for cell in run.cells), *(f"baseline/{name}" for name in run.baselines)]
-    most = max(Counter(setting_of(cell) for cell in run.cells).values())
+    most = max(Counter(cell.setting for cell in run.cells).values())
     return {
         "scale": SCALE,
         "decimals": found.decimals,
@@ -369,45 +370,61 @@ def _courses(found: Found) -> list[dict[str, Any]]:
     run = found.run
     courses = []
     for place, cell in enumerate(run.cells):
-        path = cell.folder / "epochs.jsonl"
+        path = cell.folder.epochs
         if cell.status in ("done", "diverged") and path.is_file():
-            best = cell.read_json("outcome.json").get("best_epoch")
+            best = cell.outcome().best_epoch
             label = found.labels[cell.name] + (" (diverged)" if cell.status == "diverged" else "")
             courses.append(
-                {"label": label, "system": place, "best": best, **_course(epoch_log.read(path))}
+                {"label": label, "system": place, "best": best, **_of_cell(cell.epochs())}
             )
-    for name, records in imported_logs(run).items():
+    for name, epochs in imported_logs(run).items():
         label = f"imported/{name} ({LEGACY}, leaks the answer)"
-        courses.append({"label": label, "system": None, "best": None, **_course(records)})
+        courses.append({"label": label, "system": None, "best": None, **_of_old_log(epochs)})
     return courses
 
 
-def _course(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Columns of an epoch log; those without any number are left out."""
-    rows = [_numbers(record) for record in records]
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: _scaled(row.get(name) for row in rows) for name in names}
-    counts = [record.get("negatives", {}) for record in records]
-    kinds = dict.fromkeys(kind for row in counts for kind in row)
+def _of_cell(records: Sequence[EpochRecord]) -> dict[str, Any]:
+    counts = [asdict(record.negatives) for record in records]
     return {
-        "epochs": [record["epoch"] for record in records],
-        "columns": {
-            name: column
-            for name, column in columns.items()
-            if any(value is not None for value in column)
+        "epochs": [record.epoch for record in records],
+        "columns": _columns([_numbers(record) for record in records]),
+        "negatives": {
+            kind: [row[kind] for row in counts] for kind in (counts[0] if counts else ())
         },
-        "negatives": {kind: [row.get(kind) for row in counts] for kind in kinds},
     }
 
 
-def _numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
-    numbers: dict[str, float | None] = {"rate": record.get("random_rate")}
-    for split, protocols in record["accuracy"].items():
-        for protocol, figure in protocols.items():
-            numbers[f"accuracy/{split}/{protocol}"] = figure["reranked"]
-    for split, losses in record.get("losses", {}).items():
+def _of_old_log(epochs: Sequence[OldEpoch]) -> dict[str, Any]:
+    rows: list[dict[str, float | None]] = [
+        {f"accuracy/{split}/{LEGACY}": value for split, value in epoch.accuracy.items()}
+        for epoch in epochs
+    ]
+    return {
+        "epochs": [epoch.epoch for epoch in epochs],
+        "columns": _columns(rows),
+        "negatives": {},
+    }
+
+
+def _columns(rows: Sequence[Mapping[str, float | None]]) -> dict[str, list[int | None]]:
+    """Columns of an epoch log; those without any number are left out."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _scaled(row.get(name) for row in rows) for name in names}
+    return {
+        name: column
+        for name, column in columns.items()
+        if any(value is not None for value in column)
+    }
+
+
+def _numbers(record: EpochRecord) -> dict[str, float | None]:
+    numbers: dict[str, float | None] = {"rate": record.random_rate}
+    for split, protocols in record.accuracy.items():
+        for protocol, scores in protocols.items():
+            numbers[f"accuracy/{split}/{protocol}"] = scores.reranked
+    for split, losses in record.losses.items():
         for kind in LOSSES:
-            numbers[f"loss/{split}/{kind}"] = losses.get(kind)
+            numbers[f"loss/{split}/{kind}"] = getattr(losses, kind)
     return numbers
 
 
@@ -416,27 +433,26 @@ def _numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _untrained(found: Found) -> list[dict[str, object]]:
     """Failed, diverged and missing cells, each with its reason and its log."""
-    logs = found.run.folder / "logs" / "cells"
     return [
         {
             "label": found.labels[cell.name],
             "status": cell.status,
             "reason": cell.reason,
-            "log": _log(logs, cell),
+            "log": _log(found.run, cell),
         }
         for status in ("failed", "diverged", "missing")
         for cell in found.run.with_status(cast(Any, status))
     ]
 
 
-def _log(logs: Path, cell: CellResult) -> str:
-    path = logs / f"{cell.name}.log"
+def _log(run: Run, cell: PlannedCell) -> str:
+    path = run.folder.cell_log(cell.name)
     return str(path) if path.is_file() else MISSING
 
 
 def _claims(found: Found) -> list[dict[str, str]]:
     """`claims.csv` for a person."""
-    path = found.run.folder / "tables" / "claims.csv"
+    path = found.run.folder.tables / "claims.csv"
     if not path.is_file():
         return []
     digits = claims.digits_of_clauses(found.decimals)
@@ -485,7 +501,7 @@ def _baselines(found: Found) -> list[dict[str, Any]]:
 
 def _audit(run: Run) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """`audit.csv` on its side: the splits, and each count with a value a split."""
-    path = run.folder / "corpus" / "audit.csv"
+    path = run.folder.audit
     if not path.is_file():
         return [], []
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -534,12 +550,12 @@ def _queries(found: Found) -> dict[str, list[Query]]:
 
     `clean`, `epa`; nothing where there is no best cell or no table of the corpus.
     """
-    arguments = found.run.folder / "corpus" / "arguments.parquet"
+    arguments = found.run.folder.arguments
     if found.best is None or not arguments.is_file():
         return {}
     by_id = {argument.id: argument for argument in read_arguments(arguments).arguments}
     wanted = [("task", "==", "epa"), ("protocol", "==", "clean"), ("split", "==", found.asked)]
-    records = pd.read_parquet(systems_of(found.run)[found.best], filters=wanted)
+    records = pd.read_parquet(found.run.systems[found.best], filters=wanted)
     records = records.sort_values("query", ignore_index=True)
     rng = rng_module.generator(0, -1, "queries of the report")
     drawn = {}
@@ -581,7 +597,7 @@ def _facts(found: Found) -> list[tuple[str, str]]:
 
 
 def _planned(run: Run) -> Iterable[tuple[str, str]]:
-    options = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+    options = run.config.model_dump(mode="json")
     corpus = options["corpus"]
     source = corpus.get("url") or corpus.get("path")
     if source:
@@ -603,10 +619,10 @@ def _times(run: Run) -> Iterable[tuple[str, str]]:
     trained = run.with_status("done", "diverged")
     if not trained:
         return
-    seconds = [cell.read_json("seconds.json") for cell in trained]
-    totals = [float(item["total"]) for item in seconds]
+    seconds = [cell.seconds() for cell in trained]
+    totals = [item.total for item in seconds]
     started, ended = (
-        choose(datetime.fromisoformat(item[key]) for item in seconds)
+        choose(datetime.fromisoformat(getattr(item, key)) for item in seconds)
         for key, choose in (("started", min), ("ended", max))
     )
     yield (
@@ -623,12 +639,12 @@ def _times(run: Run) -> Iterable[tuple[str, str]]:
 def _versions(run: Run) -> Iterable[tuple[str, str]]:
     found: dict[str, dict[str, None]] = {}
     for cell in run.with_status("done", "diverged"):
-        provenance = cell.read_json("provenance.json")
-        for name, version in provenance.pop("packages", {}).items():
+        provenance = cell.provenance()
+        for name, version in provenance.packages.items():
             found.setdefault(name, {})[str(version)] = None
         for name in ("counterpoint", "code", "commit", "corpus", "device", "python", "platform"):
-            if name in provenance:
-                found.setdefault(_CALLED.get(name, name), {})[str(provenance[name])] = None
+            value = str(getattr(provenance, name))
+            found.setdefault(_CALLED.get(name, name), {})[value] = None
     for name, values in found.items():
         yield name, ", ".join(values)
     if len(found.get(_CALLED["code"], {})) > 1:
