@@ -14,9 +14,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import Values, accuracy_at_1
-from counterpoint.evaluation.records import debate_of, read_records
+from counterpoint.evaluation.records import read_records
 from counterpoint.evaluation.statistics import LEAST_SEEDS, LEVEL, Bootstrap, over_seeds
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text, markdown_table
@@ -267,8 +268,9 @@ def _read(run: Run) -> _Evidence:
                 numbers[name] = 100 * accuracy_at_1(ranks.to_numpy(dtype=np.int64))
         numbers |= {name: np.array([value]) for name, value in _facts(cell).items()}
         cells[cell.name] = numbers
+    by_query = read_debates(run.folder.arguments) if first else {}
     debates = {
-        name: Bootstrap([debate_of(query) for query in queries])
+        name: Bootstrap([by_query[query] for query in queries])
         for name, (_, queries) in first.items()
         if len(queries)
     }
