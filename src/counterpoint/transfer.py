@@ -42,7 +42,7 @@ from counterpoint.runs.folder import CellFolder, Run, read_run, runs_with_corpus
 from counterpoint.runs.folder import find_run as only_run
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
-from counterpoint.tasks.protocols import LEGACY, PROTOCOLS
+from counterpoint.tasks.protocols import LEGACY, WITH_TASKS
 
 BASELINE = "baseline/"
 
@@ -342,7 +342,7 @@ class Transfer:
             sets,
             costs,
             second,
-            tasks=(found.task,) if found.protocol in PROTOCOLS else (),
+            tasks=(found.task,) if found.protocol in WITH_TASKS else (),
             protocols=(found.protocol,),
             depth=int(found.rank.max()),
         )
@@ -392,7 +392,7 @@ def readable(figures: pd.DataFrame) -> list[dict[str, object]]:
     shown = figures[figures["task"].isin(["epa", "beir"])]
     rows: dict[tuple[Any, ...], dict[str, object]] = {}
     for _, row in shown.iterrows():
-        protocol = row["protocol"] + (" (leaks)" if row["protocol"] == LEGACY else "")
+        protocol = row["protocol"] + (" (leaks)" if row["protocol"] == LEGACY.name else "")
         key = (row["split"], protocol, row["stage"], row["n"])
         ends = f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
         columns = rows.setdefault(

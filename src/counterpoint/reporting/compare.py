@@ -16,7 +16,7 @@ from counterpoint.evaluation.statistics import LEAST_SEEDS, Bootstrap, doubts, h
 from counterpoint.reporting.scores import best_of_run
 from counterpoint.runs.folder import Run
 from counterpoint.tasks.candidates import TASKS
-from counterpoint.tasks.protocols import PROTOCOLS
+from counterpoint.tasks.protocols import WITH_TASKS
 
 ByQuery = dict[tuple[str, str, str], "pd.Series[Any]"]
 """Split, protocol and task to the ranks that count, by query."""
@@ -61,7 +61,7 @@ def compare(
     *,
     other: Run | None = None,
     metric: str = "accuracy@1",
-    protocols: Sequence[str] = PROTOCOLS,
+    protocols: Sequence[str] = WITH_TASKS,
     tasks: Sequence[str] = TASKS,
 ) -> list[dict[str, Any]]:
     """One row a split, protocol and task: both figures, the difference, its interval and p-value.
@@ -99,7 +99,7 @@ def compare_over_seeds(
     second: str,
     *,
     metric: str = "accuracy@1",
-    protocols: Sequence[str] = PROTOCOLS,
+    protocols: Sequence[str] = WITH_TASKS,
 ) -> list[dict[str, Any]]:
     """The same for two settings, each named by any cell of it, with the seed as the unit.
 

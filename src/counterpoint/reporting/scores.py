@@ -30,7 +30,7 @@ from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.study import old_logs
 from counterpoint.tasks.protocols import LEGACY
 
-SHOWN = ("clean", "official", LEGACY)
+SHOWN = ("clean", "official", LEGACY.name)
 """The protocols as the tables show them: the one that ranks first, the one that leaks last."""
 
 
@@ -287,7 +287,7 @@ def curves(run: Run) -> pd.DataFrame:
     extra = [*AXES, *run.extra_axes]
     table = pd.DataFrame(rows, columns=["cell", *extra, "epoch", "split", "protocol", "value"])
     old = [
-        {"cell": f"imported/{name}", "epoch": epoch.epoch, "split": split, "protocol": LEGACY}
+        {"cell": f"imported/{name}", "epoch": epoch.epoch, "split": split, "protocol": LEGACY.name}
         | {"value": value}
         for name, epochs in imported_logs(run).items()
         for epoch in epochs
@@ -319,7 +319,7 @@ def imported(run: Run) -> pd.DataFrame:
     """
     rows = []
     for name, epochs in imported_logs(run).items():
-        row: dict[str, Any] = {"log": name, "protocol": LEGACY, "epochs": len(epochs)}
+        row: dict[str, Any] = {"log": name, "protocol": LEGACY.name, "epochs": len(epochs)}
         for split, log in old_logs.summaries(epochs).items():
             row |= {f"{split}_best": log.best, f"{split}_best_epoch": log.best_epoch}
             row[f"{split}_last"] = log.last

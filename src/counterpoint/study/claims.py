@@ -283,14 +283,14 @@ def _dev_ranks(path: Path) -> dict[str, "pd.Series[Any]"]:
     records = records[(records["split"] == "dev") & (records["task"] == "epa")]
     return {
         name: records[records["protocol"] == protocol].set_index("query")["reranked"].sort_index()
-        for name, protocol in ((ACCURACY.name, "clean"), (LEAKY.name, LEGACY))
+        for name, protocol in ((ACCURACY.name, "clean"), (LEAKY.name, LEGACY.name))
     }
 
 
 def _other_queries(
     name: str, path: Path, queries: "pd.Index[Any]", other: Path, others: "pd.Index[Any]"
 ) -> InputError:
-    protocol = LEGACY if name == LEAKY.name else "clean"
+    protocol = LEGACY.name if name == LEAKY.name else "clean"
     return InputError(
         f"{other} and {path} do not answer the same queries (dev, {protocol}, epa: {len(others)} "
         f"and {len(queries)}, of which {len(others.intersection(queries))} in both), so their "
