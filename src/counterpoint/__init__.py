@@ -4,6 +4,3 @@ The packages form a one-way street (`docs/architecture.md`); importing this one 
 them, so that `counterpoint --help` and the Snakefile start at once.
 """
 
-from counterpoint.versions import __version__
-
-__all__ = ["__version__"]

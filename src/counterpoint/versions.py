@@ -1,11 +1,16 @@
 """Which program this is, and the numbers that are raised by hand when results change."""
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("counterpoint")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0+unknown"
+def program_version() -> str:
+    """The version of the installed program."""
+    # Imported here: it takes as long as all else that `counterpoint --help` imports.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("counterpoint")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+unknown"
+
 
 CORPUS_VERSION = 3
 """Raised by hand when a change of the code changes the table of arguments."""

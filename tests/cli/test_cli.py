@@ -20,7 +20,7 @@ import counterpoint
 from counterpoint.cli import main
 from counterpoint.corpus.arguments import Corpus, read_arguments, write_arguments
 from counterpoint.encoders.features import write_features
-from counterpoint.versions import __version__
+from counterpoint.versions import program_version
 from tests.support.debates import ROLES
 
 KEYS = ["queries", "sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"]
@@ -202,7 +202,7 @@ def test_the_version_is_the_packages(capsys: Captured) -> None:
     with pytest.raises(SystemExit) as exit_:
         main.main(["--version"])
     assert exit_.value.code == 0
-    assert capsys.readouterr().out == f"counterpoint {__version__}\n"
+    assert capsys.readouterr().out == f"counterpoint {program_version()}\n"
 
 
 def test_no_message_names_a_command_that_does_not_exist() -> None:
@@ -377,7 +377,10 @@ OPTION_CASES = {
         options('{"training": {"epoch": 3}}'),
         ["training.epoch", "did you mean 'training.epochs'"],
     ),
-    "value out of range": (options('{"training": {"batch_size": 0}}'), ["training.batch_size", "0"]),
+    "value out of range": (
+        options('{"training": {"batch_size": 0}}'),
+        ["training.batch_size", "0"],
+    ),
     "value of another type": (options('{"seed": "one"}'), ["seed", '"one"']),
     "ReLU without a layer": (
         options('{"head": {"kind": "relu", "hidden": 0}}'),

@@ -1,7 +1,6 @@
 """Commands that read, count or make corpora."""
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from counterpoint.errors import InputError
 
 
 def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `corpus`."""
     parser = commands.add_parser(
         "corpus",
         help="read a corpus into one table of arguments, and audit it",
@@ -49,10 +49,7 @@ def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _corpus(arguments: argparse.Namespace) -> None:
     from counterpoint.config import loading
     from counterpoint.config import options as options_module
-    from counterpoint.corpus import arguments as arguments_module
-    from counterpoint.corpus import opening, sources
-    from counterpoint.io import atomic
-    from counterpoint.io import text as text_module
+    from counterpoint.corpus import opening
     from counterpoint.tasks import audit
 
     options = loading.parse(
@@ -69,23 +66,12 @@ def _corpus(arguments: argparse.Namespace) -> None:
     )
     if options.sha256 is not None and options.url is None:
         raise InputError("--sha256: goes with --url alone; a local corpus is not checked")
-    if options.url is not None and options.sha256 is not None:
-        path = str(sources.download(options.url, options.sha256))
-    else:
-        path = str(options.path)
-    roles = options.splits.model_dump()
-    read, problems = opening.read(path, roles, skip=options.bad_files == "skip")
-    read = dataclasses.replace(read, decontaminate=options.decontaminate)
-    rows = audit.audit(read)
-    arguments_module.write_arguments(read, arguments.out / "arguments.parquet")
-    atomic.write_text(arguments.out / "audit.csv", text_module.csv_text(rows))
-    atomic.write_text(arguments.out / "audit.md", text_module.markdown_table(rows))
-    lines = [f"{problem}\n" for problem in problems]
-    atomic.write_text(arguments.out / "problems.txt", "".join(lines))
+    corpus, problems = opening.open_corpus(options)
+    table = audit.write_corpus(corpus, problems, arguments.out)
     if problems:
         print(f"counterpoint: left out {len(problems)} bad files or rows:", file=sys.stderr)
-        print("".join(lines), end="", file=sys.stderr)
-    print(text_module.markdown_table(rows), end="")
+        print(*problems, sep="\n", file=sys.stderr)
+    print(table, end="")
 
 
 def _roles(pairs: Sequence[str]) -> dict[str, str]:
@@ -99,6 +85,7 @@ def _roles(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def add_tasks(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `tasks`."""
     parser = commands.add_parser(
         "tasks",
         help="count the candidates of the eight tasks in one split",
@@ -126,6 +113,7 @@ def _tasks(arguments: argparse.Namespace) -> None:
 
 
 def add_synthesize(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `synthesize`."""
     parser = commands.add_parser(
         "synthesize",
         help="write a made-up corpus of any size with planted structure",

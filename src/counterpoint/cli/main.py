@@ -8,6 +8,7 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
 from counterpoint.cli.results import (
@@ -22,7 +23,6 @@ from counterpoint.cli.results import (
 from counterpoint.cli.run import add_clean, add_matrix, add_plan, add_schema, add_status
 from counterpoint.cli.train import add_baseline, add_features, add_tokens, add_train
 from counterpoint.errors import InputError, Interrupted
-from counterpoint.versions import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,13 +55,23 @@ def run() -> None:
     sys.exit(main())
 
 
+class _Version(argparse.Action):
+    """As argparse's own, but the version is looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from counterpoint.versions import program_version
+
+        print(f"counterpoint {program_version()}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="counterpoint",
         description="Find the best counterargument, and find out which way of training works.",
         epilog="The whole matrix: snakemake --cores all --configfile config/arguana.yaml",
     )
-    parser.add_argument("--version", action="version", version=f"counterpoint {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         add_matrix,

@@ -16,6 +16,7 @@ from counterpoint.cli.shared import (
 
 
 def add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `tables`."""
     parser = commands.add_parser(
         "tables",
         help="make the tables of a run from whatever records exist",
@@ -30,6 +31,7 @@ def add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the tables' numbers."""
     parser.add_argument(
         "--decimals", type=not_negative, default=1, help="of percentages (default: 1)"
     )
@@ -41,19 +43,15 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    from counterpoint.reporting import latex, markdown, scores
+    from counterpoint.reporting import tables
     from counterpoint.runs import folder as folder_module
-    from counterpoint.study import claims
 
-    run, folder = folder_module.read_run(arguments.run), arguments.run / "tables"
-    found = scores.overview(run)
-    summary = markdown.write_tables(found, folder, arguments.decimals)
-    latex.write_latex(found, folder, arguments.decimals, intervals=arguments.intervals)
-    claims.write_claims(run, folder, arguments.decimals)
-    print(summary, end="")
+    run = folder_module.read_run(arguments.run)
+    print(tables.write_tables(run, arguments.decimals, intervals=arguments.intervals), end="")
 
 
 def add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `compare`."""
     parser = commands.add_parser(
         "compare",
         help="compare two systems of a run, paired over debates",
@@ -91,6 +89,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def add_leak(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `leak`."""
     parser = commands.add_parser(
         "leak",
         help="what training on texts of dev and test was worth to a cell",
@@ -126,6 +125,7 @@ def _leak(arguments: argparse.Namespace) -> None:
 
 
 def add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `evaluate`."""
     parser = commands.add_parser(
         "evaluate",
         help="evaluate a trained cell or a baseline on any corpus; export its rankings",
@@ -190,6 +190,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def add_import_log(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `import-log`."""
     parser = commands.add_parser(
         "import-log",
         help="read text logs of the seeds' scripts, to be shown beside new runs",
@@ -222,6 +223,7 @@ def _import_log(arguments: argparse.Namespace) -> None:
 
 
 def add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `plots`."""
     parser = commands.add_parser(
         "plots",
         help="draw a run's figures from whatever logs and records exist",
@@ -238,17 +240,14 @@ def add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _plots(arguments: argparse.Namespace) -> None:
-    from counterpoint.reporting import plots, scores
+    from counterpoint.reporting import plots
     from counterpoint.runs import folder as folder_module
 
-    run, folder = folder_module.read_run(arguments.run), arguments.run / "plots"
-    curves = scores.without_parts(run, scores.curves(run))
-    plots.draw_curves(curves, folder, arguments.format, arguments.dpi, scores.ended(run))
-    figures = scores.without_parts(run, scores.written_figures(run))
-    plots.draw_figures(figures, folder, arguments.format, arguments.dpi)
+    plots.draw(folder_module.read_run(arguments.run), arguments.format, arguments.dpi)
 
 
 def add_report(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `report`."""
     parser = commands.add_parser(
         "report",
         help="make one page to look at from whatever a run has",
@@ -262,11 +261,10 @@ def add_report(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from counterpoint.reporting import scores
+    from counterpoint.reporting import tables
     from counterpoint.reporting.page import build
     from counterpoint.runs import folder as folder_module
 
     run = folder_module.read_run(arguments.run)
-    if not scores.is_current(run, "claims.csv"):
-        _tables(arguments)
+    tables.update_tables(run, arguments.decimals, intervals=arguments.intervals)
     print(f"report: {build.write_report(run, arguments.decimals)}")

@@ -1,7 +1,6 @@
 """Commands about a run as a whole: its plan, its cost, where it stands."""
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from counterpoint.cli.shared import Commands, add_out, add_run_or_only, positive
 
 
 def add_matrix(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `matrix`."""
     parser = commands.add_parser(
         "matrix",
         help="expand a configuration into its cells",
@@ -31,14 +31,17 @@ def _matrix(arguments: argparse.Namespace) -> None:
     from counterpoint.config import loading, matrix, options
     from counterpoint.io import atomic
     from counterpoint.io import text as text_module
+    from counterpoint.runs import folder as folder_module
 
     read = loading.load_options(options.RunConfig, arguments.config, "--config")
     rows = matrix.rows(matrix.expand(read, "--config"))
-    atomic.write_text(arguments.out / "matrix.csv", text_module.csv_text(rows))
-    atomic.write_json(arguments.out / "config.json", read.model_dump(mode="json"))
+    folder = folder_module.RunFolder(arguments.out)
+    atomic.write_text(folder.matrix, text_module.csv_text(rows))
+    atomic.write_json(folder.config, read.model_dump(mode="json"))
 
 
 def add_plan(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `plan`."""
     parser = commands.add_parser(
         "plan",
         help="estimate what a run will cost: cells, jobs, hours, disk",
@@ -68,27 +71,33 @@ def add_plan(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> None:
+    import dataclasses
+
     import torch
 
     from counterpoint.config import loading, options
     from counterpoint.runs import devices, estimate
+    from counterpoint.runs import folder as folder_module
 
     if arguments.run is None:
         read = loading.load_options(options.RunConfig, arguments.config, "--config")
     else:
-        read = loading.load_written(options.RunConfig, arguments.run / "config.json")
+        read = loading.load_written(
+            options.RunConfig, folder_module.RunFolder(arguments.run).config
+        )
     with devices.device_for_job(read.resources.jobs_per_gpu) as device:
-        found = estimate.plan(
+        plan = estimate.plan(
             read,
             arguments.run or Path("results") / read.run,
             arguments=arguments.arguments,
             cores=arguments.cores,
             device=torch.device(device),
         )
-    print(json.dumps(dataclasses.asdict(found)) + "\n" if arguments.json else found.text(), end="")
+    print(json.dumps(dataclasses.asdict(plan)) + "\n" if arguments.json else plan.text(), end="")
 
 
 def add_status(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `status`."""
     parser = commands.add_parser(
         "status",
         help="where a run stands: a grid of its cells, what failed, the time left",
@@ -124,6 +133,7 @@ def _status(arguments: argparse.Namespace) -> None:
 
 
 def add_clean(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `clean`."""
     parser = commands.add_parser(
         "clean",
         help="remove saved states that no job will take up again",
@@ -139,21 +149,22 @@ def _clean(arguments: argparse.Namespace) -> None:
     from counterpoint.runs import folder as folder_module
     from counterpoint.runs import prune
 
-    found = prune.stale(arguments.run or folder_module.find_run())
-    for state in found:
+    stale = prune.stale(arguments.run or folder_module.find_run())
+    for state in stale:
         print(f"{state.path}: {state.reason} ({state.size / 1e6:.1f} MB)")
-    if not found:
+    if not stale:
         print("nothing is stale")
         return
-    gone = found if arguments.dry_run else prune.remove(found)
-    size = sum(state.size for state in gone) / 1e6
+    removed = stale if arguments.dry_run else prune.remove(stale)
+    size = sum(state.size for state in removed) / 1e6
     verb = "would be removed" if arguments.dry_run else "removed"
-    kept = len(found) - len(gone)
+    kept = len(stale) - len(removed)
     note = f"; {kept} kept, whose cells a job trains by now" if kept else ""
-    print(f"{len(gone)} states, {size:.1f} MB {verb}{note}")
+    print(f"{len(removed)} states, {size:.1f} MB {verb}{note}")
 
 
 def add_schema(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `schema`."""
     parser = commands.add_parser(
         "schema",
         help="write the JSON schema of the configuration",

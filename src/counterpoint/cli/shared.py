@@ -9,6 +9,7 @@ Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
 def add_source(parser: argparse._ActionsContainer) -> None:
+    """Add `--corpus`, where texts are read from."""
     parser.add_argument(
         "--corpus",
         metavar="PATH",
@@ -19,14 +20,17 @@ def add_source(parser: argparse._ActionsContainer) -> None:
 
 
 def add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--out`, which must be given."""
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=what)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads`."""
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--arguments`, the table that a corpus was read into."""
     parser.add_argument(
         "--arguments",
         type=Path,
@@ -37,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--options`, of an encoder or a cell."""
     parser.add_argument(
         "--options",
         default="{}",
@@ -46,10 +51,12 @@ def add_options(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def positive(text: str) -> int:
+    """A whole number of at least 1."""
     return _at_least(1, text)
 
 
 def not_negative(text: str) -> int:
+    """A whole number of at least 0."""
     return _at_least(0, text)
 
 
@@ -62,6 +69,7 @@ def _at_least(least: int, text: str) -> int:
 
 
 def add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
+    """Add `--jobs-per-gpu`."""
     parser.add_argument(
         "--jobs-per-gpu",
         type=positive,
@@ -71,17 +79,20 @@ def add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add `--run`, which must be given."""
     parser.add_argument(
         "--run", type=Path, required=True, metavar="DIR", help="folder of the run, results/RUN"
     )
 
 
 def print_notes(notes: Iterable[str]) -> None:
+    """Print what a reader of the results must know, to stderr."""
     for note in notes:
         print(f"counterpoint: {note}", file=sys.stderr)
 
 
 def add_run_or_only(parser: argparse.ArgumentParser) -> None:
+    """Add `--run`, by default the only run."""
     parser.add_argument(
         "--run",
         type=Path,

@@ -15,6 +15,7 @@ from counterpoint.cli.shared import (
 
 
 def add_tokens(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `tokens`."""
     parser = commands.add_parser(
         "tokens",
         help="tokenise every unique text of a corpus once",
@@ -38,6 +39,7 @@ def _tokens(arguments: argparse.Namespace) -> None:
 
 
 def add_features(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `features`."""
     parser = commands.add_parser(
         "features",
         help="compute the untrained encoder's outputs for every unique text",
@@ -71,11 +73,12 @@ def _features(arguments: argparse.Namespace) -> None:
     tokens = tokens_module.read_tokens(arguments.tokens, read, options)
     with devices.device_for_job(arguments.jobs_per_gpu) as device:
         devices.keep_freed_memory()
-        found = live.frozen_features(read, tokens, options, torch.device(device))
-    features.write_features(found, read, arguments.out, options)
+        outputs = live.frozen_features(read, tokens, options, torch.device(device))
+    features.write_features(outputs, read, arguments.out, options)
 
 
 def add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `train`."""
     parser = commands.add_parser(
         "train",
         help="train and evaluate one cell",
@@ -136,6 +139,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `baseline`."""
     parser = commands.add_parser(
         "baseline",
         help="evaluate a system that nothing is trained for",

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from counterpoint.config.options import CorpusOptions
 from counterpoint.corpus import pairs, sources
 from counterpoint.corpus.arguana import read_corpus, read_splits
 from counterpoint.corpus.arguments import ROLES, Argument, Corpus
@@ -11,6 +13,24 @@ from counterpoint.corpus.beir import beir_root
 from counterpoint.corpus.problems import Problem, report
 from counterpoint.corpus.sources import Source, expand_variables, open_source
 from counterpoint.errors import InputError
+
+
+def open_corpus(options: CorpusOptions) -> tuple[Corpus, list[Problem]]:
+    """Read a corpus as its options say; it is downloaded first where they name a URL.
+
+    Returns:
+        The corpus, and what of it cannot be used and is left out.
+
+    Raises:
+        InputError: as `read`, or the download fails.
+    """
+    if options.url is not None and options.sha256 is not None:
+        path = str(sources.download(options.url, options.sha256))
+    else:
+        path = str(options.path)
+    roles = options.splits.model_dump()
+    corpus, problems = read(path, roles, skip=options.bad_files == "skip")
+    return replace(corpus, decontaminate=options.decontaminate), problems
 
 
 def read(

@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from counterpoint.arrays import Ints
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import replacing
 from counterpoint.tasks.candidates import CandidateSets
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,21 @@ AGAIN = "delete its folder and run snakemake again"
 """What to do about a system's records that cannot be used."""
 
 
-def read_records(path: Path) -> pd.DataFrame:
+def debate_of(query: str) -> str:
+    """The debate in a query's id: `SPLIT/THEME/DEBATE`."""
+    return query.rsplit("/", 1)[0]
+
+
+def read_records(path: Path) -> "pd.DataFrame":
     """The ranks of a system's records: a row a query, task, protocol and split.
 
     Raises:
         InputError: the file cannot be read, or a rank is missing or less than 1. (All of
             `reranked` is missing where a system has no second stage.)
     """
+    # Imported here: a job writes records, reads none, and need not wait for it.
+    import pandas as pd
+
     try:
         records = pd.read_parquet(path, columns=[*KEYS, "query", *STAGES.values()])
     except pa.ArrowInvalid as error:
@@ -158,7 +169,7 @@ class SameQueries:
     def __init__(self) -> None:
         self._first: dict[tuple[str, str, str], tuple[Path, set[str]]] = {}
 
-    def check(self, path: Path, records: pd.DataFrame) -> None:
+    def check(self, path: Path, records: "pd.DataFrame") -> None:
         """Compare one more system's records with the first that were given.
 
         Raises:

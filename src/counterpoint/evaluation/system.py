@@ -122,7 +122,7 @@ def records(
     second: SecondStage,
     *,
     tasks: Sequence[str] = TASKS,
-    protocols: Sequence[str] = tuple(PROTOCOLS),
+    protocols: Sequence[str] = (*PROTOCOLS, LEGACY),
     queries: Ints | None = None,
     depth: int = DEPTH,
     brief: bool = False,
@@ -132,7 +132,7 @@ def records(
     See `evaluation.evaluate` and `evaluate_legacy` for what is returned; never fewer are recorded
     than the second stage re-orders.
     """
-    wanted = [protocol for protocol in protocols if PROTOCOLS[protocol].has_tasks]
+    wanted = [protocol for protocol in protocols if protocol != LEGACY]
     found = evaluate(
         sets,
         costs,
@@ -145,7 +145,7 @@ def records(
         brief=brief,
         device=second.device,
     )
-    if LEGACY.name in protocols:
+    if LEGACY in protocols:
         legacy = evaluate_legacy(
             sets,
             costs,

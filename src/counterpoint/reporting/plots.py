@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from counterpoint.io.atomic import replacing
-from counterpoint.runs.folder import AXES
+from counterpoint.reporting import scores
+from counterpoint.runs.folder import AXES, Run
 from counterpoint.tasks.protocols import LEGACY
 
 matplotlib.use("Agg")
@@ -31,6 +32,22 @@ PANELS = {"train": "official", "dev": "clean", "test": "clean"}
 def figure_name(fusion: str, head: str) -> str:
     """File name without its ending."""
     return f"accuracy-{fusion}-{head}"
+
+
+def draw(run: Run, file_format: str, dpi: int) -> None:
+    """Draw all plots of a run into its folder of plots, from whatever logs and records exist.
+
+    Settings that lack a planned seed are left out.
+
+    Args:
+        run: whose.
+        file_format: `png`, `svg` or `pdf`.
+        dpi: of png.
+    """
+    curves = scores.without_parts(run, scores.curves(run))
+    draw_curves(curves, run.folder.plots, file_format, dpi, scores.ended(run))
+    figures = scores.without_parts(run, scores.written_figures(run))
+    draw_figures(figures, run.folder.plots, file_format, dpi)
 
 
 def draw_curves(
@@ -56,7 +73,7 @@ def draw_curves(
         The files written.
     """
     written: list[Path] = []
-    old = curves["protocol"] == LEGACY.name
+    old = curves["protocol"] == LEGACY
     extra = [column for column in curves.columns if column not in _KNOWN]
     groups = {(str(f), str(h)): part for (f, h), part in curves[~old].groupby(["fusion", "head"])}
     for fusion, head in sorted({*groups, *ended}):
@@ -66,7 +83,7 @@ def draw_curves(
         path = folder / f"{figure_name(fusion, head)}.{file_format}"
         written.append(_save(figure, path, file_format, dpi))
     if old.any():
-        figure = _figure(curves[old], dict.fromkeys(PANELS, LEGACY.name), ["cell"], "log")
+        figure = _figure(curves[old], dict.fromkeys(PANELS, LEGACY), ["cell"], "log")
         figure.suptitle("imported logs: legacy protocol, leaks the answer")
         written.append(_save(figure, folder / f"imported.{file_format}", file_format, dpi))
     return written

@@ -183,9 +183,7 @@ class _Bench:
                 "corpus.url: not downloaded yet, so there is nothing to measure on; run `snakemake "
                 f"{self.folder}/corpus/arguments.parquet` first, or give --arguments"
             )
-        skip = options.bad_files == "skip"
-        read, _ = opening.read(options.path, options.splits.model_dump(), skip=skip)
-        return dataclasses.replace(read, decontaminate=options.decontaminate)
+        return opening.open_corpus(options)[0]
 
     @cached_property
     def start_up(self) -> float:

@@ -15,7 +15,7 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.io import atomic
-from counterpoint.versions import TRAINING_VERSION, __version__
+from counterpoint.versions import TRAINING_VERSION, program_version
 
 PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "pyarrow", "snakemake")
 
@@ -105,7 +105,7 @@ def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> dict[
             return None
 
     return {
-        "counterpoint": __version__,
+        "counterpoint": program_version(),
         "training_version": TRAINING_VERSION,
         "code": code_hash(),
         "commit": git_commit(),

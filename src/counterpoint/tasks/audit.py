@@ -1,8 +1,31 @@
 """What a corpus holds: counts of each split, before anything is trained on it."""
 
-from counterpoint.corpus.arguments import ROLES, Corpus, pairs_of
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpoint.corpus.arguments import ROLES, Corpus, pairs_of, write_arguments
+from counterpoint.corpus.problems import Problem
+from counterpoint.io.atomic import write_text
+from counterpoint.io.text import csv_text, markdown_table
 from counterpoint.tasks.candidates import candidate_sets
 from counterpoint.tasks.training_pairs import trainable, training_pairs
+
+
+def write_corpus(corpus: Corpus, problems: Sequence[Problem], folder: Path) -> str:
+    """Write a corpus's table of arguments, its audit, and what was left out of it.
+
+    The files are `arguments.parquet`, `audit.csv`, `audit.md` and `problems.txt`.
+
+    Returns:
+        The audit as a table in Markdown.
+    """
+    rows = audit(corpus)
+    table = markdown_table(rows)
+    write_arguments(corpus, folder / "arguments.parquet")
+    write_text(folder / "audit.csv", csv_text(rows))
+    write_text(folder / "audit.md", table)
+    write_text(folder / "problems.txt", "".join(f"{problem}\n" for problem in problems))
+    return table
 
 
 def audit(corpus: Corpus) -> list[dict[str, object]]:
