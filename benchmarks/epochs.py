@@ -6,7 +6,7 @@ arithmetic and the pooler sees one token of a text, so neither counts.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from counterpoint.arrays import Ints
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
@@ -66,7 +67,7 @@ class CountingEncoder(LiveEncoder):
             self.embedded += count
         return super().forward(texts, role)
 
-    def embed(self, texts: Tensor, role: str) -> Tensor:
+    def embed(self, texts: Tensor, role: str) -> Iterator[tuple[Ints, Tensor]]:
         self.embedded += self._count(texts)
         return super().embed(texts, role)
 

@@ -20,6 +20,7 @@ from benchmarks.evaluate import NEAREST, accuracy, seeds_way
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.pooling import apply_pooling
 from counterpoint.encoders.pretrained import resolve
 from counterpoint.evaluation.system import System
 from counterpoint.io.rng import generator, torch_seed
@@ -112,7 +113,9 @@ class SeedsLoop:
             max_length=self.options.encoder.max_tokens,
             return_tensors="pt",
         )
-        x = sets(self.encoder(**batch), batch["attention_mask"], self.options.encoder.pooling)
+        x = apply_pooling(
+            self.encoder(**batch), batch["attention_mask"], self.options.encoder.pooling
+        )
         return Vectors(x, self.model.projections["query"](x))
 
     @torch.no_grad()

@@ -23,6 +23,7 @@ from counterpoint.corpus import beir, opening
 from counterpoint.corpus.arguments import Argument, Corpus, Texts, read_arguments
 from counterpoint.corpus.beir import BeirCorpus
 from counterpoint.corpus.sources import open_source
+from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures, read_features
 from counterpoint.encoders.live import LiveEncoder, frozen_features
 from counterpoint.encoders.tokens import tokenise
@@ -259,7 +260,7 @@ class Transfer:
         if folder is None:
             return BaselineRanker(name.removeprefix(BASELINE))
         options = load_options(CellOptions, str(folder.options))
-        encoder: FrozenFeatures | LiveEncoder
+        encoder: Encoder
         if options.encoder.trainable == "none":
             encoder = FrozenFeatures(self._features(texts, options.encoder))
         else:

@@ -22,6 +22,7 @@ from transformers.models.auto import AutoModel
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.encoders.packing import PACKED, packs
 from counterpoint.encoders.pretrained import resolve
@@ -66,7 +67,7 @@ def live(folder: Path, corpus: Corpus, **changes: object) -> LiveEncoder:
 def vectors_and_gradients(encoder: LiveEncoder) -> dict[str, torch.Tensor]:
     texts = torch.tensor([4, 1, 7, 1, 0])
     with torch.no_grad():
-        embedded = encoder.embed(torch.arange(9), "query")
+        embedded = gathered(encoder.embed(torch.arange(9), "query"), 9)
     encoder.zero_grad()
     x = encoder(texts, "candidate")
     x.square().sum().backward()
@@ -96,7 +97,7 @@ def test_texts_in_a_row_give_the_vectors_and_gradients_of_padded_ones(
 def test_vectors_and_gradients_are_those_of_the_whole_model(
     folder: Path, small: Corpus, roles: str
 ) -> None:
-    cut, whole = (live(folder, small, roles=roles) for _ in range(2))
+    cut, whole = (live(folder, small, towers=roles) for _ in range(2))
     assert cut.computes_lower_layers_once
     whole._cuts = {}
     # Its layers keep the hook, which stops whoever is not cut.

@@ -15,6 +15,7 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders import live as live_module
 from counterpoint.encoders import pretrained
 from counterpoint.encoders.dropout import Dropout
+from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.features import FrozenFeatures, read_features, write_features
 from counterpoint.encoders.live import LiveEncoder, frozen_features
 from counterpoint.encoders.packing import length_batches
@@ -142,7 +143,7 @@ def test_compiled_it_gives_the_same_vectors_and_gradients(
     found = []
     texts = torch.arange(4)
     for compiled in (False, True):
-        chosen = options(tiny_bert, trainable="all", roles=roles, dropout=0.0, compile=compiled)
+        chosen = options(tiny_bert, trainable="all", towers=roles, dropout=0.0, compile=compiled)
         live = LiveEncoder(chosen, tokenise(small, chosen))
         x = live(texts, "candidate")
         x.square().sum().backward()
@@ -287,7 +288,7 @@ def test_only_the_named_layers_learn(
 def test_one_encoder_or_one_for_each_role(small: Corpus, tiny_bert: Path) -> None:
     tokens = tokenise(small, options(tiny_bert))
     shared = LiveEncoder(options(tiny_bert, trainable="all"), tokens)
-    separate = LiveEncoder(options(tiny_bert, trainable="all", roles="separate"), tokens)
+    separate = LiveEncoder(options(tiny_bert, trainable="all", towers="separate"), tokens)
     count = sum(p.numel() for p in shared.parameters())
     assert shared.models["query"] is shared.models["candidate"]
     assert sum(p.numel() for p in separate.parameters()) == 2 * count
@@ -439,7 +440,8 @@ def test_learning_sees_the_vectors_that_embedding_gives(small: Corpus, tiny_bert
         live = LiveEncoder(setting, tokenise(small, setting)).eval()
         texts = torch.tensor([7, 2, 5, 0, 2])
         with torch.no_grad():
-            expected = live.embed(torch.arange(len(small.texts)), "query")[texts]
+            n = len(small.texts)
+            expected = gathered(live.embed(torch.arange(n), "query"), n)[texts]
         torch.testing.assert_close(live(texts, "query"), expected)
 
 

@@ -65,7 +65,7 @@ def options_of(
     width: int = D,
     **more: Any,
 ) -> CellOptions:
-    layer = {"width": "none"} if projection == "none" else {"kind": projection, "width": width}
+    layer = {"width": "none"} if projection == "none" else {"towers": projection, "width": width}
     values = {
         "fusion": fusion,
         "head": {"kind": kind, "hidden": hidden},

@@ -19,6 +19,7 @@ from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.corpus.sources import open_source
 from counterpoint.corpus.synthetic import write_corpus
+from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.features import FrozenFeatures, write_features
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.encoders.tokens import tokenise, write_tokens
@@ -393,7 +394,8 @@ def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
     options = cell(encoder=encoder, training={"batch_sampler": "plain"})
     tokens = tokenise(corpus, options.encoder)
     live = LiveEncoder(options.encoder, tokens)
-    x = live.eval().embed(torch.arange(len(corpus.texts)), "query").detach().numpy()
+    n = len(corpus.texts)
+    x = gathered(live.eval().embed(torch.arange(n), "query"), n).detach().numpy()
     logs: list[list[dict[str, Any]]] = [[], []]
     for module, log in zip((FrozenFeatures(x), live), logs, strict=True):
         trainer = Trainer(options, corpus, module, CPU)

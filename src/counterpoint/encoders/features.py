@@ -1,15 +1,18 @@
 """The outputs of a frozen encoder: computed once, kept in one file, used as an encoder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from counterpoint.arrays import Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
 from counterpoint.encoders.arrays import read_arrays, told_options, write_arrays
+from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.tokens import OF_TOKENS
 
 OF_FEATURES = (*OF_TOKENS, "pooling")
@@ -35,11 +38,12 @@ def read_features(
     return features
 
 
-class FrozenFeatures(nn.Module):
+class FrozenFeatures(Encoder):
     """x of every text as a table that was computed before; both roles share it."""
 
-    pieces = 1
-    """As `LiveEncoder`'s; a table takes no memory by the batch."""
+    towers_differ = False
+    draws = False
+    is_slow = False
 
     def __init__(self, features: npt.NDArray[np.float32]) -> None:
         super().__init__()
@@ -52,13 +56,15 @@ class FrozenFeatures(nn.Module):
         """(n,) int64 text numbers to (n, H) float32."""
         return self.features[texts.to(self.features.device, non_blocking=True)]
 
-    embed = forward
+    def embed(self, texts: Tensor, role: str) -> Iterator[tuple[Ints, Tensor]]:
+        """All in one part."""
+        yield np.arange(len(texts)), self(texts, role)
 
-    def lengths(self, texts: npt.NDArray[np.int64]) -> None:
+    def lengths(self, texts: Ints) -> None:
         """None: every text costs the same."""
 
     def back_off(self) -> bool:
-        """False: there is nothing to split."""
+        """False: a table takes no memory by the batch."""
         return False
 
     def fingerprint(self) -> None:

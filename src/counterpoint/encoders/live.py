@@ -7,9 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from counterpoint.arrays import Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
 from counterpoint.encoders.attention import Packing, flash_takes
 from counterpoint.encoders.dropout import rates
+from counterpoint.encoders.encoder import Encoder, gathered, on_device
 from counterpoint.encoders.layers import Cut, first_position, layers_of
 from counterpoint.encoders.packing import (
     Entering,
-    in_order,
     length_batches,
     means_of_texts,
-    moved,
     packs,
     packs_texts,
     token_rows,
@@ -40,7 +39,7 @@ from counterpoint.encoders.tokens import Tokens
 from counterpoint.errors import InputError
 
 
-class LiveEncoder(nn.Module):
+class LiveEncoder(Encoder):
     """x of texts by a transformer, with gradients where `trainable` allows them.
 
     Raises:
@@ -63,17 +62,23 @@ class LiveEncoder(nn.Module):
         candidate = query if second is first else _callable(second, options)
         self._calls: dict[str, Any] = {"query": query, "candidate": candidate}
         self._cuts = _cuts(self.models, options)
+        self._states: Tensor | None = None
         self._packs = packs_texts(first)
         self._first_position = first_position(first)
-        self.between_calls: Callable[[], None] = lambda: None
-        """Called before each call of an embedding pass, which may take minutes; may raise."""
-        self.pieces = 1
-        """In how many pieces a batch is encoded and differentiated, one after the other."""
         if options.precision == "bfloat16" and not _fast_bfloat16():
             raise InputError(
                 "encoder.precision: 'bfloat16' on a GPU or CPU without instructions for it (a CPU: "
                 "AVX512-BF16, AMX-BF16 or ARM's) would be slower than float32; use float32, or null"
             )
+
+    is_slow = True
+    draws = True
+    """Whatever its rates of dropout: a family may draw in other ways."""
+
+    @property
+    def towers_differ(self) -> bool:
+        """Whether each role has a transformer of its own."""
+        return self.models["query"] is not self.models["candidate"]
 
     @property
     def computes_lower_layers_once(self) -> bool:
@@ -136,30 +141,35 @@ class LiveEncoder(nn.Module):
         else:
             budget = max(longest, longest * len(numbers) // self.pieces)
             parts = length_batches(lengths, budget, CALL_TOKENS[self._device().type])
-        return in_order(parts, encode)[moved(position, self._device())]
+        x = gathered([(part, encode(part)) for part in parts], len(numbers))
+        return x[on_device(position, self._device())]
 
-    def embed(self, texts: Tensor, role: str) -> Tensor:
-        """(n,) int64 unique text numbers to (n, H) float32, batches of like lengths.
+    def embed(self, texts: Tensor, role: str) -> Iterator[tuple[Ints, Tensor]]:
+        """x of unique texts in batches of like lengths; see `Encoder`.
 
         On a CPU they are padded, which among so many sorted texts costs nothing.
         """
+        if self._cuts:
+            for _ in self._compute_lower_layers():
+                yield (
+                    np.empty(0, dtype=np.int64),
+                    torch.empty((0, self.hidden_size), device=self._device()),
+                )
         numbers = texts.cpu().numpy()
         lengths = self.tokens.lengths(numbers)
         entering = self._entering(role, numbers) if self._cuts else None
         packed = self._packed() and self._device().type != "cpu"
         encode_texts = self._encode_packed if packed else self._encode_padded
 
-        def encode(part: npt.NDArray[np.int64]) -> Tensor:
-            self.between_calls()
+        for part in self._length_batches(lengths):
             if entering is not None:
-                return encode_texts(role, entering, part)
-            if packed:
+                yield part, encode_texts(role, entering, part)
+            elif packed:
                 words = self._entering(role, numbers[part])
-                return self._encode_packed(role, words, np.arange(len(part)))
-            ids, mask = (self.to_device(tensor) for tensor in self.tokens.padded(numbers[part]))
-            return self._pooled(role, mask, input_ids=ids)
-
-        return in_order(self._length_batches(lengths), encode)
+                yield part, self._encode_packed(role, words, np.arange(len(part)))
+            else:
+                ids, mask = (self.to_device(tensor) for tensor in self.tokens.padded(numbers[part]))
+                yield part, self._pooled(role, mask, input_ids=ids)
 
     def _length_batches(self, lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
         """`length_batches` of an embedding pass."""
@@ -178,33 +188,36 @@ class LiveEncoder(nn.Module):
         """
         starts, lengths = self.tokens.starts, self.tokens.lengths(texts)
         if self._cuts:
-            return Entering(self._below, starts[texts + 1], lengths)
+            for _ in self._compute_lower_layers():
+                pass
+            assert self._states is not None
+            return Entering(self._states, starts[texts + 1], lengths)
         model: Any = self.models[role]
         ids = np.concatenate([self.tokens.ids[starts[text] : starts[text + 1]] for text in texts])
         flat = torch.from_numpy(np.append(ids, self.tokens.pad).astype(np.int64))
         words: Tensor = model.get_input_embeddings()(self.to_device(flat))
         return Entering(words, np.cumsum(lengths), lengths)
 
-    @cached_property
-    def _below(self) -> Tensor:
-        """What reaches the first layer that learns, of every token of the corpus: (tokens, H).
+    def _compute_lower_layers(self) -> Iterator[None]:
+        """Compute what reaches the first layer that learns, unless it is there; pause in between.
 
-        It stays in the CPU's memory. Both roles share it: they have the same lower layers.
+        It is kept for every token of the corpus, (tokens, H), in the CPU's memory. Both roles share
+        it: they have the same lower layers.
         """
+        if self._states is not None:
+            return
         lengths = np.diff(self.tokens.starts)
-        found: Tensor | None = None
-        with torch.no_grad():
-            for part in self._length_batches(lengths):
-                self.between_calls()
-                ids, mask = (self.to_device(tensor) for tensor in self.tokens.padded(part))
-                with self._autocast():
-                    states = self._cuts["query"].below(ids, mask)
-                if found is None:
-                    found = states.new_empty((len(self.tokens.ids), states.shape[-1]), device="cpu")
-                places = torch.from_numpy(token_rows(self.tokens.starts[part + 1], lengths[part]))
-                found[places] = states[mask.bool()].cpu()
-        assert found is not None
-        return found
+        states: Tensor | None = None
+        for part in self._length_batches(lengths):
+            yield
+            ids, mask = (self.to_device(tensor) for tensor in self.tokens.padded(part))
+            with torch.no_grad(), self._autocast():
+                some = self._cuts["query"].below(ids, mask)
+            if states is None:
+                states = some.new_empty((len(self.tokens.ids), some.shape[-1]), device="cpu")
+            rows = torch.from_numpy(token_rows(self.tokens.starts[part + 1], lengths[part]))
+            states[rows] = some[mask.bool()].cpu()
+        self._states = states
 
     def _encode_padded(
         self, role: str, entering: "Entering", part: npt.NDArray[np.int64]
@@ -253,7 +266,7 @@ class LiveEncoder(nn.Module):
         return pooled.float()
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        return moved(tensor, self._device())
+        return on_device(tensor, self._device())
 
     def _packed(self) -> bool:
         """Whether a batch's texts stand one after the other.
@@ -353,4 +366,5 @@ def frozen_features(
     """The outputs of the untrained encoder for every unique text: (texts, H) float32."""
     encoder = LiveEncoder(options, tokens).to(device).eval()
     with torch.inference_mode():
-        return encoder.embed(torch.arange(len(corpus.texts)), "candidate").cpu().numpy()
+        n = len(corpus.texts)
+        return gathered(encoder.embed(torch.arange(n), "candidate"), n).cpu().numpy()

@@ -1,6 +1,6 @@
 """How texts share a call of the encoder: batches of like lengths, rows without padding."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,22 +102,3 @@ def packs(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[n
             start, tokens = place, 0
         tokens += length
     yield np.arange(start, len(lengths))
-
-
-def in_order(
-    parts: Iterable[npt.NDArray[np.int64]], encode: Callable[[npt.NDArray[np.int64]], Tensor]
-) -> Tensor:
-    """What `encode` makes of parts of n places, put in the places' order: (n, H)."""
-    parts = list(parts)
-    found = torch.cat([encode(part) for part in parts])
-    places = np.concatenate(parts)
-    order = np.empty(len(places), dtype=np.int64)
-    order[places] = np.arange(len(places))
-    return found[moved(torch.from_numpy(order), found.device)]
-
-
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """On the device; to a GPU from pinned memory, so that nobody waits for it."""
-    if tensor.device.type == device.type:
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.arrays import Ints
+from counterpoint.encoders.encoder import gathered
 from counterpoint.evaluation.evaluate import Scorer, evaluate, evaluate_legacy
 from counterpoint.evaluation.records import QueryResults
 from counterpoint.models.fusion import Vectors
@@ -38,12 +39,12 @@ def embed(model: Retriever, texts: Tensor, total: int) -> dict[str, Vectors]:
             empty[texts] = part
         return Vectors(*whole)
 
-    x = model.encode(texts, "query")
+    x = gathered(model.encode(texts, "query"), len(texts))
     query = table(x, "query")
     if not model.roles_differ:
         return {"query": query, "candidate": query}
-    if model.encoders_differ:
-        x = model.encode(texts, "candidate")
+    if model.encoder.towers_differ:
+        x = gathered(model.encode(texts, "candidate"), len(texts))
     return {"query": query, "candidate": table(x, "candidate")}
 
 

@@ -1,14 +1,14 @@
 """Projection, fusion and head over a text encoder, one tree of modules; see docs/method.md."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from counterpoint.arrays import Ints
 from counterpoint.config.options import CellOptions, ProjectionOptions
-from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.encoder import Encoder
 from counterpoint.models.fusion import FUSIONS, Vectors
 from counterpoint.models.heads import make_head
 from counterpoint.models.losses import NORMALISED
@@ -32,7 +32,7 @@ PAIRS = 2048
 class Retriever(nn.Module):
     """The whole model of a cell. Texts are named by their numbers in the corpus."""
 
-    def __init__(self, options: CellOptions, encoder: FrozenFeatures | LiveEncoder) -> None:
+    def __init__(self, options: CellOptions, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
         query = make_projection(options.projection, encoder.hidden_size)
@@ -56,13 +56,14 @@ class Retriever(nn.Module):
         return self.project(self.encoder(texts, role), role)
 
     @torch.no_grad()
-    def encode(self, texts: Tensor, role: str) -> Tensor:
-        """x (n, H) of a whole split, without gradients, in evaluation mode; texts are unique."""
+    def encode(self, texts: Tensor, role: str) -> Iterator[tuple[Ints, Tensor]]:
+        """The parts of `Encoder.embed`, without gradients, in evaluation mode."""
         training = self.training
         self.eval()
-        x: Tensor = self.encoder.embed(texts, role)
-        self.train(training)
-        return x
+        try:
+            yield from self.encoder.embed(texts, role)
+        finally:
+            self.train(training)
 
     def project(self, x: Tensor, role: str) -> Vectors:
         """Outputs (…, H) of the encoder to their vectors in a role."""
@@ -119,14 +120,9 @@ class Retriever(nn.Module):
     @property
     def roles_differ(self) -> bool:
         """Whether a text has other vectors as a query than as a candidate."""
-        return self.encoders_differ or (
+        return self.encoder.towers_differ or (
             self.projections["query"] is not self.projections["candidate"]
         )
-
-    @property
-    def encoders_differ(self) -> bool:
-        """Whether each role has an encoder of its own."""
-        return isinstance(self.encoder, LiveEncoder) and self.encoder.options.towers == "separate"
 
     def parameter_count(self) -> dict[str, int]:
         """Parameters of each part; shared ones count once."""

@@ -30,6 +30,7 @@ from counterpoint.corpus.arguments import Corpus, read_arguments
 from counterpoint.encoders import features
 from counterpoint.encoders import live as live_module
 from counterpoint.encoders import tokens as tokens_module
+from counterpoint.encoders.encoder import gathered
 from counterpoint.errors import InputError
 from counterpoint.evaluation import records
 from counterpoint.io.rng import generator
@@ -221,7 +222,8 @@ class _Bench:
         )
         begun = time.perf_counter()
         with torch.inference_mode():
-            live.embed(torch.arange(len(some.texts)), "candidate").cpu()
+            n = len(some.texts)
+            gathered(live.embed(torch.arange(n), "candidate"), n).cpu()
         seconds = (time.perf_counter() - begun) * len(self.corpus.texts) / len(some.texts)
         self.notes[f"{len(some.texts)} of {len(self.corpus.texts)} texts encoded"] = None
         self._encoders[options] = live, seconds

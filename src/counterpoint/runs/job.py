@@ -26,6 +26,7 @@ from counterpoint.corpus import arguments as arguments_module
 from counterpoint.encoders import features as features_module
 from counterpoint.encoders import live as live_module
 from counterpoint.encoders import tokens as tokens_module
+from counterpoint.encoders.encoder import Encoder
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.evaluation import records
 from counterpoint.io import atomic
@@ -240,7 +241,7 @@ class Job:
 
     def _encoder(
         self, read: arguments_module.Corpus
-    ) -> tuple[features_module.FrozenFeatures | live_module.LiveEncoder, Path]:
+    ) -> tuple[Encoder, Path]:
         """The encoder, and the file that it was made from."""
         if self.features is not None:
             features = features_module.read_features(self.features, read, self.options.encoder)

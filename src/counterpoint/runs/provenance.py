@@ -12,8 +12,7 @@ import torch
 
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.encoder import Encoder
 from counterpoint.io import atomic
 from counterpoint.versions import TRAINING_VERSION, program_version
 
@@ -124,7 +123,7 @@ def identity_of(
     options: CellOptions,
     corpus: Corpus,
     inputs: Path,
-    encoder: FrozenFeatures | LiveEncoder,
+    encoder: Encoder,
     threads: int,
     device: str,
 ) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from torch import Tensor
 from counterpoint.arrays import Ints
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.encoder import Encoder
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.evaluation import metrics
 from counterpoint.evaluation.records import QueryResults
@@ -90,7 +89,7 @@ class Trainer:
         self,
         options: CellOptions,
         corpus: Corpus,
-        encoder: FrozenFeatures | LiveEncoder,
+        encoder: Encoder,
         device: torch.device,
     ) -> None:
         self.options = options
@@ -146,8 +145,6 @@ class Trainer:
             if save_steps and self.passed.steps % save_steps == 0:
                 save()
 
-        if isinstance(self.model.encoder, LiveEncoder):
-            self.model.encoder.between_calls = stop_if_asked
         if self.negatives is None:
             self._first_pass()
             save()
@@ -313,7 +310,7 @@ class Trainer:
         if not math.isfinite(record["losses"]["train"]["total"]):
             record["diverged"] = "the loss is not a number"
             return record, {}
-        if isinstance(self.model.encoder, LiveEncoder):
+        if self.model.encoder.is_slow:
             save()
         held_out = ("dev", "test") if self.options.evaluation.test_every_epoch else ("dev",)
         with self.watch("embed"):
@@ -421,7 +418,7 @@ class Trainer:
 
     def _learn(self, triples: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """The gradients of a batch of triples; see `_losses` for what is returned."""
-        if isinstance(self.model.encoder, LiveEncoder):
+        if self.model.encoder.draws:
             # Each step's own, so that it can be repeated, or be the first after an interruption.
             torch.manual_seed(torch_seed(self.options.seed, self.epoch, f"dropout {step}"))
         self.optimizer.zero_grad(set_to_none=True)
@@ -474,7 +471,7 @@ class Trainer:
             return self._terms(triples, point, every.rows(slice(1, None)), point.e)
         # Of the losses infonce alone looks at the points as candidates.
         first = 0 if self.options.retrieval_loss.kind == "infonce" else 1
-        if model.encoders_differ:
+        if model.encoder.towers_differ:
             point = model(triples[0], "query")
             others = model(triples[first:].reshape(-1), "candidate").split(3 - first)
         else:
