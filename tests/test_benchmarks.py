@@ -23,7 +23,7 @@ from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import pairs_of
 from counterpoint.corpus.synthetic import split_sizes
 from counterpoint.tasks.candidates import TASKS
-from counterpoint.tasks.protocols import PROTOCOLS
+from counterpoint.tasks.protocols import WITH_TASKS
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_seeds_way_and_ours_give_the_same_answers(validation) -> None:
 def test_everything_is_all_tasks_and_protocols_in_both_stages(validation) -> None:
     sets, system = validation
     found = evaluate.our_everything(system, sets, np.arange(3))
-    expected = [(protocol, task) for protocol in PROTOCOLS for task in TASKS]
+    expected = [(protocol, task) for protocol in WITH_TASKS for task in TASKS]
     assert [(one.protocol, one.task) for one in found] == [*expected, ("legacy", "epa")]
     assert all(one.reordered is not None for one in found)
 
@@ -75,7 +75,7 @@ def test_the_command_writes_what_it_measured(tmp_path, capsys) -> None:
     assert result["same_answers"] == 1
     # Of the five queries, under the two protocols and the third.
     assert result["pairs"].keys() == {
-        *(f"{protocol} {task}" for protocol in PROTOCOLS for task in TASKS),
+        *(f"{protocol} {task}" for protocol in WITH_TASKS for task in TASKS),
         "legacy epa",
     }
     seconds, ratios = result["seconds"], result["ratios"]

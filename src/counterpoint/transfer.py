@@ -32,18 +32,18 @@ from counterpoint.evaluation import beir_ranking
 from counterpoint.evaluation import trec as trec_module
 from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
 from counterpoint.evaluation.records import QueryResults, read_records, write_records
-from counterpoint.evaluation.statistics import Bootstrap
+from counterpoint.evaluation.scoring import Scorer
+from counterpoint.evaluation.statistics import Bootstrap, doubts
 from counterpoint.evaluation.system import NoSecondStage, SecondStage, System, embed, records
 from counterpoint.io.atomic import replacing
 from counterpoint.models.retriever import Retriever
 from counterpoint.models.weights import load_weights
-from counterpoint.reporting.compare import doubts, records_of
-from counterpoint.reporting.scores import Figures
+from counterpoint.reporting.compare import records_of
 from counterpoint.runs.folder import CellFolder, Run, read_run, runs_with_corpus
 from counterpoint.runs.folder import find_run as only_run
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
-from counterpoint.tasks.protocols import LEGACY, PROTOCOLS
+from counterpoint.tasks.protocols import LEGACY, WITH_TASKS
 
 BASELINE = "baseline/"
 
@@ -171,8 +171,12 @@ class Transfer:
                     self._export(name, split, sets, searched[split], ranker.second, each)
         for split, sets in all_sets.items():
             notes += _gaps(split, sets)
-        found = Figures().of(read_records(self.out / "records.parquet"))
-        return self._figures(name, found), notes
+        debates = {
+            argument.id: f"{argument.split}/{argument.theme}/{argument.debate}"
+            for argument in corpus.arguments
+        }
+        scores = Scorer(debates).scores(read_records(self.out / "records.parquet"))
+        return self._figures(name, map(vars, scores)), notes
 
     def _resolve(self) -> tuple[str, CellFolder | None]:
         """The system's full name, and the folder of a cell."""
@@ -339,7 +343,7 @@ class Transfer:
             sets,
             costs,
             second,
-            tasks=(found.task,) if found.protocol in PROTOCOLS else (),
+            tasks=(found.task,) if found.protocol in WITH_TASKS else (),
             protocols=(found.protocol,),
             depth=int(found.rank.max()),
         )
@@ -389,7 +393,7 @@ def readable(figures: pd.DataFrame) -> list[dict[str, object]]:
     shown = figures[figures["task"].isin(["epa", "beir"])]
     rows: dict[tuple[Any, ...], dict[str, object]] = {}
     for _, row in shown.iterrows():
-        protocol = row["protocol"] + (" (leaks)" if row["protocol"] == LEGACY else "")
+        protocol = row["protocol"] + (" (leaks)" if row["protocol"] == LEGACY.name else "")
         key = (row["split"], protocol, row["stage"], row["n"])
         ends = f"{100 * row['low']:.1f}–{100 * row['high']:.1f}"
         columns = rows.setdefault(

@@ -17,7 +17,7 @@ from counterpoint.corpus.problems import Problem
 from counterpoint.corpus.sources import MAX_TEXT_BYTES
 from counterpoint.errors import InputError
 from counterpoint.tasks.candidates import candidate_sets, totals
-from counterpoint.tasks.protocols import PROTOCOLS
+from counterpoint.tasks.protocols import WITH_TASKS
 from tests.support.debates import ROLES
 
 TRAIN = {"train": "training"}
@@ -450,7 +450,7 @@ def test_a_corpus_written_as_pairs_has_the_candidates_it_had(
             one.text for pair in pairs for one in pair
         ]
         for folder in ROLES.values():
-            for protocol in PROTOCOLS:
+            for protocol in WITH_TASKS:
                 expected = totals(candidate_sets(sample, folder), protocol)
                 assert totals(candidate_sets(corpus, folder), protocol) == expected
 

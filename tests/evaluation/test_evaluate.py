@@ -13,7 +13,7 @@ from counterpoint.evaluation.evaluate import evaluate
 from counterpoint.evaluation.records import write_records
 from counterpoint.search.distances import Euclidean
 from counterpoint.tasks.candidates import TASKS, blocks, candidate_sets
-from counterpoint.tasks.protocols import PROTOCOLS
+from counterpoint.tasks.protocols import WITH_TASKS
 from tests.support.debates import ROLES, debate
 from tests.tasks.test_candidates import argument, brute_candidates, folded
 
@@ -94,7 +94,7 @@ def hand_scorer(sets):
     return score
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", WITH_TASKS)
 @pytest.mark.parametrize("task", TASKS)
 def test_first_stage_is_that_worked_by_hand(three, task, protocol) -> None:
     sets, costs = three
@@ -249,7 +249,7 @@ def test_every_rank_equals_that_of_slow_loops_on_the_sample(sample, folder, k) -
     parts = system(sample, seed=k)
     sets, found = fast(sample, folder, parts, k=k)
     assert [(one.protocol, one.task) for one in found] == [
-        (protocol, task) for protocol in PROTOCOLS for task in TASKS
+        (protocol, task) for protocol in WITH_TASKS for task in TASKS
     ]
     for records in found:
         expected = slow(sample, folder, records.task, records.protocol, parts, k)
@@ -262,7 +262,7 @@ def test_in_brief_the_ranks_among_those_recorded_are_the_same(sample, k, depth) 
     parts = system(sample, seed=k, levels=3)  # many ties
     _, whole = fast(sample, "validation", parts, k=k, depth=depth)
     _, brief = fast(sample, "validation", parts, k=k, depth=depth, brief=True)
-    assert len(whole) == len(brief) == len(PROTOCOLS) * len(TASKS)
+    assert len(whole) == len(brief) == len(WITH_TASKS) * len(TASKS)
     moved = 0
     for full, short in zip(whole, brief, strict=True):
         assert (short.protocol, short.task) == (full.protocol, full.task)

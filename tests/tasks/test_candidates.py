@@ -18,7 +18,7 @@ from counterpoint.corpus.sources import open_source
 from counterpoint.evaluation.evaluate import evaluate
 from counterpoint.search.distances import Similarities
 from counterpoint.tasks.candidates import TASKS, blocks, candidate_sets, totals
-from counterpoint.tasks.protocols import PROTOCOLS
+from counterpoint.tasks.protocols import WITH_TASKS
 from counterpoint.tasks.training_pairs import trainable, training_pairs
 from tests.support.debates import debate
 
@@ -294,7 +294,7 @@ def test_the_gold_is_a_candidate_even_where_it_has_the_querys_text() -> None:
         "law/juries/pro02b": "answer",
     }
     sets = candidate_sets(corpus_of(files), "validation")
-    for protocol in PROTOCOLS:
+    for protocol in WITH_TASKS:
         for task in TASKS:
             found = candidates_of(sets, task, protocol, "law/juries/pro01a")
             assert "law/juries/pro01b" in found
@@ -380,7 +380,7 @@ def test_training_in_the_dev_role_leaves_no_clean_query(small_tree, write_tree) 
 
 
 @pytest.mark.parametrize("folder", ["training", "validation", "test"])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", WITH_TASKS)
 def test_candidates_equal_brute_force_on_the_sample(sample, folder, protocol) -> None:
     sets = candidate_sets(sample, folder)
     for task in TASKS:
@@ -389,7 +389,7 @@ def test_candidates_equal_brute_force_on_the_sample(sample, folder, protocol) ->
         assert totals(sets, protocol)[task] == sum(map(len, slow.values()))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", WITH_TASKS)
 def test_candidates_equal_brute_force_on_random_corpora(protocol) -> None:
     asked = 0
     for seed in range(40):

@@ -202,13 +202,18 @@ def _no_table(path: str | Path, error: Exception) -> InputError:
     )
 
 
-def pairs_of(arguments: Iterable[Argument]) -> list[tuple[Argument, Argument]]:
-    """(point, counter) of every point that has a counter, in the order of the points."""
-    both: dict[str, dict[str, Argument]] = defaultdict(dict)
-    for argument in arguments:
-        both[argument.pair][argument.kind] = argument
+def pair_rows(arguments: Iterable[Argument]) -> list[tuple[int, int]]:
+    """Where the point and the counter of every whole pair stand, in the order of the pairs."""
+    both: dict[str, dict[Kind, int]] = defaultdict(dict)
+    for row, argument in enumerate(arguments):
+        both[argument.pair][argument.kind] = row
     return [
         (pair["point"], pair["counter"])
         for pair in both.values()
         if "point" in pair and "counter" in pair
     ]
+
+
+def pairs_of(arguments: Sequence[Argument]) -> list[tuple[Argument, Argument]]:
+    """(point, counter) of every point that has a counter, in the order of `pair_rows`."""
+    return [(arguments[point], arguments[counter]) for point, counter in pair_rows(arguments)]

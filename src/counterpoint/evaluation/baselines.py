@@ -163,8 +163,6 @@ def search_of(
         training: the texts of the training split.
         x: gives the encoder's outputs for every text of the corpus, (texts, H).
     """
-    place = {argument.id: row for row, argument in enumerate(arguments)}
-    rows = np.array([place[name] for name in sets.ids], dtype=np.int64)
 
     def vectors() -> tuple[Floats, Floats]:
         outputs = x()
@@ -173,8 +171,8 @@ def search_of(
     return Search(
         name=folder,
         collection=[argument.text for argument in arguments],
-        candidates=rows,
-        queries=[arguments[row].text for row in rows[sets.pairs :]],
+        candidates=sets.argument,
+        queries=[arguments[row].text for row in sets.argument[sets.pairs :]],
         training=training,
         vectors=vectors,
     )

@@ -18,7 +18,7 @@ from counterpoint.evaluation.records import QueryResults
 from counterpoint.search.distances import Block, Costs
 from counterpoint.search.ranking import nearest, precedes
 from counterpoint.tasks.candidates import TASKS, CandidateSets, blocks
-from counterpoint.tasks.protocols import LEGACY, PROTOCOLS
+from counterpoint.tasks.protocols import LEGACY, WITH_TASKS
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
 """(n,) query texts and (n,) candidate texts to (n,) float32, higher for likelier counters."""
@@ -29,7 +29,7 @@ def evaluate(
     costs: Costs,
     *,
     tasks: Sequence[str] = TASKS,
-    protocols: Sequence[str] = PROTOCOLS,
+    protocols: Sequence[str] = WITH_TASKS,
     queries: Ints | None = None,
     k: int = 10,
     depth: int | None = None,
@@ -120,14 +120,14 @@ def evaluate_legacy(
         pieces.append(
             QueryResults(
                 task="epa",
-                protocol=LEGACY,
+                protocol=LEGACY.name,
                 queries=numbers,
                 candidates=np.full(len(numbers), len(sets.ids)),
                 rank=np.where(place.any(axis=1), 1 + place.argmax(axis=1), beyond),
                 nearest=found,
             )
         )
-    records = _join(LEGACY, "epa", pieces, depth)
+    records = _join(LEGACY.name, "epa", pieces, depth)
     if scorer is None:
         return records
     scores = _score_pairs([sets.text[records.queries]], [records], sets, k, scorer, device)[0]

@@ -98,11 +98,6 @@ AGAIN = "delete its folder and run snakemake again"
 """What to do about a system's records that cannot be used."""
 
 
-def debate_of(query: str) -> str:
-    """The debate in a query's id: `SPLIT/THEME/DEBATE`."""
-    return query.rsplit("/", 1)[0]
-
-
 def read_records(path: Path) -> "pd.DataFrame":
     """The ranks of a system's records: a row a query, task, protocol and split.
 

@@ -1,7 +1,7 @@
 """Intervals over debates and over seeds, paired differences, corrected p-values."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,18 @@ LEVEL = 0.95
 
 LEAST_SEEDS = 3
 """How many seeds an interval over seeds, or a test of a difference between them, needs."""
+
+FEW_DEBATES = 10
+"""With fewer, resampling debates makes intervals too narrow."""
+
+
+def doubts(split: str, debates: int) -> Iterator[str]:
+    """That intervals over so few debates are too narrow, where they are."""
+    if debates < FEW_DEBATES:
+        yield (
+            f"{split} has {debates} debates; intervals and p-values over fewer than {FEW_DEBATES} "
+            "are too optimistic"
+        )
 
 
 class Bootstrap:

@@ -123,7 +123,7 @@ def records(
     second: SecondStage,
     *,
     tasks: Sequence[str] = TASKS,
-    protocols: Sequence[str] = (*PROTOCOLS, LEGACY),
+    protocols: Sequence[str] = tuple(PROTOCOLS),
     queries: Ints | None = None,
     depth: int = DEPTH,
     brief: bool = False,
@@ -133,7 +133,7 @@ def records(
     See `evaluation.evaluate` and `evaluate_legacy` for what is returned; never fewer are recorded
     than the second stage re-orders.
     """
-    wanted = [protocol for protocol in protocols if protocol != LEGACY]
+    wanted = [protocol for protocol in protocols if PROTOCOLS[protocol].has_tasks]
     found = evaluate(
         sets,
         costs,
@@ -146,7 +146,7 @@ def records(
         brief=brief,
         device=second.device,
     )
-    if LEGACY in protocols:
+    if LEGACY.name in protocols:
         legacy = evaluate_legacy(
             sets,
             costs,

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import METRICS, Ranks, Values
-from counterpoint.evaluation.records import KEYS, debate_of, read_records, require_same_queries
-from counterpoint.evaluation.statistics import LEAST_SEEDS, Bootstrap, holm, over_seeds
+from counterpoint.evaluation.records import KEYS, read_records, require_same_queries
+from counterpoint.evaluation.statistics import LEAST_SEEDS, Bootstrap, doubts, holm, over_seeds
 from counterpoint.reporting.scores import best_of_run
 from counterpoint.runs.folder import Run
 from counterpoint.tasks.candidates import TASKS
-from counterpoint.tasks.protocols import PROTOCOLS
+from counterpoint.tasks.protocols import WITH_TASKS
 
 ByQuery = dict[tuple[str, str, str], "pd.Series[Any]"]
 """Split, protocol and task to the ranks that count, by query."""
@@ -60,7 +61,7 @@ def compare(
     *,
     other: Run | None = None,
     metric: str = "accuracy@1",
-    protocols: Sequence[str] = PROTOCOLS,
+    protocols: Sequence[str] = WITH_TASKS,
     tasks: Sequence[str] = TASKS,
 ) -> list[dict[str, Any]]:
     """One row a split, protocol and task: both figures, the difference, its interval and p-value.
@@ -73,12 +74,13 @@ def compare(
     """
     paths = [records_of(run, first)[1], records_of(other or run, second)[1]]
     both = [_ranks(path) for path in paths]
+    debates = read_debates(run.folder.arguments)
     rows: list[dict[str, Any]] = []
     for where in itertools.product(run.held_out, protocols, tasks):
         parts = _same_queries(where, paths, both)
         if parts:
             a, b = (METRICS[metric](part)[:, None] for part in parts)
-            bootstrap = Bootstrap([debate_of(query) for query in both[0][where].index])
+            bootstrap = Bootstrap([debates[query] for query in both[0][where].index])
             low, high, p = (float(found[0]) for found in bootstrap.difference(a, b))
             rows.append(
                 {
@@ -97,7 +99,7 @@ def compare_over_seeds(
     second: str,
     *,
     metric: str = "accuracy@1",
-    protocols: Sequence[str] = PROTOCOLS,
+    protocols: Sequence[str] = WITH_TASKS,
 ) -> list[dict[str, Any]]:
     """The same for two settings, each named by any cell of it, with the seed as the unit.
 
@@ -183,10 +185,6 @@ def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)]
 
 
-FEW_DEBATES = 10
-"""With fewer, resampling debates makes intervals too narrow."""
-
-
 def notes(run: Run, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What a reader of the rows must know: who `best` is, what has no figure, what to doubt.
 
@@ -200,19 +198,11 @@ def notes(run: Run, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> 
     for split in run.held_out:
         if not any(row["split"] == split and row["protocol"] == "clean" for row in rows):
             yield f"no unseen query in {split}: no clean figure"
+    debates = read_debates(run.folder.arguments)
     queries = read_records(records_of(run, names[0])[1])
     for split in run.held_out:
         own = queries.loc[queries["split"] == split, "query"].unique()
-        yield from doubts(split, len({debate_of(query) for query in own}))
-
-
-def doubts(split: str, debates: int) -> Iterator[str]:
-    """That intervals over so few debates are too narrow, where they are."""
-    if debates < FEW_DEBATES:
-        yield (
-            f"{split} has {debates} debates; intervals and p-values over fewer than {FEW_DEBATES} "
-            "are too optimistic"
-        )
+        yield from doubts(split, len({debates[query] for query in own}))
 
 
 def readable(rows: Sequence[dict[str, Any]]) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from counterpoint.reporting.compare import compare, records_of
 from counterpoint.runs.folder import Run
 from counterpoint.tasks.protocols import LEGACY
 
-QUERIES = {LEGACY: "all, answer shown (leaks)", "official": "all", "clean": "unseen"}
+QUERIES = {LEGACY.name: "all, answer shown (leaks)", "official": "all", "clean": "unseen"}
 
 
 def leak(run: Run, without: Run, cell: str) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def comparison(found: Overview, split: str, decimals: int, intervals: bool) -> s
 
 def systems(found: Overview, decimals: int, intervals: bool) -> str:
     """The best cell and the baselines: accuracy@1 on `epa`, all protocols, dev and test."""
-    protocols = ("clean", "official", LEGACY)
+    protocols = ("clean", "official", LEGACY.name)
     named = {"best cell": found.best} if found.best is not None else {}
     named |= {str(name).removeprefix("baseline/"): str(name) for name in found.baselines.index}
     head = ["system"]

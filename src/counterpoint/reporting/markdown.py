@@ -27,7 +27,7 @@ Rows = list[dict[str, object]]
 HEADINGS = {
     "clean": "clean",
     "official": "official",
-    LEGACY: "legacy (leaks the answer; nothing is ranked by it)",
+    LEGACY.name: "legacy (leaks the answer; nothing is ranked by it)",
 }
 """Protocol to how sections are headed; in a column's name it is `legacy (leaks)`."""
 
@@ -317,7 +317,7 @@ def tasks(found: Overview, decimals: int) -> str:
         "interval of a bootstrap over debates. A dash where every query has one candidate.\n"
         + no_clean_figure(found)
     ]
-    for protocol in (each for each in SHOWN if each != LEGACY):
+    for protocol in (each for each in SHOWN if each != LEGACY.name):
         parts.append(f"\n## {HEADINGS[protocol]}\n")
         for split in SPLITS:
             rows: Rows = [
@@ -357,14 +357,14 @@ def _places(figures: pd.DataFrame, show: Callable[["pd.Series[Any]"], str]) -> d
     """A column for each split and protocol, with a dash where there is no figure."""
     row: dict[str, object] = {}
     for split in SPLITS:
-        for protocol in ("official", "clean", LEGACY):
+        for protocol in ("official", "clean", LEGACY.name):
             here = figures[(figures["split"] == split) & (figures["protocol"] == protocol)]
             row[f"{split} {_short(protocol)}"] = show(here.iloc[0]) if len(here) else "–"
     return row
 
 
 def _short(protocol: str) -> str:
-    return "legacy (leaks)" if protocol == LEGACY else protocol
+    return "legacy (leaks)" if protocol == LEGACY.name else protocol
 
 
 def margin_grid(found: Overview, table: pd.DataFrame, decimals: int) -> str:
@@ -432,7 +432,7 @@ def imported_logs(logs: pd.DataFrame, decimals: int) -> str:
     )
     rows: Rows = []
     for _, log in logs.iterrows():
-        row = {"log": log["log"], "protocol": _short(LEGACY), "epochs": log["epochs"]}
+        row = {"log": log["log"], "protocol": _short(LEGACY.name), "epochs": log["epochs"]}
         for split in ("train", *SPLITS):
             best, last = (percent(log[f"{split}_{name}"], decimals) for name in ("best", "last"))
             where = "" if best == "–" else f" (epoch {log[f'{split}_best_epoch']})"

@@ -73,7 +73,7 @@ def draw_curves(
         The files written.
     """
     written: list[Path] = []
-    old = curves["protocol"] == LEGACY
+    old = curves["protocol"] == LEGACY.name
     extra = [column for column in curves.columns if column not in _KNOWN]
     groups = {(str(f), str(h)): part for (f, h), part in curves[~old].groupby(["fusion", "head"])}
     for fusion, head in sorted({*groups, *ended}):
@@ -83,7 +83,7 @@ def draw_curves(
         path = folder / f"{figure_name(fusion, head)}.{file_format}"
         written.append(_save(figure, path, file_format, dpi))
     if old.any():
-        figure = _figure(curves[old], dict.fromkeys(PANELS, LEGACY), ["cell"], "log")
+        figure = _figure(curves[old], dict.fromkeys(PANELS, LEGACY.name), ["cell"], "log")
         figure.suptitle("imported logs: legacy protocol, leaks the answer")
         written.append(_save(figure, folder / f"imported.{file_format}", file_format, dpi))
     return written

@@ -4,7 +4,6 @@ A run's folder holds `matrix.csv` (the planned cells), `cells/CELL/` and `state/
 cell, and `baselines/NAME/`. What is missing is named and never averaged over.
 """
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -16,68 +15,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from counterpoint.evaluation.metrics import METRICS, Values, accuracy_at_1
+from counterpoint.corpus.arguments import read_debates
+from counterpoint.evaluation.metrics import accuracy_at_1
 from counterpoint.evaluation.records import (
     KEYS,
     SPLITS,
     STAGES,
     SameQueries,
-    debate_of,
     read_records,
 )
-from counterpoint.evaluation.statistics import Bootstrap, over_seeds
+from counterpoint.evaluation.scoring import Scorer
+from counterpoint.evaluation.statistics import over_seeds
 from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.study import old_logs
 from counterpoint.tasks.protocols import LEGACY
 
-SHOWN = ("clean", "official", LEGACY)
+SHOWN = ("clean", "official", LEGACY.name)
 """The protocols as the tables show them: the one that ranks first, the one that leaks last."""
-
-
-class Figures:
-    """Figures with intervals, from the per-query records of one system after another."""
-
-    def __init__(self) -> None:
-        self._bootstraps: dict[bytes, Bootstrap] = {}
-
-    def of(self, records: pd.DataFrame) -> list[dict[str, Any]]:
-        """Every figure of one system: a row a split, protocol, task, stage and metric."""
-        stages = ["retrieval"] if records["reranked"].isna().all() else list(STAGES)
-        rows: list[dict[str, Any]] = []
-        values: dict[bytes, list[Values]] = {}
-        places: dict[bytes, list[int]] = {}
-        for where, group in records.groupby(KEYS, sort=False, observed=True):
-            queries = self._key(group["query"].tolist())
-            for stage in stages:
-                ranks = group[STAGES[stage]].to_numpy(dtype=np.int64)
-                for metric, function in METRICS.items():
-                    values.setdefault(queries, []).append(function(ranks))
-                    places.setdefault(queries, []).append(len(rows))
-                    rows.append(
-                        {
-                            **dict(zip(KEYS, where, strict=True)),
-                            "stage": stage,
-                            "metric": metric,
-                            "value": values[queries][-1].mean(),
-                            "n": len(ranks),
-                        }
-                    )
-        # All tasks at once: the bootstrap's matrix product is bound by reading the resamples. And
-        # equal columns once: re-ranking ten leaves recall@10 as it is.
-        for queries, columns in values.items():
-            first = {column.tobytes(): column for column in columns}
-            low, high = self._bootstraps[queries].interval(np.stack(list(first.values()), axis=1))
-            ends = dict(zip(first, zip(low, high, strict=True), strict=True))
-            for place, column in zip(places[queries], columns, strict=True):
-                rows[place] |= dict(zip(("low", "high"), ends[column.tobytes()], strict=True))
-        return rows
-
-    def _key(self, queries: list[str]) -> bytes:
-        """Stands for some queries, whose debates' resamples are drawn once for all systems."""
-        key = hashlib.sha256("\n".join(queries).encode("utf-8")).digest()
-        if key not in self._bootstraps:
-            self._bootstraps[key] = Bootstrap([debate_of(query) for query in queries])
-        return key
 
 
 def all_figures(run: Run) -> pd.DataFrame:
@@ -87,7 +41,7 @@ def all_figures(run: Run) -> pd.DataFrame:
         InputError: records that cannot be used, or that lack a query which others have.
     """
     axes = {cell.name: cell.axes for cell in run.cells}
-    figures, same = Figures(), SameQueries()
+    scorer, same = Scorer(read_debates(run.folder.arguments)), SameQueries()
 
     def measure(item: tuple[str, Path]) -> list[dict[str, Any]]:
         name, path = item
@@ -95,7 +49,7 @@ def all_figures(run: Run) -> pd.DataFrame:
         same.check(path, records)
         kind = "cell" if name in axes else "baseline"
         head = {"kind": kind, "cell": name, **axes.get(name, {})}
-        return [{**head, **figure} for figure in figures.of(records)]
+        return [{**head, **vars(score)} for score in scorer.scores(records)]
 
     # Most of the time goes into sorting resamples, where numpy lets other threads run.
     systems = list(run.systems.items())
@@ -333,7 +287,7 @@ def curves(run: Run) -> pd.DataFrame:
     extra = [*AXES, *run.extra_axes]
     table = pd.DataFrame(rows, columns=["cell", *extra, "epoch", "split", "protocol", "value"])
     old = [
-        {"cell": f"imported/{name}", "epoch": epoch.epoch, "split": split, "protocol": LEGACY}
+        {"cell": f"imported/{name}", "epoch": epoch.epoch, "split": split, "protocol": LEGACY.name}
         | {"value": value}
         for name, epochs in imported_logs(run).items()
         for epoch in epochs
@@ -365,7 +319,7 @@ def imported(run: Run) -> pd.DataFrame:
     """
     rows = []
     for name, epochs in imported_logs(run).items():
-        row: dict[str, Any] = {"log": name, "protocol": LEGACY, "epochs": len(epochs)}
+        row: dict[str, Any] = {"log": name, "protocol": LEGACY.name, "epochs": len(epochs)}
         for split, log in old_logs.summaries(epochs).items():
             row |= {f"{split}_best": log.best, f"{split}_best_epoch": log.best_epoch}
             row[f"{split}_last"] = log.last

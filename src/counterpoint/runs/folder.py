@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from counterpoint.config.loading import load_options
+from counterpoint.config.loading import load_written
 from counterpoint.config.options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
@@ -365,7 +365,7 @@ def read_run(path: Path) -> Run:
         raise InputError(
             f"{folder.matrix}: no such file; run `snakemake tables`, or `counterpoint matrix`"
         )
-    config = load_options(RunConfig, str(folder.config))
+    config = load_written(RunConfig, folder.config)
     with folder.matrix.open(encoding="utf-8", newline="") as stream:
         header, *rows = csv.reader(stream)
     columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}

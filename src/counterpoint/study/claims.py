@@ -14,9 +14,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import Values, accuracy_at_1
-from counterpoint.evaluation.records import debate_of, read_records
+from counterpoint.evaluation.records import read_records
 from counterpoint.evaluation.statistics import LEAST_SEEDS, LEVEL, Bootstrap, over_seeds
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text, markdown_table
@@ -267,8 +268,9 @@ def _read(run: Run) -> _Evidence:
                 numbers[name] = 100 * accuracy_at_1(ranks.to_numpy(dtype=np.int64))
         numbers |= {name: np.array([value]) for name, value in _facts(cell).items()}
         cells[cell.name] = numbers
+    by_query = read_debates(run.folder.arguments) if first else {}
     debates = {
-        name: Bootstrap([debate_of(query) for query in queries])
+        name: Bootstrap([by_query[query] for query in queries])
         for name, (_, queries) in first.items()
         if len(queries)
     }
@@ -281,14 +283,14 @@ def _dev_ranks(path: Path) -> dict[str, "pd.Series[Any]"]:
     records = records[(records["split"] == "dev") & (records["task"] == "epa")]
     return {
         name: records[records["protocol"] == protocol].set_index("query")["reranked"].sort_index()
-        for name, protocol in ((ACCURACY.name, "clean"), (LEAKY.name, LEGACY))
+        for name, protocol in ((ACCURACY.name, "clean"), (LEAKY.name, LEGACY.name))
     }
 
 
 def _other_queries(
     name: str, path: Path, queries: "pd.Index[Any]", other: Path, others: "pd.Index[Any]"
 ) -> InputError:
-    protocol = LEGACY if name == LEAKY.name else "clean"
+    protocol = LEGACY.name if name == LEAKY.name else "clean"
     return InputError(
         f"{other} and {path} do not answer the same queries (dev, {protocol}, epa: {len(others)} "
         f"and {len(queries)}, of which {len(others.intersection(queries))} in both), so their "

@@ -75,7 +75,7 @@ class OldEpoch:
             "epoch": self.epoch,
             "losses": {} if self.train_loss is None else {"train": {"total": self.train_loss}},
             "accuracy": {
-                role: {LEGACY: {"reranked": value}} for role, value in self.accuracy.items()
+                role: {LEGACY.name: {"reranked": value}} for role, value in self.accuracy.items()
             },
         }
 
@@ -89,7 +89,7 @@ class OldEpoch:
         return cls(
             int(values["epoch"]),
             values["losses"].get("train", {}).get("total"),
-            {role: float(of[LEGACY]["reranked"]) for role, of in values["accuracy"].items()},
+            {role: float(of[LEGACY.name]["reranked"]) for role, of in values["accuracy"].items()},
         )
 
 
@@ -314,7 +314,7 @@ def read_log(path: Path, name: str) -> OldLog:
         "sha256": text.digest.hexdigest(),
         "encoding": " and ".join(name for name in ENCODINGS if name in text.encodings),
         "lines": text.lines,
-        "protocol": LEGACY,
+        "protocol": LEGACY.name,
         "notes": notes,
     }
     return OldLog(name, [epoch.record() for epoch in epochs], source)

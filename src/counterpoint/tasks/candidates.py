@@ -1,19 +1,44 @@
-"""Pairs, the eight candidate sets and the protocols (docs/method.md, "The eight tasks").
+"""Who competes with whom: the eight tasks, and each query's candidates in them (docs/method.md).
 
-A split with N pairs makes a *pool* of 2N rows: the N counters, then the N points. Query i is row
-N + i, its gold row i. Orphans are not in the pool.
+A split with N pairs has 2N rows: the N counters, then the N points. Query i is row N + i, its gold
+row i. Orphans have no row.
 """
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from counterpoint.arrays import Ints, Mask
-from counterpoint.corpus.arguments import Argument, Corpus, pairs_of
+from counterpoint.corpus.arguments import Argument, Corpus, pair_rows
+from counterpoint.tasks.protocols import OFFICIAL, PROTOCOLS
 
-TASKS = ("sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa")
+
+@dataclass(frozen=True)
+class Task:
+    """Which rows compete for a query."""
+
+    within: Literal["debate", "theme", "portal"]
+    """What they share with the query; the portal is the whole split."""
+    points: bool
+    """Whether points compete, or counters alone."""
+    opposing: bool = False
+    """Whether only what opposes the query competes: counters that answer its side, and points of
+    the other side."""
+
+
+TASKS = {
+    "sdoc": Task("debate", points=False, opposing=True),
+    "sdc": Task("debate", points=False),
+    "sdoa": Task("debate", points=True, opposing=True),
+    "sda": Task("debate", points=True),
+    "stc": Task("theme", points=False),
+    "sta": Task("theme", points=True),
+    "epc": Task("portal", points=False),
+    "epa": Task("portal", points=True),
+}
 
 BLOCK = 256
 """Queries whose candidate masks are built at a time; (256, 2N) bool is a few megabytes."""
@@ -21,13 +46,15 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class CandidateSets:
-    """The pairs of one split as codes, one array element a row of the pool.
+    """The pairs of one split as codes, one array element a row.
 
+    `argument` is (2N,) int64, the place of each row among the arguments that the sets are of.
     `text`, `theme`, `debate` and `side` are (2N,) int64; equal numbers stand for the same text (of
     the whole corpus), theme, debate or side. `unseen` is (N,) bool.
     """
 
     ids: tuple[str, ...]
+    argument: Ints
     text: Ints
     theme: Ints
     debate: Ints
@@ -46,7 +73,7 @@ class CandidateSets:
 
     def queries(self, protocol: str) -> Ints:
         """(n,) int64: the numbers of the queries that a protocol asks."""
-        if protocol == "clean":
+        if PROTOCOLS[protocol].unseen_only:
             return np.flatnonzero(self.unseen)
         return np.arange(self.pairs)
 
@@ -57,8 +84,8 @@ class CandidateSets:
             task
             for task in TASKS
             if all(
-                self.candidates(task, "official", block).sum() == len(block)
-                for block in blocks(self.queries("official"))
+                self.candidates(task, OFFICIAL.name, block).sum() == len(block)
+                for block in blocks(self.queries(OFFICIAL.name))
             )
         )
 
@@ -66,50 +93,38 @@ class CandidateSets:
         """(n, 2N) bool: the candidates of some queries, their gold always among them.
 
         Raises:
-            KeyError: no such task.
+            KeyError: no such task or protocol.
         """
         rows = self.pairs + queries
-        mask = self._of_task(task, rows)
+        mask = self._competing(TASKS[task], rows)
         # A copy of the gold's text among the counters would be a second right answer.
         mask[:, self.counter_rows] &= self.text[None, self.counter_rows] != self.text[queries, None]
-        if protocol == "clean":
+        if PROTOCOLS[protocol].without_copies:
             mask &= self.text[None, :] != self.text[rows, None]
-        each = np.arange(len(queries))
-        mask[each, rows] = False
-        mask[each, queries] = True
+        numbers = np.arange(len(queries))
+        mask[numbers, rows] = False
+        mask[numbers, queries] = True
         return mask
 
-    def _of_task(self, task: str, rows: Ints) -> Mask:
-        def same(codes: Ints) -> Mask:
-            result: Mask = codes[None, :] == codes[rows, None]
-            return result
-
-        counters = np.zeros(len(self.ids), dtype=bool)
-        counters[self.counter_rows] = True
-        if task == "sdoc":
-            return same(self.debate) & same(self.side) & counters
-        if task == "sdc":
-            return same(self.debate) & counters
-        if task == "sdoa":
+    def _competing(self, task: Task, rows: Ints) -> Mask:
+        """(n, 2N) bool: the rows that a task names for some queries, given by their own rows."""
+        if task.within == "portal":
+            mask = np.ones((len(rows), len(self.ids)), dtype=bool)
+        else:
+            codes = self.debate if task.within == "debate" else self.theme
+            mask = codes[None, :] == codes[rows, None]
+        if task.opposing:
             # A counter's side is the side it answers: those wanted answer the query's side, and
             # the points wanted are of the other side.
-            wanted: Mask = same(self.side) == counters
-            return same(self.debate) & wanted
-        if task == "sda":
-            return same(self.debate)
-        if task == "stc":
-            return same(self.theme) & counters
-        if task == "sta":
-            return same(self.theme)
-        if task == "epc":
-            return np.broadcast_to(counters, (len(rows), len(counters))).copy()
-        if task == "epa":
-            return np.ones((len(rows), len(counters)), dtype=bool)
-        raise KeyError(task)
+            is_counter = np.arange(len(self.ids)) < self.pairs
+            mask &= (self.side[None, :] == self.side[rows, None]) == is_counter
+        if not task.points:
+            mask[:, self.pairs :] = False
+        return mask
 
 
 def candidate_sets(corpus: Corpus, folder: str) -> CandidateSets:
-    """The pool of one split.
+    """The candidate sets of one split.
 
     A query is unseen when neither its point nor its gold stands anywhere in the training folder,
     orphans included.
@@ -119,11 +134,19 @@ def candidate_sets(corpus: Corpus, folder: str) -> CandidateSets:
 
 
 def candidate_sets_of(
-    arguments: Iterable[Argument], text_number: dict[str, int], training: Set[str]
+    arguments: Sequence[Argument], text_number: dict[str, int], training: Set[str]
 ) -> CandidateSets:
-    """The pool of some arguments; `training` holds the text hashes that a model may have seen."""
-    pairs = pairs_of(arguments)
-    rows = [counter for _, counter in pairs] + [point for point, _ in pairs]
+    """The candidate sets of some arguments.
+
+    Args:
+        arguments: of one split.
+        text_number: text hash to number among the unique texts.
+        training: the hashes of the texts that a model may have seen.
+    """
+    pairs = pair_rows(arguments)
+    places = [counter for _, counter in pairs] + [point for point, _ in pairs]
+    rows = [arguments[place] for place in places]
+    unseen = np.array([row.text_hash not in training for row in rows], dtype=bool)
     themes: dict[str, int] = {}
     debates: dict[tuple[str, str], int] = {}
 
@@ -132,14 +155,12 @@ def candidate_sets_of(
 
     return CandidateSets(
         ids=tuple(row.id for row in rows),
+        argument=codes(places),
         text=codes(text_number[row.text_hash] for row in rows),
         theme=codes(themes.setdefault(row.theme, len(themes)) for row in rows),
         debate=codes(debates.setdefault((row.theme, row.debate), len(debates)) for row in rows),
         side=codes(int(row.side == "pro") for row in rows),
-        unseen=np.array(
-            [p.text_hash not in training and c.text_hash not in training for p, c in pairs],
-            dtype=bool,
-        ),
+        unseen=unseen[: len(pairs)] & unseen[len(pairs) :],
     )
 
 
@@ -149,7 +170,7 @@ def blocks(queries: Ints, size: int = BLOCK) -> Iterator[Ints]:
         yield queries[start : start + size]
 
 
-def totals(sets: CandidateSets, protocol: str = "official") -> dict[str, int]:
+def totals(sets: CandidateSets, protocol: str = OFFICIAL.name) -> dict[str, int]:
     """Query-candidate pairs of each task over all queries, gold included."""
     counts = dict.fromkeys(TASKS, 0)
     for block in blocks(sets.queries(protocol)):

@@ -1,6 +1,53 @@
-"""The protocols: which queries are asked, and what they compete with."""
+"""The protocols as data: which queries are asked, and what they compete with (docs/method.md).
 
-PROTOCOLS = ("official", "clean")
+Files and messages hold a protocol's name; whoever needs to know more of it asks `PROTOCOLS`.
+"""
 
-LEGACY = "legacy"
-"""The seeds' protocol, whose evaluation leaks the answer; it has no tasks and ranks nothing."""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A way to ask the queries of a split."""
+
+    name: str
+    heading: str
+    """Of the sections about it."""
+    unseen_only: bool = False
+    """Whether only those queries are asked of which no text stands in training."""
+    without_copies: bool = False
+    """Whether candidates with the query's own text are left out."""
+    has_tasks: bool = True
+    """Whether the eight tasks are asked; else each query meets all texts of the split, as `epa`."""
+    leaks: bool = False
+    """Whether the second stage is shown the answer."""
+    may_rank: bool = False
+    """Whether systems may be ordered, and the best one chosen, by it."""
+
+    @property
+    def label(self) -> str:
+        """The name, with a warning where it leaks."""
+        return f"{self.name} (leaks)" if self.leaks else self.name
+
+
+OFFICIAL = Protocol(name="official", heading="official")
+"""All queries: to compare with published scores."""
+
+CLEAN = Protocol(
+    name="clean", heading="clean", unseen_only=True, without_copies=True, may_rank=True
+)
+"""What to believe."""
+
+LEGACY = Protocol(
+    name="legacy",
+    heading="legacy (leaks the answer; nothing is ranked by it)",
+    has_tasks=False,
+    leaks=True,
+)
+"""The original study's evaluation, to re-state its scores."""
+
+PROTOCOLS = {protocol.name: protocol for protocol in (OFFICIAL, CLEAN, LEGACY)}
+"""By name, in the order in which they are evaluated."""
+
+WITH_TASKS = tuple(name for name, protocol in PROTOCOLS.items() if protocol.has_tasks)
+"""The names of those that ask the eight tasks."""

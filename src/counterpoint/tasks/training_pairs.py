@@ -28,7 +28,7 @@ class TrainingPairs:
 
 
 def trainable(corpus: Corpus, sets: CandidateSets) -> Ints:
-    """(n,) int64: the pairs of a pool that may be trained on (`corpus.decontaminate`)."""
+    """(n,) int64: the pairs of a split that may be trained on (`corpus.decontaminate`)."""
     withheld = np.array([corpus.text_number[text] for text in corpus.withheld], dtype=np.int64)
     out = np.isin(sets.text, withheld)
     return np.flatnonzero(~(out[: sets.pairs] | out[sets.pairs :]))
@@ -38,7 +38,7 @@ def training_pairs(sets: CandidateSets, pairs: Ints | None = None) -> TrainingPa
     """Each pair of texts once, at its first appearance in the split.
 
     Args:
-        pool: of the split.
+        sets: of the split.
         pairs: (n,) only these; all by default.
     """
     n = sets.pairs

@@ -28,7 +28,7 @@ from counterpoint.models.fusion import Vectors
 from counterpoint.models.retriever import Retriever
 from counterpoint.models.weights import restore_weights, unique_weights
 from counterpoint.tasks.candidates import TASKS, CandidateSets
-from counterpoint.tasks.protocols import LEGACY, PROTOCOLS
+from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
 from counterpoint.training.batches import bucketed, by_debate
 from counterpoint.training.checkpoint import State
 from counterpoint.training.controls import Controls, collapsed
@@ -265,15 +265,15 @@ class Trainer:
             self.passed.distances = [parts["passed"]["distances"]]
 
     def records(self) -> dict[str, tuple[CandidateSets, list[QueryResults]]]:
-        """Per-query records of the current weights by role: all tasks and protocols, and `legacy`.
+        """Per-query records of the current weights by role: all tasks and protocols.
 
-        The train split, every query of which is seen, has the sample and `official` alone.
+        The train split has its sample of queries; every one is seen, so `clean` asks none.
         """
         vectors = self.embed(("train", "dev", "test"))
         return {
             role: (
                 self.data.sets(role),
-                self._evaluate(role, vectors, protocols=(*PROTOCOLS, LEGACY)),
+                self._evaluate(role, vectors, protocols=tuple(PROTOCOLS)),
             )
             for role in ("train", "dev", "test")
         }
@@ -521,7 +521,7 @@ class Trainer:
         vectors: dict[str, Vectors],
         *,
         tasks: tuple[str, ...] = TASKS,
-        protocols: tuple[str, ...] = PROTOCOLS,
+        protocols: tuple[str, ...] = WITH_TASKS,
         brief: bool = False,
     ) -> list[QueryResults]:
         self.model.eval()
@@ -534,7 +534,7 @@ class Trainer:
             system,
             tasks=tasks,
             # Every query of the train split is seen.
-            protocols=[p for p in protocols if not (train and p == "clean")],
+            protocols=[p for p in protocols if not (train and PROTOCOLS[p].unseen_only)],
             queries=self.data.train_queries if train else None,
             brief=brief,
         )

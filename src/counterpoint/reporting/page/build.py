@@ -293,7 +293,7 @@ def data(found: Found) -> dict[str, Any]:
         "baseline": _index(names, found.baseline),
         "held_out": list(run.held_out),
         "protocols": list(SHOWN),
-        "leaks": LEGACY,
+        "leaks": LEGACY.name,
         **_figures(found.figures, names),
         "reach": {n: _reach(n) for n in range(LEAST_SEEDS, most + 1)},
         "courses": _courses(found),
@@ -378,7 +378,7 @@ def _courses(found: Found) -> list[dict[str, Any]]:
                 {"label": label, "system": place, "best": best, **_of_cell(cell.epochs())}
             )
     for name, epochs in imported_logs(run).items():
-        label = f"imported/{name} ({LEGACY}, leaks the answer)"
+        label = f"imported/{name} ({LEGACY.name}, leaks the answer)"
         courses.append({"label": label, "system": None, "best": None, **_of_old_log(epochs)})
     return courses
 
@@ -396,7 +396,7 @@ def _of_cell(records: Sequence[EpochRecord]) -> dict[str, Any]:
 
 def _of_old_log(epochs: Sequence[OldEpoch]) -> dict[str, Any]:
     rows: list[dict[str, float | None]] = [
-        {f"accuracy/{split}/{LEGACY}": value for split, value in epoch.accuracy.items()}
+        {f"accuracy/{split}/{LEGACY.name}": value for split, value in epoch.accuracy.items()}
         for epoch in epochs
     ]
     return {
