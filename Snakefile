@@ -2,9 +2,9 @@
 #
 #   snakemake --cores all                                      the sample corpus
 #   snakemake --cores all --configfile config/arguana.yaml     the real one
-#   snakemake tables                                           from whatever records exist
+#   snakemake tables plots report                              from whatever records exist
 #
-# Rule bodies are in workflow/rules/; every rule runs one `counterpoint` command.
+# Rules are in workflow/rules/; each runs the `counterpoint` command of its name.
 
 from snakemake.utils import min_version
 
@@ -21,12 +21,10 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/summary.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.summary.output,
-        rules.curves.output,
-        rules.page.output,
+        rules.summarise.output,

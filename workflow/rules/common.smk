@@ -12,7 +12,14 @@ from counterpoint.config.loading import dump, load
 from counterpoint.config.matrix import COLUMNS, expand
 from counterpoint.corpus.sources import checked_fingerprint, expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
+from counterpoint.runs.folder import RunFolder
 from counterpoint.runs.trackers import require_installed
+from counterpoint.versions import (
+    BASELINES_VERSION,
+    CORPUS_VERSION,
+    FEATURES_VERSION,
+    TRAINING_VERSION,
+)
 from counterpoint.versions import (
     BASELINES_VERSION,
     CORPUS_VERSION,
@@ -39,14 +46,17 @@ except InputError as error:
     print(f"counterpoint: {error}", file=sys.stderr)
     sys.exit(2)
 
-RUN = f"results/{CONFIG.run}"
+RUN = RunFolder(Path("results") / CONFIG.run)
 SPACE = Paramspace(
     pd.DataFrame([dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)),
 )
 TRACKERS = " ".join(f"--tracker {name}" for name in CONFIG.trackers)
 STEPS = CONFIG.resources.checkpoint_steps
 CHECKPOINTS = "" if STEPS is None else f"--checkpoint-steps {STEPS}"
-CELL = f"{RUN}/cells/{SPACE.wildcard_pattern}"
+# How `counterpoint tables`, `plots` and `report` show what came out.
+TABLES = f"--decimals {CONFIG.tables.decimals}{' --intervals' * CONFIG.tables.intervals}"
+PLOTS = f"--format {CONFIG.plots.format} --dpi {CONFIG.plots.dpi}"
+CELL = RUN.cell(SPACE.wildcard_pattern)
 ENVIRONMENT = "../envs/counterpoint.yaml"
 
 # `logged LOG COMMAND …`: all output goes to the log, and a command that fails shows its log. SIGTERM
@@ -95,12 +105,12 @@ def cell_of(wildcards):
 
 def tokens_of(encoder):
     """The tokens of an encoder's corpus."""
-    return f"{RUN}/encoder/{tokens_key(encoder)}/tokens.safetensors"
+    return str(RUN.tokens(tokens_key(encoder)))
 
 
 def features_of(encoder):
     """The frozen outputs of an encoder."""
-    return f"{RUN}/encoder/{features_key(encoder)}/features.safetensors"
+    return str(RUN.features(features_key(encoder)))
 
 
 def cell_texts(wildcards):
@@ -117,11 +127,6 @@ def base_features(wildcards):
 def folder_of(path):
     """The folder of an input or output."""
     return str(Path(path).parent)
-
-
-def folder_of_matrix(wildcards, input):
-    """The folder of the run, for rules that look at all of it."""
-    return folder_of(input.matrix)
 
 
 def grown(base):

@@ -1,14 +1,31 @@
-# Corpus, tokens and frozen features.
+# What every cell shares: the matrix, the corpus, tokens and frozen features.
+
+
+rule matrix:
+    output:
+        matrix=str(RUN.matrix),
+        config=str(RUN.config),
+    log:
+        str(RUN.logs / "matrix.log"),
+    # Early, because `counterpoint status` looks at it.
+    priority: 100
+    conda:
+        ENVIRONMENT
+    params:
+        config=dump(CONFIG),
+        out=lambda wildcards, output: folder_of(output.matrix),
+    shell:
+        "logged {log:q} counterpoint matrix --config {params.config:q} --out {params.out:q}"
 
 
 rule corpus:
     output:
-        arguments=f"{RUN}/corpus/arguments.parquet",
-        audit=f"{RUN}/corpus/audit.csv",
-        audit_table=f"{RUN}/corpus/audit.md",
-        problems=f"{RUN}/corpus/problems.txt",
+        arguments=str(RUN.arguments),
+        audit=str(RUN.audit),
+        audit_table=str(RUN.audit.with_suffix(".md")),
+        problems=str(RUN.arguments.with_name("problems.txt")),
     log:
-        f"{RUN}/logs/corpus.log",
+        str(RUN.logs / "corpus.log"),
     conda:
         ENVIRONMENT
     params:
@@ -29,9 +46,9 @@ rule tokens:
     input:
         rules.corpus.output.arguments,
     output:
-        f"{RUN}/encoder/{{tokens}}/tokens.safetensors",
+        str(RUN.tokens("{tokens}")),
     log:
-        f"{RUN}/logs/tokens/{{tokens}}.log",
+        str(RUN.logs / "tokens" / "{tokens}.log"),
     conda:
         ENVIRONMENT
     params:
@@ -48,9 +65,9 @@ rule features:
         arguments=rules.corpus.output.arguments,
         tokens=lambda wildcards: tokens_of(FEATURES[wildcards.features]),
     output:
-        f"{RUN}/encoder/{{features}}/features.safetensors",
+        str(RUN.features("{features}")),
     log:
-        f"{RUN}/logs/features/{{features}}.log",
+        str(RUN.logs / "features" / "{features}.log"),
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.encoding_threads

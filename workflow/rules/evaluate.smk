@@ -6,9 +6,9 @@ rule baseline:
         arguments=rules.corpus.output.arguments,
         features=base_features,
     output:
-        f"{RUN}/baselines/{{baseline}}/records.parquet",
+        str(RUN.baseline("{baseline}")),
     log:
-        f"{RUN}/logs/baselines/{{baseline}}.log",
+        str(RUN.logs / "baselines" / "{baseline}.log"),
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.threads

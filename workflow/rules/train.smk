@@ -1,21 +1,21 @@
-# One rule: a cell. What a killed job leaves lies in state/, which Snakemake does not know and so
+# A cell a job. What a killed job leaves lies in state/, which Snakemake does not know and so
 # does not delete.
 
 
-rule cell:
+rule train:
     input:
         arguments=rules.corpus.output.arguments,
         texts=cell_texts,
     output:
-        epochs=f"{CELL}/epochs.jsonl",
-        records=f"{CELL}/records.parquet",
-        model=f"{CELL}/model.safetensors",
-        options=f"{CELL}/options.json",
-        outcome=f"{CELL}/outcome.json",
-        provenance=f"{CELL}/provenance.json",
-        seconds=f"{CELL}/seconds.json",
+        epochs=str(CELL.epochs),
+        records=str(CELL.records),
+        model=str(CELL.model),
+        options=str(CELL.options),
+        outcome=str(CELL.outcome),
+        provenance=str(CELL.provenance),
+        seconds=str(CELL.seconds),
     log:
-        f"{RUN}/logs/cells/{SPACE.wildcard_pattern}.log",
+        str(RUN.cell_log(SPACE.wildcard_pattern)),
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.threads
@@ -34,7 +34,7 @@ rule cell:
         # The option's value and not the rule's threads, which --cores would clip.
         threads=CONFIG.resources.threads,
         kind=lambda wildcards, input: Path(input.texts).stem,
-        state=lambda wildcards: f"{RUN}/state/{cell_of(wildcards).name}",
+        state=lambda wildcards: str(RUN.state(cell_of(wildcards).name).path),
         out=lambda wildcards, output: folder_of(output.epochs),
     shell:
         "logged {log:q} counterpoint train --arguments {input.arguments:q} --{params.kind} {input.texts:q}"

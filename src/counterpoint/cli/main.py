@@ -18,6 +18,7 @@ from counterpoint.cli.results import (
     add_leak,
     add_plots,
     add_report,
+    add_summarise,
     add_tables,
 )
 from counterpoint.cli.run import add_clean, add_matrix, add_plan, add_schema, add_status
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         add_import_log,
         add_plots,
         add_report,
+        add_summarise,
         add_clean,
         add_schema,
     ):

@@ -232,11 +232,15 @@ def add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
         "intervals; and fusion by head as a heat map.",
     )
     add_run(parser)
+    add_plot_options(parser)
+    parser.set_defaults(command=_plots)
+
+
+def add_plot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("png", "svg", "pdf"), default="png", help="of the files (default: png)"
     )
     parser.add_argument("--dpi", type=positive, default=120, help="of png (default: 120)")
-    parser.set_defaults(command=_plots)
 
 
 def _plots(arguments: argparse.Namespace) -> None:
@@ -268,3 +272,20 @@ def _report(arguments: argparse.Namespace) -> None:
     run = folder_module.read_run(arguments.run)
     tables.update_tables(run, arguments.decimals, intervals=arguments.intervals)
     print(f"report: {build.write_report(run, arguments.decimals)}")
+
+
+def add_summarise(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "summarise",
+        help="make tables, plots and report of a run in one go",
+        description="What `tables`, `plots` and `report` do, one after the other.",
+    )
+    add_run(parser)
+    add_table_options(parser)
+    add_plot_options(parser)
+    parser.set_defaults(command=_summarise)
+
+
+def _summarise(arguments: argparse.Namespace) -> None:
+    for make in (_tables, _plots, _report):
+        make(arguments)
