@@ -84,7 +84,7 @@ class Splits(Section):
     dev: str = "validation"
     """Pairs that decisions are made on."""
     test: str = "test"
-    """Pairs that only figures are computed on; may be the dev folder again."""
+    """Pairs that are only evaluated on; may be the dev folder again."""
 
 
 class CorpusOptions(Section):
@@ -179,7 +179,7 @@ class HeadOptions(Section):
     kind: Literal["linear", "layernorm", "relu", "layernorm_relu"] = "layernorm_relu"
     """What stands between the two linear layers."""
     hidden: Annotated[int, Field(ge=0)] = 256
-    """Width of the hidden layer; 0 for the seeds' single linear layer."""
+    """Width of the hidden layer; 0 for the original study's single linear layer."""
 
     @model_validator(mode="after")
     def _relu_needs_hidden(self) -> Self:
@@ -220,7 +220,7 @@ PRESETS: Mapping[str, tuple[float, float]] = {
     "medium": (0.75, 0.015),
     "hard": (0.85, 0.0075),
 }
-"""(initial random rate, decrease rate) by difficulty of the task, as the seeds advise."""
+"""(initial random rate, decrease rate) by difficulty of the task, as the original study advises."""
 
 
 class MiningOptions(Section):
@@ -291,9 +291,9 @@ class EvaluationOptions(Section):
     rerank: Annotated[int, Field(ge=1)] = 10
     """k, how many of the nearest candidates the classifier re-orders."""
     test_every_epoch: bool = True
-    """Whether each epoch's record has test figures; nothing ever decides by them."""
+    """Whether each epoch's record has test scores; nothing ever decides by them."""
     train_sample: Annotated[int, Field(ge=1)] = 1000
-    """At most this many training queries, drawn once a seed, for the train figure."""
+    """At most this many training queries, drawn once a seed, for the train scores."""
 
 
 class CellOptions(Section):
@@ -381,7 +381,7 @@ class TableOptions(Section):
     decimals: Annotated[int, Field(ge=0, le=4)] = 1
     """Of percentages in the Markdown and LaTeX tables."""
     intervals: bool = False
-    """Whether figures in the LaTeX tables have their 95 % intervals as subscripts."""
+    """Whether scores in the LaTeX tables have their 95 % intervals as subscripts."""
 
 
 class PlotOptions(Section):
