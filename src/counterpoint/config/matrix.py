@@ -3,13 +3,13 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from counterpoint.config.loading import known_paths, parse, sections_of, suggest
-from counterpoint.config.options import CellOptions, RunConfig
+from counterpoint.config.options import CellOptions, RunConfig, Scalar
 from counterpoint.config.renames import new_path
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
@@ -27,22 +27,24 @@ NAMED_BY_COLUMN = {
 """Options that have a column of their own; any other that departs from the run's base options goes
 into the column `options`. So a further axis renames no cell that keeps the base value."""
 
-
-MAX_PART = 180
+MAX_OPTIONS = 180
 """Characters of the column `options` in a name."""
 
 RATES = ("mining.initial_random_rate", "mining.decrease_rate")
 
+Setting = Mapping[str, Scalar]
+"""Dotted paths of options to values: what a cell sets on top of the base options."""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One training job."""
+    """A planned training job."""
 
     options: CellOptions
     columns: Mapping[str, str]
     """Column to value, as in the name (`COLUMNS`)."""
-    extra: Mapping[str, Any]
-    """Path to value of each option beyond the columns that departs from the base options."""
+    extra: Setting
+    """The options beyond the columns that depart from the base options."""
 
     @property
     def name(self) -> str:
@@ -51,24 +53,95 @@ class Cell:
 
 
 def expand(config: RunConfig, source: str) -> list[Cell]:
-    """All cells of a run, each once, in the order of the axes.
+    """All cells of a run, each once: the grid in the order of its axes, then what is included.
+
+    Args:
+        config: of the run.
+        source: where it came from, for messages.
 
     Raises:
         InputError: an axis that is no option, a value that is not valid (each named with its
             cell), or a matrix without any cell.
     """
-    base = base_options(config)
-    axes = {name: values for name, values in config.matrix.axes.items() if values is not None}
+    base, matrix = base_options(config), config.matrix
+    axes = {name: values for name, values in matrix.axes.items() if values is not None}
     # No axis makes the base options the only cell, unless `include` names others.
-    settings = list(_product(_entry(axes, source))) if axes or not config.matrix.include else []
-    for entry in config.matrix.exclude:
+    grid = list(_product(_by_path(axes, source))) if axes or not matrix.include else []
+    for entry in matrix.exclude:
         excluded = {
-            path: [_validated(base, path, value, source) for value in values]
-            for path, values in _entry(entry, source).items()
+            path: [_valid(base, path, value, source) for value in values]
+            for path, values in _by_path(entry, source).items()
         }
-        settings = [item for item in settings if not _agrees(base, item, excluded, source)]
-    for entry in config.matrix.include:
-        settings += _product(_entry(entry, source))
+        grid = [setting for setting in grid if not _matches(base, setting, excluded, source)]
+    included = [
+        setting for entry in matrix.include for setting in _product(_by_path(entry, source))
+    ]
+    return _make_cells(base, [*grid, *included], source)
+
+
+def rows(cells: Iterable[Cell]) -> list[dict[str, Scalar]]:
+    """`matrix.csv`: a row a cell, with its name, the columns, and every further option in use.
+
+    A further option's column has the base value in the cells that do not set it.
+    """
+    cells = list(cells)
+    further = list(dict.fromkeys(path for cell in cells for path in cell.extra))
+    values = [option_values(cell.options) for cell in cells]
+    return [
+        {"cell": cell.name, **cell.columns, **{path: of_cell[path] for path in further}}
+        for cell, of_cell in zip(cells, values, strict=True)
+    ]
+
+
+def base_options(config: RunConfig) -> CellOptions:
+    """The options that every cell starts from."""
+    return CellOptions(**{name: getattr(config, name) for name in CellOptions.model_fields})
+
+
+def option_values(options: CellOptions) -> dict[str, Scalar]:
+    """Every option by its dotted path."""
+    return dict(_leaves(options.model_dump(mode="json")))
+
+
+def make_cell(base: CellOptions, setting: Setting) -> Cell:
+    """One cell: the base options with some of them set.
+
+    Raises:
+        InputError: the options do not go together.
+    """
+    label = ", ".join(f"{path}={json.dumps(value)}" for path, value in setting.items())
+    source = f"cell {label or '(base options)'}"
+    options = _with(base, setting, source)
+    if options.mining.preset is not None and any(path in setting for path in RATES):
+        raise InputError(
+            f"{source}: mining.preset {options.mining.preset!r} sets both rates, so neither can be "
+            "an axis beside it; set mining.preset to null"
+        )
+    is_frozen = options.encoder.trainable == "none" and options.projection.width == "none"
+    if is_frozen and options.classifier_loss.weight == 0:
+        raise InputError(
+            f"{source}: encoder.trainable: none, projection.width: none and "
+            "classifier_loss.weight: 0 leave nothing to train; let one of them learn"
+        )
+    base_values = option_values(base)
+    extra = {
+        path: value
+        for path, value in option_values(options).items()
+        if path not in NAMED_BY_COLUMN and value != base_values[path]
+    }
+    columns = {
+        "fusion": options.fusion,
+        "head": options.head.kind,
+        "initial_random_rate": rate_text(options.mining.initial_random_rate),
+        "decrease_rate": rate_text(options.mining.decrease_rate),
+        "seed": str(options.seed),
+        "options": _options_column(extra),
+    }
+    return Cell(options=options, columns=columns, extra=extra)
+
+
+def _make_cells(base: CellOptions, settings: Iterable[Setting], source: str) -> list[Cell]:
+    """The cells of some settings, each name once; all that are not valid are named together."""
     cells: dict[str, Cell] = {}
     problems = []
     for setting in settings:
@@ -76,8 +149,8 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
             cell = make_cell(base, setting)
         except InputError as error:
             problems.append(str(error))
-            continue
-        cells.setdefault(cell.name, cell)
+        else:
+            cells.setdefault(cell.name, cell)
     if problems:
         raise InputError(
             f"{source}: cells of the matrix that are not valid\n" + "\n".join(problems)
@@ -87,85 +160,23 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
     return list(cells.values())
 
 
-def rows(cells: Iterable[Cell]) -> list[dict[str, object]]:
-    """`matrix.csv`: a row a cell, with its name, the columns, and every further option in use.
-
-    A further option's column has the base value in the cells that do not set it.
-    """
-    cells = list(cells)
-    further = list(dict.fromkeys(path for cell in cells for path in cell.extra))
-    return [
-        {
-            "cell": cell.name,
-            **cell.columns,
-            **{path: _option(cell.options, path) for path in further},
-        }
-        for cell in cells
-    ]
-
-
-def base_options(config: RunConfig) -> CellOptions:
-    """The options that every cell starts from."""
-    return CellOptions(**{name: getattr(config, name) for name in CellOptions.model_fields})
-
-
-def make_cell(base: CellOptions, setting: Mapping[str, Any]) -> Cell:
-    """One cell: the base options with some of them set by dotted path.
-
-    Raises:
-        InputError: the options do not go together.
-    """
-    values = base.model_dump(mode="json")
-    for path, value in setting.items():
-        _assign(values, path, value)
-    label = ", ".join(f"{path}={json.dumps(value)}" for path, value in setting.items())
-    source = f"cell {label or '(base options)'}"
-    options = parse(CellOptions, values, source)
-    if options.mining.preset is not None and any(path in setting for path in RATES):
-        raise InputError(
-            f"{source}: mining.preset {options.mining.preset!r} sets both rates, so neither can be "
-            "an axis beside it; set mining.preset to null"
-        )
-    frozen = options.encoder.trainable == "none" and options.projection.width == "none"
-    if frozen and options.classifier_loss.weight == 0:
-        raise InputError(
-            f"{source}: encoder.trainable: none, projection.width: none and "
-            "classifier_loss.weight: 0 leave nothing to train; let one of them learn"
-        )
-    extra = {
-        path: value
-        for path, value in _leaves(options.model_dump(mode="json"))
-        if path not in NAMED_BY_COLUMN
-        and value != dict(_leaves(base.model_dump(mode="json")))[path]
-    }
-    columns = {
-        "fusion": options.fusion,
-        "head": options.head.kind,
-        "initial_random_rate": rate_text(options.mining.initial_random_rate),
-        "decrease_rate": rate_text(options.mining.decrease_rate),
-        "seed": str(options.seed),
-        "options": _options_part(extra),
-    }
-    return Cell(options=options, columns=columns, extra=extra)
-
-
-def _options_part(extra: Mapping[str, Any]) -> str:
+def _options_column(extra: Setting) -> str:
     """The column `options` of a name; cut, with a hash of the whole, where it would be too long.
 
     A file name has at most 255 bytes.
     """
-    words = [f"{path}={quote(_word(value), safe='')}" for path, value in extra.items()]
-    text = "+".join(words) or "base"
-    if len(text) <= MAX_PART:
+    parts = [f"{path}={quote(_value_text(value), safe='')}" for path, value in extra.items()]
+    text = "+".join(parts) or "base"
+    if len(text) <= MAX_OPTIONS:
         return text
-    return f"{text[:MAX_PART]}~{hashlib.sha256(text.encode('utf-8')).hexdigest()[:12]}"
+    return f"{text[:MAX_OPTIONS]}~{hashlib.sha256(text.encode('utf-8')).hexdigest()[:12]}"
 
 
-def _word(value: Any) -> str:
+def _value_text(value: Scalar) -> str:
     return rate_text(value) if isinstance(value, float) else str(value)
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Scalar]]:
     for key, value in values.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{prefix}{key}.")
@@ -173,55 +184,50 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + key, value
 
 
-def _assign(values: dict[str, Any], path: str, value: Any) -> None:
-    *sections, leaf = path.split(".")
-    for section in sections:
-        values = values[section]
-    values[leaf] = value
-
-
-def _agrees(
-    base: CellOptions, setting: Mapping[str, Any], entry: Mapping[str, list[Any]], source: str
-) -> bool:
-    """Whether a setting has, for every option that an entry names, one of the entry's values."""
-    return all(
-        _validated(base, path, setting[path], source) in values
-        if path in setting
-        else _option(base, path) in values
-        for path, values in entry.items()
-    )
-
-
-def _validated(base: CellOptions, path: str, value: Any, source: str) -> Any:
-    """An option's value as the options hold it: 3e-6, which YAML reads as text, is a number."""
+def _with(base: CellOptions, setting: Setting, source: str) -> CellOptions:
+    """The base options with some of them set, validated."""
     values = base.model_dump(mode="json")
-    _assign(values, path, value)
+    for path, value in setting.items():
+        section, _, key = path.rpartition(".")
+        (values[section] if section else values)[key] = value
+    return parse(CellOptions, values, source)
+
+
+def _matches(
+    base: CellOptions, setting: Setting, excluded: Mapping[str, Sequence[Scalar]], source: str
+) -> bool:
+    """Whether a setting has, for every option of an entry of `exclude`, one of its values."""
+    values = option_values(base)
+    values |= {
+        path: _valid(base, path, setting[path], source) for path in excluded if path in setting
+    }
+    return all(values[path] in allowed for path, allowed in excluded.items())
+
+
+def _valid(base: CellOptions, path: str, value: Scalar, source: str) -> Scalar:
+    """A value as options hold it: 3e-6, which YAML reads as text, is a number."""
     try:
-        return _option(parse(CellOptions, values, source), path)
+        return option_values(_with(base, {path: value}, source))[path]
     except InputError:
         return value  # is reported with its cell
 
 
-def _option(options: CellOptions, path: str) -> Any:
-    return dict(_leaves(options.model_dump(mode="json")))[path]
-
-
-def _entry(entry: Mapping[str, Any], source: str) -> dict[str, list[Any]]:
-    """Dotted paths to lists of values.
+def _by_path(entry: Mapping[str, Scalar | list[Scalar]], source: str) -> dict[str, list[Scalar]]:
+    """Axes or an entry of the matrix, by the dotted paths of their options.
 
     Raises:
         InputError: a name is no option, or two names are the same option.
     """
-    result: dict[str, list[Any]] = {}
+    values: dict[str, list[Scalar]] = {}
     for name, value in entry.items():
         path = _resolve(name, source)
-        if path in result:
+        if path in values:
             raise InputError(f"{source}: matrix: {name!r} is given twice, by two names of {path}")
-        result[path] = value if isinstance(value, list) else [value]
-    return result
+        values[path] = value if isinstance(value, list) else [value]
+    return values
 
 
-def _product(axes: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
+def _product(axes: Mapping[str, Iterable[Scalar]]) -> Iterator[dict[str, Scalar]]:
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 
@@ -233,7 +239,6 @@ def _resolve(name: str, source: str) -> str:
     option ends so.
     """
     paths = list(known_paths(CellOptions))
-    sections = dict(sections_of(CellOptions))
     matches = [path for path in paths if path == name] or [
         path for path in paths if path.endswith(f".{name}")
     ]
@@ -248,6 +253,7 @@ def _resolve(name: str, source: str) -> str:
             f"{source}: matrix: {name!r} is no option of a cell{suggest(name, iter(paths))}"
         )
     (path,) = matches
+    sections = dict(sections_of(CellOptions))
     if path not in sections:
         return path
     main = sections[path].main
