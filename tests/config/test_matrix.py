@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import Paramspace
@@ -16,7 +15,7 @@ from counterpoint.config.loading import load
 from counterpoint.config.matrix import COLUMNS, Cell, base_options, expand, make_cell, rows
 from counterpoint.config.options import CellOptions
 from counterpoint.errors import InputError
-from tests.config.test_options import ROOT
+from tests.support.configuration import read_yaml
 
 FUSIONS = ("embedding", "cls", "concat")
 HEADS = ("linear", "layernorm", "relu", "layernorm_relu")
@@ -34,14 +33,8 @@ def refusal(matrix: dict[str, Any], **base: Any) -> str:
     return str(caught.value)
 
 
-def default_values() -> dict[str, Any]:
-    path = ROOT / "config" / "config.yaml"
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return values
-
-
 def default_cells(**axes: list[Any]) -> list[Cell]:
-    values = default_values()
+    values = read_yaml("config.yaml")
     values["matrix"]["axes"].update(axes)
     return expand(load(values, "config.yaml"), "config.yaml")
 

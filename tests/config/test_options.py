@@ -1,53 +1,30 @@
-"""The configuration: the commented file, overrides, shorthands, and what is refused."""
+"""The options: the commented files, defaults, shorthands, presets and numbers given as text."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
 from snakemake.utils import update_config
 
-from counterpoint.config.loading import dump, known_paths, load, load_options, parse
+from counterpoint.config.loading import dump, known_paths, load, load_options
 from counterpoint.config.matrix import base_options, expand
 from counterpoint.config.options import (
     PRESETS,
     CellOptions,
     CorpusOptions,
     EncoderOptions,
-    MiningOptions,
     PlotOptions,
     ResourceOptions,
     RunConfig,
     Section,
     TableOptions,
 )
-from counterpoint.config.schema import json_schema
 from counterpoint.errors import InputError
-from counterpoint.io.text import rate_text
+from tests.support.configuration import ROOT, on_top, read_yaml
 
-ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
 CHECKSUM = "0123456789abcdef" * 4
-
-
-def read_yaml(name: str) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
-    return values
-
-
-def on_top(*names: str) -> dict[str, Any]:
-    """config.yaml with further files on top, merged as snakemake merges them."""
-    values = read_yaml("config.yaml")
-    for name in names:
-        update_config(values, read_yaml(name))
-    return values
 
 
 def run(**values: Any) -> RunConfig:
@@ -87,6 +64,18 @@ def test_the_commented_file_holds_every_key() -> None:
     assert set(known_paths(RunConfig)) <= set(paths_in(read_yaml("config.yaml")))
 
 
+def test_every_option_of_the_commented_file_has_a_comment() -> None:
+    text = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
+    bare = [line for line in text.splitlines() if re.match(r" *\w+: +\S", line) and "#" not in line]
+    # The axes of the default matrix are values of the option above them.
+    assert [line.split(":")[0].strip() for line in bare] == [
+        "fusion",
+        "head",
+        "decrease_rate",
+        "seed",
+    ]
+
+
 def test_known_paths_reach_every_depth() -> None:
     paths = set(known_paths(RunConfig))
     assert {"run", "head", "head.hidden", "corpus.splits", "corpus.splits.dev"} <= paths
@@ -120,7 +109,7 @@ def test_the_recipe_is_one_cell_of_retrieval_alone() -> None:
     assert config.rerank == 1
 
 
-def test_finetune_is_the_seeds_own_run() -> None:
+def test_finetune_is_the_original_studys_own_run() -> None:
     config = load(on_top("finetune.yaml"), "finetune.yaml")
     assert config.encoder.name == "bert-base-uncased"
     assert config.encoder.pooling == "pooler"
@@ -230,280 +219,38 @@ def test_null_switches_a_control_off(key: str) -> None:
     assert getattr(run(stopping={key: None}).stopping, key) is None
 
 
+@pytest.mark.parametrize(
+    ("values", "path", "value"),
+    [
+        ({"training": {"epochs": "3"}}, "training.epochs", 3),
+        ({"evaluation": {"test_every_epoch": "false"}}, "evaluation.test_every_epoch", False),
+        ({"stopping": {"patience": "null"}}, "stopping.patience", None),
+        ({"encoder": {"trainable": "2"}}, "encoder.trainable", 2),
+        ({"projection": {"width": "64"}}, "projection.width", 64),
+        ({"classifier_loss": "0.5"}, "classifier_loss.weight", 0.5),
+        ({"encoder": {"name": "12"}}, "encoder.name", "12"),
+        ({"encoder": "12"}, "encoder.name", "12"),
+        ({"encoder": {"trainable": "none"}}, "encoder.trainable", "none"),
+    ],
+)
+def test_text_is_read_where_an_option_takes_none(
+    values: dict[str, Any], path: str, value: Any
+) -> None:
+    """As `--config` gives all that is nested."""
+    section, key = path.split(".")
+    assert getattr(getattr(run(**values), section), key) == value
+
+
+def test_an_axis_may_be_taken_out_by_the_text_null() -> None:
+    assert run(matrix={"axes": {"head": "null", "seed": ["2"]}}).matrix.axes == {
+        "head": None,
+        "seed": ["2"],
+    }
+
+
 def test_a_url_with_its_checksum_takes_the_place_of_the_sample() -> None:
     corpus = run(corpus={"url": "https://example.org/a.zip", "sha256": CHECKSUM}).corpus
     assert corpus.url == "https://example.org/a.zip"
-
-
-# ---- what is refused ----
-
-BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "unknown key": ({"fusoin": "cls"}, ["fusoin: unknown key", "'fusion'"]),
-    "unknown nested key": ({"head": {"hiden": 8}}, ["head.hiden: unknown", "'head.hidden'"]),
-    "unknown key two deep": (
-        {"corpus": {"splits": {"trian": "a"}}},
-        ["corpus.splits.trian: unknown", "'corpus.splits.train'"],
-    ),
-    "key of a section at the top": (
-        {"learning_rate": 1},
-        ["learning_rate: unknown", "'training.learning_rate'"],
-    ),
-    "key like no other": ({"zzzzzz": 1}, ["zzzzzz: unknown key", "config/config.yaml"]),
-    "wrong type": ({"training": {"epochs": "ten"}}, ["training.epochs", "integer", '"ten"']),
-    "yes for a number": ({"retrieval_loss": {"margin": True}}, ["retrieval_loss.margin", "number"]),
-    "number for yes": (
-        {"evaluation": {"test_every_epoch": 1}},
-        ["evaluation.test_every_epoch", "boolean"],
-    ),
-    "fractional epochs": ({"training": {"epochs": 1.5}}, ["training.epochs", "integer", "1.5"]),
-    "rate above 1": ({"mining": {"decrease_rate": 2}}, ["mining.decrease_rate", "1", "found 2"]),
-    "rate below 0": (
-        {"mining": {"initial_random_rate": -0.1}},
-        ["mining.initial_random_rate", "0", "found -0.1"],
-    ),
-    "no epochs": ({"training": {"epochs": 0}}, ["training.epochs", "1", "found 0"]),
-    "no learning rate": ({"training": {"learning_rate": 0}}, ["training.learning_rate", "found 0"]),
-    "infinite": ({"retrieval_loss": {"margin": float("inf")}}, ["retrieval_loss.margin", "finite"]),
-    "not a number": ({"retrieval_loss": {"margin": float("nan")}}, ["margin", "finite"]),
-    "negative seed": ({"seed": -1}, ["seed", "found -1"]),
-    "few tokens": ({"encoder": {"max_tokens": 2}}, ["encoder.max_tokens", "8", "found 2"]),
-    "no layers": ({"encoder": {"trainable": 0}}, ["encoder.trainable", "1", "found 0"]),
-    "unknown trainable": ({"encoder": {"trainable": "some"}}, ["encoder.trainable", "'all'"]),
-    "unknown fusion": ({"fusion": "sum"}, ["fusion:", "'embedding'", "'concat'", '"sum"']),
-    "unknown head": ({"head": "gelu"}, ["head.kind", "'layernorm_relu'", '"gelu"']),
-    "unknown pooling": ({"encoder": {"pooling": "max"}}, ["encoder.pooling", "'mean'", '"max"']),
-    "unknown loss": ({"retrieval_loss": "hinge"}, ["retrieval_loss.kind", "'infonce'", '"hinge"']),
-    "unknown preset": ({"mining": {"preset": "odd"}}, ["mining.preset", "'medium'", '"odd"']),
-    "preset that is a list": ({"mining": {"preset": ["easy"]}}, ["mining.preset", "'medium'"]),
-    "unknown baseline": ({"baselines": ["bm52"]}, ["baselines.0", "'tfidf'", '"bm52"']),
-    "ReLU without a hidden layer": (
-        {"head": {"kind": "relu", "hidden": 0}},
-        ["head.hidden 0", "ReLU", "'relu'"],
-    ),
-    "LayerNorm and ReLU without a hidden layer": (
-        {"head": {"kind": "layernorm_relu", "hidden": 0}},
-        ["head.hidden 0", "'layernorm_relu'"],
-    ),
-    "default head without a hidden layer": ({"head": {"hidden": 0}}, ["head.hidden 0", "ReLU"]),
-    "separate projections without width": (
-        {"projection": {"towers": "separate", "width": "none"}},
-        ["projection.towers separate", "width"],
-    ),
-    "url without checksum": (
-        {"corpus": {"url": "https://example.org/a.zip"}},
-        ["corpus.url", "corpus.sha256"],
-    ),
-    "path and url": (
-        {"corpus": {"url": "https://example.org", "sha256": CHECKSUM, "path": "a.zip"}},
-        ["corpus.path or corpus.url", "not both"],
-    ),
-    "neither path nor url": ({"corpus": {"path": None}}, ["corpus.path or corpus.url"]),
-    "short checksum": ({"corpus": {"url": "u", "sha256": "abc"}}, ["corpus.sha256", '"abc"']),
-    "checksum in capitals": (
-        {"corpus": {"url": "u", "sha256": CHECKSUM.upper()}},
-        ["corpus.sha256", CHECKSUM.upper()],
-    ),
-    "run name with a slash": ({"run": "a/b"}, ["run:", '"a/b"']),
-    "run name that climbs": ({"run": ".."}, ["run:", '".."']),
-    "empty run name": ({"run": ""}, ["run:"]),
-    "section that is a list": ({"training": [8]}, ["training:", "object", "[8]"]),
-    "empty section": ({"training": None}, ["training:", "object"]),
-    "nothing to train": (
-        {"retrieval_loss": {"weight": 0}, "classifier_loss": 0},
-        ["retrieval_loss.weight", "classifier_loss.weight", "both 0"],
-    ),
-    "axis without values": ({"matrix": {"axes": {"margin": []}}}, ["matrix.axes.margin", "1 item"]),
-}
-
-
-@pytest.mark.parametrize(("values", "words"), BAD.values(), ids=BAD)
-def test_a_bad_configuration_is_named(values: dict[str, Any], words: list[str]) -> None:
-    message = refusal({"run": "x", **values})
-    assert message.startswith("test.yaml: ")
-    for word in words:
-        assert word in message
-
-
-@pytest.mark.parametrize(
-    ("values", "meant"),
-    [
-        ({"training": {"margin": 1}}, "retrieval_loss.margin"),
-        ({"training": {"patience": 3}}, "stopping.patience"),
-        ({"evaluation": {"epochs": 3}}, "training.epochs"),
-        ({"head": {"margin": 1}}, "retrieval_loss.margin"),
-        ({"resources": {"batch_size": 8}}, "training.batch_size"),
-        ({"projection": {"hidden": 8}}, "head.hidden"),
-        ({"threads": 2}, "resources.threads"),
-    ],
-)
-def test_a_key_in_the_wrong_section_is_shown_the_right_one(
-    values: dict[str, Any], meant: str
-) -> None:
-    assert f"did you mean {meant!r}" in refusal({"run": "x", **values})
-
-
-def test_a_missing_run_is_named() -> None:
-    assert "run: missing" in refusal({"seed": 1})
-
-
-@pytest.mark.parametrize("values", [[1], "run: x", None, 3])
-def test_what_is_no_mapping_is_refused(values: Any) -> None:
-    message = refusal(values)
-    assert "test.yaml: expected a mapping" in message
-    assert repr(values) in message
-
-
-def test_everything_wrong_is_named_at_once() -> None:
-    message = refusal({"fusoin": 1, "head": "gelu", "training": {"epochs": 0}})
-    for word in ("fusoin", "head.kind", "training.epochs", "run: missing"):
-        assert word in message
-
-
-# ---- frozen, dumped, read again ----
-
-
-def test_a_configuration_is_frozen() -> None:
-    config = run()
-    with pytest.raises(ValidationError):
-        config.seed = 2  # type: ignore[misc]
-    with pytest.raises(ValidationError):
-        config.head.hidden = 2  # type: ignore[misc]
-
-
-def test_validation_leaves_what_it_was_given_alone() -> None:
-    values = {"run": "x", "mining": {"preset": "easy"}, "head": "relu"}
-    before = deepcopy(values)
-    load(values, "test.yaml")
-    assert values == before
-
-
-def test_a_dump_is_one_line_the_same_for_the_same_options() -> None:
-    left = parse(CellOptions, {"head": "relu", "seed": 3}, "left")
-    right = parse(CellOptions, {"seed": 3, "head": {"hidden": 256, "kind": "relu"}}, "right")
-    assert dump(left) == dump(right)
-    assert "\n" not in dump(left)
-    keys = list(json.loads(dump(left)))
-    assert keys == sorted(CellOptions.model_fields)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    width=st.one_of(st.just("none"), st.integers(1, 4096)),
-    margin=st.floats(1e-9, 1e9),
-    rates=st.tuples(st.floats(0, 1), st.floats(0, 1)),
-    name=st.text(min_size=1),
-    patience=st.one_of(st.none(), st.integers(1, 99)),
-)
-def test_a_dump_read_again_is_the_same(
-    width: int | str,
-    margin: float,
-    rates: tuple[float, float],
-    name: str,
-    patience: int | None,
-) -> None:
-    options = parse(
-        CellOptions,
-        {
-            "encoder": name,
-            "projection": {"width": width},
-            "retrieval_loss": {"margin": margin},
-            "mining": {"initial_random_rate": rates[0], "decrease_rate": rates[1]},
-            "stopping": {"patience": patience},
-        },
-        "test",
-    )
-    again = load_options(CellOptions, dump(options))
-    assert again == options
-    assert dump(again) == dump(options)
-
-
-def test_options_are_read_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "options.json"
-    path.write_text(dump(parse(CellOptions, {"fusion": "cls"}, "test")), encoding="utf-8")
-    assert load_options(CellOptions, str(path)).fusion == "cls"
-
-
-def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "options.json"
-    path.write_text("fusion: cls", encoding="utf-8")
-    with pytest.raises(InputError, match=r"options\.json: expected a JSON object"):
-        load_options(CellOptions, str(path))
-
-
-def test_options_with_a_preset_read_again_are_the_same() -> None:
-    options = parse(MiningOptions, {"preset": "hard"}, "test")
-    assert load_options(MiningOptions, dump(options)) == options
-
-
-@pytest.mark.parametrize(
-    ("rate", "text"),
-    [(1.0, "1"), (0.0, "0"), (0.8, "0.8"), (0.005, "0.005"), (3e-6, "3e-06"), (0.0075, "0.0075")],
-)
-def test_a_rate_is_written_short(rate: float, text: str) -> None:
-    assert rate_text(rate) == text
-
-
-@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -float("inf")])
-def test_a_rate_that_is_no_number_is_not_written(rate: float) -> None:
-    with pytest.raises(ValueError, match="finite"):
-        rate_text(rate)
-
-
-# ---- the JSON schema ----
-
-
-def schema_problems(values: Any) -> list[str]:
-    schema = json.loads(json_schema())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    return [error.message for error in validator.iter_errors(values)]
-
-
-def test_the_committed_schema_is_that_of_the_classes() -> None:
-    assert SCHEMA.read_text(encoding="utf-8") == json_schema()
-
-
-@pytest.mark.parametrize("names", [(), ("arguana.yaml",), ("finetune.yaml",)])
-def test_the_schema_accepts_our_files(names: tuple[str, ...]) -> None:
-    assert schema_problems(on_top(*names)) == []
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"head": "relu"},
-        {"encoder": "bert-base-uncased"},
-        {"projection": "separate"},
-        {"retrieval_loss": "infonce"},
-        {"classifier_loss": 0.5},
-        {"head": {"kind": "relu", "hidden": 8}},
-    ],
-)
-def test_the_schema_accepts_shorthands(values: dict[str, Any]) -> None:
-    assert schema_problems({"run": "x", **values}) == []
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"fusoin": "cls"},
-        {"head": {"hiden": 8}},
-        {"corpus": {"splits": {"trian": "a"}}},
-        {"matrix": {"axis": {}}},
-        {"resources": {"cpus": 2}},
-        {"head": "gelu"},
-        {"training": "8"},
-        {"training": {"epochs": 1.5}},
-        {"run": "a/b"},
-    ],
-)
-def test_the_schema_refuses_what_we_refuse(values: dict[str, Any]) -> None:
-    assert schema_problems({"run": "x", **values}) != []
-    refusal({"run": "x", **values})
-
-
-def test_the_schema_wants_a_run() -> None:
-    assert any("'run' is a required property" in message for message in schema_problems({}))
 
 
 @pytest.mark.parametrize("kind", [RunConfig, *Section.__subclasses__()])

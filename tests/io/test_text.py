@@ -1,4 +1,4 @@
-"""Rows to CSV and Markdown."""
+"""Rows to CSV and Markdown, and numbers to text."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.io.text import csv_text, markdown_table
+from counterpoint.io.text import csv_text, markdown_table, rate_text
 
 
 def test_csv_has_a_header_and_unix_lines() -> None:
@@ -75,3 +75,17 @@ def test_none_and_missing_cells_are_empty() -> None:
 
 def test_a_bar_does_not_split_a_cell() -> None:
     assert "| a\\|b |\n" in markdown_table([{"x": "a|b"}])
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(1.0, "1"), (0.0, "0"), (0.8, "0.8"), (0.005, "0.005"), (3e-6, "3e-06"), (0.0075, "0.0075")],
+)
+def test_a_rate_is_written_short(rate: float, text: str) -> None:
+    assert rate_text(rate) == text
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -float("inf")])
+def test_a_rate_that_is_no_number_is_not_written(rate: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        rate_text(rate)
