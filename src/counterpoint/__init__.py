@@ -1,6 +1,60 @@
 """Counterpoint: find the best counterargument, and find out which way of training for it works.
 
-The packages form a one-way street (`docs/architecture.md`); importing this one imports none of
-them, so that `counterpoint --help` and the Snakefile start at once.
+What a notebook needs:
+
+    import counterpoint
+
+    corpus = counterpoint.open_corpus("sample")
+    run = counterpoint.read_run("results/sample")
+    table = counterpoint.scores(run)
+    cell = counterpoint.load_cell(run.cells[0].folder.path)
+    distances = ...  # between cell.encode_points(points) and cell.encode_counters(counters)
+
+The packages form a one-way street (`docs/architecture.md`). Importing this one imports none of
+them: each name is looked up when it is first used, so that `counterpoint --help` and the Snakefile
+start at once.
 """
 
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "Cell",
+    "Corpus",
+    "InputError",
+    "Run",
+    "encode_texts",
+    "load_cell",
+    "open_corpus",
+    "read_run",
+    "scores",
+]
+
+if TYPE_CHECKING:
+    from counterpoint.api import (
+        Cell,
+        Corpus,
+        InputError,
+        Run,
+        encode_texts,
+        load_cell,
+        open_corpus,
+        read_run,
+        scores,
+    )
+
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from counterpoint.versions import program_version
+
+            return program_version()
+        if name in __all__:
+            from counterpoint import api
+
+            return getattr(api, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, "__version__"})
