@@ -6,7 +6,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test test-slow test-faults lint format install lock schema bench bench-evaluate clean
+.PHONY: demo test test-unit test-faults coverage lint format install lock schema bench bench-evaluate clean
 
 demo: $(INSTALLED)
 	snakemake --cores all
@@ -24,16 +24,22 @@ $(INSTALLED): requirements.lock pyproject.toml
 test: $(INSTALLED)
 	pytest -n 2
 
-test-slow: $(INSTALLED)
-	pytest -m slow
+# The inner loop: what needs neither Snakemake nor a browser nor a GPU.
+test-unit: $(INSTALLED)
+	pytest -n 2 -m "not workflow and not browser and not faults and not gpu"
 
 test-faults: $(INSTALLED)
 	pytest -m faults
+
+coverage: $(INSTALLED)
+	pytest -n 2 --cov --cov-report term:skip-covered --cov-report html
+
 
 lint: $(INSTALLED)
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
@@ -50,8 +56,8 @@ bench-evaluate: $(INSTALLED)
 	OMP_WAIT_POLICY=passive python benchmarks/evaluate.py --all-unseen \
 		--out results/benchmarks/evaluate.json
 
-# The engine against the seeds' loop and sentence-transformers: hours on two cores; `--only` of
-# `python -m benchmarks.engine --help` takes some figures. The machine must be idle.
+# The engine against the original study's loop and sentence-transformers: hours on two cores; `--only` of
+# `python -m benchmarks.engine --help` takes some measurements. The machine must be idle.
 bench: $(INSTALLED)
 	$(VENV)/bin/python -m pip install --quiet --requirement requirements-bench.lock
 	python -m benchmarks.engine --out results/benchmarks/engine.json --markdown docs/benchmarks.md
@@ -70,4 +76,4 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .snakemake .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.* htmlcov
