@@ -13,6 +13,13 @@ from counterpoint.corpus.sources import open_source
 from tests.support.debates import ROLES, debate
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that open a browser, whose fixture is called `browser`."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest.fixture(scope="session")
 def sample() -> Corpus:
     """The corpus that the package ships."""

@@ -7,8 +7,7 @@ What a notebook needs:
     corpus = counterpoint.open_corpus("sample")
     run = counterpoint.read_run("results/sample")
     table = counterpoint.scores(run)
-    cell = counterpoint.load_cell(run.cells[0].folder.path)
-    distances = ...  # between cell.encode_points(points) and cell.encode_counters(counters)
+    vectors = counterpoint.encode_texts(["Cars pollute.", "Cars bring freedom."])
 
 The packages form a one-way street (`docs/architecture.md`). Importing this one imports none of
 them: each name is looked up when it is first used, so that `counterpoint --help` and the Snakefile
@@ -18,12 +17,10 @@ start at once.
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "Cell",
     "Corpus",
     "InputError",
     "Run",
     "encode_texts",
-    "load_cell",
     "open_corpus",
     "read_run",
     "scores",
@@ -31,12 +28,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from counterpoint.api import (
-        Cell,
         Corpus,
         InputError,
         Run,
         encode_texts,
-        load_cell,
         open_corpus,
         read_run,
         scores,
