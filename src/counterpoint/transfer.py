@@ -32,7 +32,7 @@ from counterpoint.evaluation import beir_ranking
 from counterpoint.evaluation import trec as trec_module
 from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
 from counterpoint.evaluation.records import QueryResults, read_records, write_records
-from counterpoint.evaluation.scoring import Scorer
+from counterpoint.evaluation.scoring import Scoring
 from counterpoint.evaluation.statistics import Bootstrap, doubts
 from counterpoint.evaluation.system import NoSecondStage, SecondStage, System, embed, records
 from counterpoint.io.atomic import replacing
@@ -175,7 +175,7 @@ class Transfer:
             argument.id: f"{argument.split}/{argument.theme}/{argument.debate}"
             for argument in corpus.arguments
         }
-        scores = Scorer(debates).scores(read_records(self.out / "records.parquet"))
+        scores = Scoring(debates).scores(read_records(self.out / "records.parquet"))
         return self._figures(name, map(vars, scores)), notes
 
     def _resolve(self) -> tuple[str, CellFolder | None]:

@@ -217,8 +217,8 @@ def _import_log(arguments: argparse.Namespace) -> None:
     from counterpoint.study import old_logs
 
     for log in old_logs.import_logs(arguments.files, arguments.out, arguments.name):
-        for note in log.notes:
-            print(f"counterpoint: {log.source['file']}: {note}", file=sys.stderr)
+        for note in log.source.notes:
+            print(f"counterpoint: {log.source.file}: {note}", file=sys.stderr)
         print(old_logs.summary(log))
 
 

@@ -12,6 +12,19 @@ from counterpoint.evaluation.records import KEYS, STAGES
 from counterpoint.evaluation.statistics import Bootstrap
 
 
+def select(table: pd.DataFrame, **where: str) -> pd.DataFrame:
+    """The rows of some scores or query results, such as `select(scores, split="dev", task="epa")`.
+
+    Args:
+        table: records, or the tidy table of scores.
+        where: column to the value that is wanted.
+    """
+    chosen = np.ones(len(table), dtype=bool)
+    for column, value in where.items():
+        chosen &= (table[column] == value).to_numpy(dtype=bool)
+    return table[chosen]
+
+
 @dataclass(frozen=True)
 class Score:
     """One metric of one system on one task."""
@@ -29,7 +42,7 @@ class Score:
     high: float
 
 
-class Scorer:
+class Scoring:
     """Scores systems one after another; what is alike in them is resampled once.
 
     Args:

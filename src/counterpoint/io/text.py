@@ -1,9 +1,12 @@
-"""Rows to text: CSV and Markdown."""
+"""Rows and numbers to text: CSV, Markdown, percentages, intervals."""
 
 import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+
+DASH = "–"
+"""What is shown for a number that is missing."""
 
 
 def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> str:
@@ -43,3 +46,40 @@ def rate_text(rate: float) -> str:
     if not math.isfinite(rate):
         raise ValueError(f"a rate is a finite number, not {rate}")
     return repr(float(rate)).removesuffix(".0")
+
+
+def percent(fraction: float | None, decimals: int) -> str:
+    """A fraction as a percentage without its sign; a dash for what is missing."""
+    if fraction is None or math.isnan(fraction):
+        return DASH
+    return f"{100 * fraction:.{decimals}f}"
+
+
+def percent_interval(
+    fraction: float | None, low: float | None, high: float | None, decimals: int, unit: str = ""
+) -> str:
+    """`53.1 (50.0–56.2)`, as far as there is anything; the unit follows the percentage."""
+    text, *ends = (percent(number, decimals) for number in (fraction, low, high))
+    if text == DASH:
+        return DASH
+    return f"{text}{unit}" if DASH in ends else f"{text}{unit} ({'–'.join(ends)})"
+
+
+def signed(value: float | None, digits: int) -> str:
+    """A difference with its sign; a dash for what is missing."""
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{value:+,.{digits}f}"
+
+
+def signed_interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
+    """`+1.2 (+0.1 to +2.3)`, as far as there is anything."""
+    text, *ends = (signed(number, digits) for number in (value, low, high))
+    return text if DASH in (text, *ends) else f"{text} ({' to '.join(ends)})"
+
+
+def option_text(value: object) -> str:
+    """An option's value as a person writes it: `0.02`, `concat`, `none`."""
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

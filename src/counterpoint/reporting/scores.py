@@ -24,7 +24,7 @@ from counterpoint.evaluation.records import (
     SameQueries,
     read_records,
 )
-from counterpoint.evaluation.scoring import Scorer
+from counterpoint.evaluation.scoring import Scoring
 from counterpoint.evaluation.statistics import over_seeds
 from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.study import old_logs
@@ -41,7 +41,7 @@ def all_figures(run: Run) -> pd.DataFrame:
         InputError: records that cannot be used, or that lack a query which others have.
     """
     axes = {cell.name: cell.axes for cell in run.cells}
-    scorer, same = Scorer(read_debates(run.folder.arguments)), SameQueries()
+    scorer, same = Scoring(read_debates(run.folder.arguments)), SameQueries()
 
     def measure(item: tuple[str, Path]) -> list[dict[str, Any]]:
         name, path = item

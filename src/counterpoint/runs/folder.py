@@ -329,6 +329,17 @@ class Run:
         """The axes that this run's matrix adds to those of every matrix."""
         return [axis for axis in (self.cells[0].axes if self.cells else {}) if axis not in AXES]
 
+    def values(self, path: str) -> list[Value]:
+        """The values that an option has in the planned cells, each once.
+
+        Args:
+            path: such as `encoder.name`.
+        """
+        base = self.config
+        for part in path.split("."):
+            base = getattr(base, part)
+        return list(dict.fromkeys(cell.axes.get(path, base) for cell in self.cells))
+
 
 def find_run(results: Path = Path("results")) -> Path:
     """The folder of the only run there is.

@@ -30,7 +30,7 @@ from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.runs.progress import duration
 from counterpoint.study import claims
-from counterpoint.study.old_logs import OldEpoch
+from counterpoint.study.old_log import OldEpoch
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import LEGACY
 
