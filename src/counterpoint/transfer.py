@@ -38,7 +38,7 @@ from counterpoint.evaluation.system import NoSecondStage, SecondStage, System, e
 from counterpoint.io.atomic import replacing
 from counterpoint.models.retriever import Retriever
 from counterpoint.models.weights import load_weights
-from counterpoint.reporting.compare import records_of
+from counterpoint.reporting.scores import records_of
 from counterpoint.runs.folder import CellFolder, Run, read_run, runs_with_corpus
 from counterpoint.runs.folder import find_run as only_run
 from counterpoint.search.distances import Costs

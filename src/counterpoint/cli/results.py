@@ -83,7 +83,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     function = compare.compare_over_seeds if arguments.over_seeds else compare.compare
     rows = function(run, arguments.first, arguments.second)
     if arguments.csv is not None:
-        atomic.write_text(arguments.csv, text_module.csv_text(rows))
+        atomic.write_text(arguments.csv, text_module.csv_text(compare.rows(rows)))
     print_notes(compare.notes(run, (arguments.first, arguments.second), rows))
     print(text_module.markdown_table(compare.readable(rows)), end="")
 
@@ -119,7 +119,7 @@ def _leak(arguments: argparse.Namespace) -> None:
     run, without = folder_module.read_run(arguments.run), folder_module.read_run(arguments.without)
     rows = contamination.leak(run, without, arguments.cell)
     if arguments.csv is not None:
-        atomic.write_text(arguments.csv, text_module.csv_text(rows))
+        atomic.write_text(arguments.csv, text_module.csv_text(compare.rows(rows)))
     print_notes(compare.notes(run, (arguments.cell,), rows))
     print(text_module.markdown_table(contamination.readable(rows)), end="")
 

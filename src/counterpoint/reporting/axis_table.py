@@ -1,4 +1,4 @@
-"""The grid over the triplet loss's margin: what each gives on dev, and which is picked.
+"""A table over one axis of the matrix: what each value gives on dev, and which is picked.
 
 Only cells that agree in all else are laid side by side, and what is missing is never averaged over.
 """
@@ -6,99 +6,123 @@ Only cells that agree in all else are laid side by side, and what is missing is 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from counterpoint.config.matrix import NAMED_BY_COLUMN
 from counterpoint.evaluation.metrics import Values
 from counterpoint.evaluation.statistics import over_seeds
-from counterpoint.reporting.scores import Overview, figure_column
-from counterpoint.runs.folder import PlannedCell, Run
+from counterpoint.io.text import DASH, markdown_table, option_text, percent
+from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.settings import score_column
+from counterpoint.results.epoch_log import Distances
+from counterpoint.runs.folder import PlannedCell, Run, Value
+from counterpoint.study import protocol
+from counterpoint.tasks.protocols import CLEAN
 
-AXIS = "retrieval_loss.margin"
-
-DEFAULT = 1.0
-"""The margin of the seeds, to which ties go."""
+PREFERRED = {"retrieval_loss.margin": protocol.MARGIN}
+"""Axis to the value that ties go to, or the one nearest to it; elsewhere they go to the lower."""
 
 DISTANCES = [f"{kind}_{part}" for kind in ("positive", "negative") for part in ("mean", "std")]
 """Of the dev points: to their counters, and to one random negative each."""
 
-DEV, TEST = (figure_column(split, "clean", "reranked") for split in ("dev", "test"))
-COLUMNS = ["margin", "cells", "cells_planned", "seeds", "seeds_planned", DEV, f"{DEV}_sd"]
-COLUMNS += [*DISTANCES, "picked", TEST]
+DEV, TEST = (score_column(split, CLEAN.name, "reranked") for split in ("dev", "test"))
 
 
-def several_margins(run: Run) -> bool:
-    """Whether the planned cells differ in the margin, so that the run has a table of them."""
-    return len({cell.axes.get(AXIS) for cell in run.cells}) > 1
+@dataclass(frozen=True)
+class AxisTable:
+    """The values of an axis side by side."""
 
+    axis: str
+    rows: pd.DataFrame
+    """`axis.csv`: a row a value; none where nothing is comparable.
 
-def compared(run: Run) -> dict[float, list[PlannedCell]]:
-    """Margin to its planned cells: those that have, all else equal, a cell at every other margin.
-
-    All else includes the seed. Where no setting has every margin, nothing is comparable.
-    """
-    planned: dict[tuple[Any, ...], dict[float, PlannedCell]] = defaultdict(dict)
-    for cell in run.cells:
-        # Not-a-number, which a csv has for None, would differ from itself.
-        others = (
-            None if pd.isna(value) else value for axis, value in cell.axes.items() if axis != AXIS
-        )
-        planned[tuple(others)][cell.number(AXIS)] = cell
-    margins = sorted({cell.number(AXIS) for cell in run.cells})
-    whole = [by_margin for by_margin in planned.values() if len(by_margin) == len(margins)]
-    return {margin: [by_margin[margin] for by_margin in whole] for margin in margins if whole}
-
-
-def margins(found: Overview) -> pd.DataFrame:
-    """`margins.csv`: a row a margin, from the lowest; none where nothing is comparable.
-
-    Columns are `margin`; `cells` and `seeds` at hand, and as `_planned`; `dev_reranked`, the mean
+    Columns are the axis; `cells` and `seeds` at hand, and as `_planned`; `dev_reranked`, the mean
     over seeds, and `dev_reranked_sd`; `DISTANCES` at the best epoch, averaged over cells; `picked`;
     and `test_reranked`, of the picked one alone. What lacks a planned cell is not-a-number.
     """
-    groups = compared(found.run)
-    rows = [_row(found, margin, cells) for margin, cells in groups.items()]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    chosen = pick(table)
-    table["picked"] = table["margin"] == chosen
-    if chosen is not None and "test" in found.run.held_out:
-        test = _by_seed(found, groups[chosen], TEST).mean()
-        table.loc[table["picked"], TEST] = test
-    return table
 
 
-def pick(table: pd.DataFrame) -> float | None:
-    """The margin with the highest dev mean; of equals the nearest to 1.0, then the lower."""
-    whole = table[table[DEV].notna()]
-    # Rounded, because what ties must not be told apart by the order in which it was added up.
-    order = sorted(
-        (-round(dev, 9), round(abs(margin - DEFAULT), 9), margin)
-        for margin, dev in zip(whole["margin"].tolist(), whole[DEV].tolist(), strict=True)
-    )
-    return order[0][-1] if order else None
+def column_of(run: Run) -> str | None:
+    """The column of the matrix that the run's table is over; None where it asks for none.
+
+    Or where all cells have the same value.
+    """
+    path = run.config.tables.axis
+    if path is None:
+        return None
+    column = NAMED_BY_COLUMN.get(path, path)
+    return column if len({cell.axes.get(column) for cell in run.cells}) > 1 else None
 
 
-def _row(found: Overview, margin: float, cells: Sequence[PlannedCell]) -> dict[str, Any]:
-    there = [cell for cell in cells if cell.name in found.systems.index]
-    row: dict[str, Any] = {"margin": margin}
+def compared(run: Run, axis: str) -> dict[Value, list[PlannedCell]]:
+    """Value to its planned cells: those that have, all else equal, a cell at every other value.
+
+    All else includes the seed. Numbers are in order, words as the matrix has them. Where no setting
+    has every value, nothing is comparable.
+    """
+    planned: dict[tuple[Value, ...], dict[Value, PlannedCell]] = defaultdict(dict)
+    for cell in run.cells:
+        others = tuple(value for name, value in cell.axes.items() if name != axis)
+        planned[others][cell.axes[axis]] = cell
+    values = list(dict.fromkeys(cell.axes[axis] for cell in run.cells))
+    values.sort(key=lambda value: float(value) if isinstance(value, int | float) else math.inf)
+    whole = [by_value for by_value in planned.values() if len(by_value) == len(values)]
+    return {value: [by_value[value] for by_value in whole] for value in values if whole}
+
+
+def axis_table(overview: Overview) -> AxisTable | None:
+    """The table over the axis that the run's `tables.axis` names, where it has several values."""
+    axis = column_of(overview.run)
+    if axis is None:
+        return None
+    groups = compared(overview.run, axis)
+    columns = [axis, "cells", "cells_planned", "seeds", "seeds_planned", DEV, f"{DEV}_sd"]
+    columns += [*DISTANCES, "picked", TEST]
+    rows = [{axis: value, **_row(overview, cells)} for value, cells in groups.items()]
+    table = pd.DataFrame(rows, columns=columns)
+    picked = pick(table, axis)
+    table["picked"] = table.index == picked
+    if picked is not None and "test" in overview.run.held_out:
+        cells = list(groups.values())[picked]
+        table.loc[picked, TEST] = _by_seed(overview, cells, TEST).mean()
+    return AxisTable(axis, table)
+
+
+def pick(table: pd.DataFrame, axis: str) -> int | None:
+    """The place of the row with the highest dev mean; of equals see `PREFERRED`."""
+    preferred = PREFERRED.get(axis)
+
+    def order(place: int) -> tuple[float, float, int]:
+        # Rounded, because what ties must not be told apart by the order in which it was added up.
+        away = 0.0 if preferred is None else round(abs(table[axis][place] - preferred), 9)
+        return -round(table[DEV][place], 9), away, place
+
+    return min(table.index[table[DEV].notna()], key=order, default=None)
+
+
+def _row(overview: Overview, cells: Sequence[PlannedCell]) -> dict[str, Any]:
+    there = [cell for cell in cells if cell.name in overview.systems.index]
+    row: dict[str, Any] = {}
     for name, some in (("", there), ("_planned", cells)):
-        row |= {f"cells{name}": len(some), f"seeds{name}": len({c.axes["seed"] for c in some})}
+        row |= {f"cells{name}": len(some), f"seeds{name}": len({cell.seed for cell in some})}
     if len(there) == len(cells):
-        spread = over_seeds(_by_seed(found, cells, DEV))
+        spread = over_seeds(_by_seed(overview, cells, DEV))
         row |= {DEV: spread.mean, f"{DEV}_sd": spread.sd}
         means = np.mean([_distances(cell) for cell in cells], axis=0)
         row |= dict(zip(DISTANCES, means, strict=True))
     return row
 
 
-def _by_seed(found: Overview, cells: Sequence[PlannedCell], figure: str) -> Values:
-    """(seeds,) a figure, averaged over the cells of each seed; not-a-number where one has none."""
-    figures = found.systems[figure].to_dict()
+def _by_seed(overview: Overview, cells: Sequence[PlannedCell], column: str) -> Values:
+    """(seeds,) a score, averaged over the cells of each seed; not-a-number where one has none."""
+    scores = overview.systems[column].to_dict()
     values = defaultdict(list)
     for cell in cells:
-        values[cell.axes["seed"]].append(figures[cell.name])
+        values[cell.seed].append(scores[cell.name])
     return np.array([np.mean(of_seed) for of_seed in values.values()])
 
 
@@ -107,10 +131,74 @@ def _distances(cell: PlannedCell) -> list[float]:
     best = cell.outcome().best_epoch
     for record in cell.epochs():
         if record.epoch == best:
-            dev = record.distances["dev"]
-            values = [
-                getattr(getattr(dev, kind), part)
-                for kind, part in (name.split("_") for name in DISTANCES)
-            ]
-            return [math.nan if value is None else value for value in values]
+            return _numbers(record.distances["dev"])
     return [math.nan] * len(DISTANCES)
+
+
+def _numbers(distances: Distances) -> list[float]:
+    pair = (distances.positive, distances.negative)
+    values = [value for spread in pair for value in (spread.mean, spread.std)]
+    return [math.nan if value is None else value for value in values]
+
+
+# --- for a person ---
+
+
+def axis_markdown(overview: Overview, table: AxisTable, decimals: int) -> str:
+    """`axis.md`: a row a value, below the one that is picked."""
+    title, preferred = f"# {table.axis}\n\n", PREFERRED.get(table.axis)
+    if table.rows.empty:
+        return f"{title}No setting is planned with every value, so none can be compared.\n"
+    nearest = "" if preferred is None else f"nearest to {preferred}, then the "
+    head = (
+        f"{title}Its values, over cells that agree in all else. dev: accuracy@1 in % on `epa`, "
+        "`clean`, after re-ranking, mean ± sample standard deviation over seeds. "
+        "Distances of the dev points at the best epoch, to their counters (positive) and to one "
+        "random negative each: mean ± standard deviation over points, averaged over cells. The "
+        f"value with the highest dev mean is picked and bold; of equals the {nearest}lower; test "
+        "decides nothing. A dash where a planned cell is missing.\n"
+    )
+    rows: list[dict[str, object]] = []
+    for _, row in table.rows.iterrows():
+        value = option_text(row[table.axis])
+        distances = {
+            f"{kind} distance": _spread(f"{row[f'{kind}_mean']:.2f}", f"{row[f'{kind}_std']:.2f}")
+            for kind in ("positive", "negative")
+        }
+        rows.append(
+            {
+                table.axis: f"**{value}**" if row["picked"] else value,
+                "cells": of_planned(row["cells"], row["cells_planned"]),
+                "seeds": of_planned(row["seeds"], row["seeds_planned"]),
+                "dev": _spread(percent(row[DEV], decimals), percent(row[f"{DEV}_sd"], decimals)),
+                **distances,
+            }
+        )
+    parts = [head, overview.no_clean_score, _picked(table, decimals), "\n", markdown_table(rows)]
+    return "".join(parts)
+
+
+def _picked(table: AxisTable, decimals: int) -> str:
+    rows = table.rows
+    if not rows["picked"].any():
+        return "\nNo value has all its scores yet: none is picked.\n"
+    row = rows[rows["picked"]].iloc[0]
+    text = f"\nPicked on dev: {option_text(row[table.axis])}, at {percent(row[DEV], decimals)}"
+    whole = int(rows[DEV].notna().sum())
+    if whole < len(rows):
+        text += f", of the {whole} of {len(rows)} values whose cells are all there"
+    if not pd.isna(row[TEST]):
+        text += f"; on test it has {percent(row[TEST], decimals)}"
+    return f"{text}.\n"
+
+
+def _spread(mean: str, deviation: str) -> str:
+    """`mean ± deviation`, less what there is not."""
+    if mean in (DASH, "nan"):
+        return DASH
+    return mean if deviation in (DASH, "nan") else f"{mean} ± {deviation}"
+
+
+def of_planned(there: int, planned: int) -> str:
+    """`3`, or `2 of 3` where one is missing."""
+    return f"{there}" if there == planned else f"{there} of {planned}"

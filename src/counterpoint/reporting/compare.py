@@ -1,7 +1,9 @@
 """Two systems of a run side by side: paired differences over debates, corrected over the table."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +14,47 @@ from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import METRICS, Ranks, Values
 from counterpoint.evaluation.records import KEYS, read_records, require_same_queries
+from counterpoint.evaluation.scoring import select
 from counterpoint.evaluation.statistics import LEAST_SEEDS, Bootstrap, doubts, holm, over_seeds
-from counterpoint.reporting.scores import best_of_run
+from counterpoint.io.text import percent, signed
+from counterpoint.reporting.scores import records_of
 from counterpoint.runs.folder import Run
 from counterpoint.tasks.candidates import TASKS
-from counterpoint.tasks.protocols import WITH_TASKS
+from counterpoint.tasks.protocols import CLEAN, WITH_TASKS
 
 ByQuery = dict[tuple[str, str, str], "pd.Series[Any]"]
 """Split, protocol and task to the ranks that count, by query."""
 
 
-def records_of(run: Run, name: str) -> tuple[str, Path]:
-    """The full name and the records of a system: a cell's name, `best`, or `baseline/NAME`.
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two systems on one task: their scores, and the difference."""
 
-    Raises:
-        InputError: the run has no such system, or no figure to choose the best by.
-    """
-    if name == "best":
-        found = best_of_run(run)
-        if found is None:
-            why = (
-                "the dev split has no unseen query to choose by; name a cell"
-                if run.with_status("done", "diverged")
-                else "no cell has been trained yet"
-            )
-            raise InputError(f"{run.folder.path}: best: {why}")
-        name = found
-    systems = run.systems
-    if name not in systems:
-        baselines = sorted(key for key in systems if key.startswith("baseline/"))
-        raise InputError(
-            f"{run.folder.path}: {name!r} is no trained cell and no baseline of this run; "
-            "expected a cell's name as in tables/cells.csv, or one of "
-            f"{', '.join(['best', *baselines])}"
-        )
-    return name, systems[name]
+    split: str
+    protocol: str
+    task: str
+    n: int | None = None
+    """Number of queries, where they are what is resampled."""
+    seeds: int | None = None
+    """Number of seeds, where they are the unit."""
+    a: float
+    b: float
+    difference: float
+    sd: float | None = None
+    """Of the difference over seeds."""
+    low: float
+    high: float
+    p: float
+    p_holm: float = math.nan
+    """Corrected over the whole table."""
+
+
+def rows(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
+    """The rows of a CSV file: what is None in the whole table has no column."""
+    return [
+        {name: value for name, value in vars(comparison).items() if value is not None}
+        for comparison in comparisons
+    ]
 
 
 def last_stage(records: pd.DataFrame) -> pd.Series:
@@ -62,9 +70,9 @@ def compare(
     other: Run | None = None,
     metric: str = "accuracy@1",
     protocols: Sequence[str] = WITH_TASKS,
-    tasks: Sequence[str] = TASKS,
-) -> list[dict[str, Any]]:
-    """One row a split, protocol and task: both figures, the difference, its interval and p-value.
+    tasks: Iterable[str] = TASKS,
+) -> list[Comparison]:
+    """One a split, protocol and task: both scores, the difference, its interval and p-value.
 
     The bootstrap is paired and over debates; p-values are Holm-corrected over the whole table. The
     second system is of another run where one is given.
@@ -75,22 +83,15 @@ def compare(
     paths = [records_of(run, first)[1], records_of(other or run, second)[1]]
     both = [_ranks(path) for path in paths]
     debates = read_debates(run.folder.arguments)
-    rows: list[dict[str, Any]] = []
+    comparisons: list[Comparison] = []
     for where in itertools.product(run.held_out, protocols, tasks):
         parts = _same_queries(where, paths, both)
         if parts:
             a, b = (METRICS[metric](part)[:, None] for part in parts)
             bootstrap = Bootstrap([debates[query] for query in both[0][where].index])
-            low, high, p = (float(found[0]) for found in bootstrap.difference(a, b))
-            rows.append(
-                {
-                    **dict(zip(KEYS, where, strict=True)),
-                    "n": len(a),
-                    **_means(a, b),
-                    **{"low": low, "high": high, "p": p},
-                }
-            )
-    return _corrected(rows)
+            low, high, p = (float(of_column[0]) for of_column in bootstrap.difference(a, b))
+            comparisons.append(Comparison(**_of(where, a, b), n=len(a), low=low, high=high, p=p))
+    return _corrected(comparisons)
 
 
 def compare_over_seeds(
@@ -100,11 +101,11 @@ def compare_over_seeds(
     *,
     metric: str = "accuracy@1",
     protocols: Sequence[str] = WITH_TASKS,
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """The same for two settings, each named by any cell of it, with the seed as the unit.
 
     A setting is all trained cells that agree on every axis but the seed. Of the difference of the
-    two figures at each shared seed there are mean, standard deviation, t interval and p-value.
+    two scores at each shared seed there are mean, standard deviation, t interval and p-value.
 
     Raises:
         InputError: a cell is not there, two cells do not answer the same queries, or the settings
@@ -114,33 +115,27 @@ def compare_over_seeds(
     shared = _shared_seeds(run, *settings)
     paths = [setting[seed] for setting in settings for seed in shared]
     all_ranks = [_ranks(path) for path in paths]
-    rows: list[dict[str, Any]] = []
+    comparisons: list[Comparison] = []
     for where in itertools.product(run.held_out, protocols, TASKS):
         parts = _same_queries(where, paths, all_ranks)
         if parts:
-            figures = np.array([METRICS[metric](part).mean() for part in parts])
-            a, b = figures[: len(shared)], figures[len(shared) :]
+            scores = np.array([METRICS[metric](part).mean() for part in parts])
+            a, b = scores[: len(shared)], scores[len(shared) :]
             _, sd, low, high, p = over_seeds(a - b)
-            rows.append(
-                {
-                    **dict(zip(KEYS, where, strict=True)),
-                    "seeds": len(shared),
-                    **_means(a, b),
-                    **{"sd": sd, "low": low, "high": high, "p": p},
-                }
+            comparisons.append(
+                Comparison(**_of(where, a, b), seeds=len(shared), sd=sd, low=low, high=high, p=p)
             )
-    return _corrected(rows)
+    return _corrected(comparisons)
 
 
 def _seeds_of(run: Run, name: str) -> dict[int, Path]:
     """Seed to records of the trained cells that agree with one on every axis but the seed."""
     name, _ = records_of(run, name)
-    trained = run.with_status("done", "diverged")
-    setting = {cell.setting for cell in trained if cell.name == name}
+    setting = {cell.setting for cell in run.trained if cell.name == name}
     if not setting:
         raise InputError(f"{run.folder.path}: {name} has no seeds; --over-seeds compares cells")
     paths = run.systems
-    return {cell.seed: paths[cell.name] for cell in trained if cell.setting in setting}
+    return {cell.seed: paths[cell.name] for cell in run.trained if cell.setting in setting}
 
 
 def _shared_seeds(run: Run, first: dict[int, Path], second: dict[int, Path]) -> list[int]:
@@ -176,47 +171,56 @@ def _same_queries(
     return [part.loc[parts[0].index].to_numpy(dtype=np.int64) for part in parts]
 
 
-def _means(a: Values, b: Values) -> dict[str, float]:
-    return {"a": float(a.mean()), "b": float(b.mean()), "difference": float((a - b).mean())}
+def _of(where: tuple[str, str, str], a: Values, b: Values) -> dict[str, Any]:
+    means = {"a": float(a.mean()), "b": float(b.mean()), "difference": float((a - b).mean())}
+    return {**dict(zip(KEYS, where, strict=True)), **means}
 
 
-def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    corrected = holm([row["p"] for row in rows])
-    return [{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)]
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    corrected = holm([comparison.p for comparison in comparisons])
+    return [
+        replace(comparison, p_holm=p) for comparison, p in zip(comparisons, corrected, strict=True)
+    ]
 
 
-def notes(run: Run, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What a reader of the rows must know: who `best` is, what has no figure, what to doubt.
+def notes(run: Run, names: Sequence[str], comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """What a reader must know: who `best` is, what has no score, what to doubt.
 
     Args:
         run: of the first system.
         names: of the systems as they were asked for.
-        rows: as `compare` gives them.
+        comparisons: of them.
     """
     if "best" in names:
         yield f"best: {records_of(run, 'best')[0]}"
     for split in run.held_out:
-        if not any(row["split"] == split and row["protocol"] == "clean" for row in rows):
-            yield f"no unseen query in {split}: no clean figure"
+        if not any(one.split == split and one.protocol == CLEAN.name for one in comparisons):
+            yield f"no unseen query in {split}: no clean score"
     debates = read_debates(run.folder.arguments)
-    queries = read_records(records_of(run, names[0])[1])
+    records = read_records(records_of(run, names[0])[1])
     for split in run.held_out:
-        own = queries.loc[queries["split"] == split, "query"].unique()
-        yield from doubts(split, len({debates[query] for query in own}))
+        queries = select(records, split=split)["query"].unique()
+        yield from doubts(split, len({debates[query] for query in queries}))
 
 
-def readable(rows: Sequence[dict[str, Any]]) -> list[dict[str, object]]:
-    """The rows for a person: figures in %, the difference in points with its interval."""
+def readable(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
+    """The rows for a person: scores in %, the difference in points with its interval."""
     return [
         {
-            **{key: row[key] for key in (*KEYS, "n", "seeds") if key in row},
-            "A": f"{100 * row['a']:.1f}",
-            "B": f"{100 * row['b']:.1f}",
-            "A − B": f"{100 * row['difference']:+.1f}",
-            **({"sd": f"{100 * row['sd']:.1f}"} if "sd" in row else {}),
-            "95 %": f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
-            "p": f"{row['p']:.4f}",
-            "p (Holm)": f"{row['p_holm']:.4f}",
+            **{key: value for key, value in vars(one).items()
+               if key in (*KEYS, "n", "seeds") and value is not None},
+            "A": percent(one.a, 1),
+            "B": percent(one.b, 1),
+            "A − B": signed(100 * one.difference, 1),
+            **({} if one.sd is None else {"sd": percent(one.sd, 1)}),
+            "95 %": points(one),
+            "p": f"{one.p:.4f}",
+            "p (Holm)": f"{one.p_holm:.4f}",
         }
-        for row in rows
-    ]
+        for one in comparisons
+    ]  # fmt: skip
+
+
+def points(comparison: Comparison) -> str:
+    """The interval of the difference, in points."""
+    return f"{signed(100 * comparison.low, 1)} to {signed(100 * comparison.high, 1)}"

@@ -2,46 +2,45 @@
 
 import re
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from counterpoint.evaluation.records import SPLITS
-from counterpoint.io.atomic import write_text
-from counterpoint.reporting.markdown import percent
-from counterpoint.reporting.scores import Overview, figure_column
-from counterpoint.tasks.protocols import LEGACY
+from counterpoint.io.text import percent
+from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.scores import SHOWN, is_shown
+from counterpoint.reporting.settings import score_column
+from counterpoint.tasks.protocols import PROTOCOLS
 
 ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 """What a backslash alone would not make plain text of."""
 
 
-def write_latex(found: Overview, folder: Path, decimals: int, *, intervals: bool) -> None:
-    """Write `comparison-SPLIT.tex` and `baselines.tex`; both need the package booktabs.
+def tables(overview: Overview, decimals: int, *, intervals: bool) -> dict[str, str]:
+    """File name to text of `comparison-SPLIT.tex` and `baselines.tex`, which need booktabs.
 
     Args:
-        found: of the run.
-        folder: to write into.
+        overview: of the run.
         decimals: of percentages.
-        intervals: whether figures have their 95 % intervals as subscripts.
+        intervals: whether scores have their 95 % intervals as subscripts.
     """
-    for split in SPLITS:
-        write_text(
-            folder / f"comparison-{split}.tex", comparison(found, split, decimals, intervals)
-        )
-    write_text(folder / "baselines.tex", systems(found, decimals, intervals))
+    texts = {
+        f"comparison-{split}.tex": comparison(overview, split, decimals, intervals)
+        for split in SPLITS
+    }
+    return {**texts, "baselines.tex": systems(overview, decimals, intervals)}
 
 
-def comparison(found: Overview, split: str, decimals: int, intervals: bool) -> str:
+def comparison(overview: Overview, split: str, decimals: int, intervals: bool) -> str:
     """Fusion × head × decrease rate: accuracy@1 on `epa`, `clean`, re-ranked, of dev or test.
 
     A table for each initial random rate and further axes with more than one decrease rate.
     """
-    extra = found.run.extra_axes
+    extra = overview.run.extra_axes
     parts = [_comment(f"accuracy@1 in %, epa, clean, re-ranked, {split}")]
-    by = found.settings.groupby(["initial_random_rate", *extra], sort=False, dropna=False)
+    by = overview.settings.groupby(["initial_random_rate", *extra], sort=False, dropna=False)
     for key, group in by:
         rates = sorted(group["decrease_rate"].unique())
         if len(rates) < 2:
@@ -49,29 +48,33 @@ def comparison(found: Overview, split: str, decimals: int, intervals: bool) -> s
         names = zip(["initial random rate", *extra], key, strict=True)
         parts.append(_comment(", ".join(f"{axis} {value}" for axis, value in names)))
         head = ["fusion", "head", *(rf"$\delta={rate:g}$" for rate in rates)]
-        rows: list[list[str | _Figure]] = []
+        rows: list[list[str | _Score]] = []
         for (fusion, kind), part in group.groupby(["fusion", "head"], sort=False):
             by_rate = part.drop_duplicates("decrease_rate").set_index("decrease_rate")
-            figures = [_of_setting(found, by_rate, rate, split) for rate in rates]
-            rows.append([escape(fusion), escape(kind), *figures])
+            scores = [_of_setting(overview, by_rate, rate, split) for rate in rates]
+            rows.append([escape(fusion), escape(kind), *scores])
         parts.append(tabular(head, rows, decimals, intervals, over_columns=True))
     return "".join(parts)
 
 
-def systems(found: Overview, decimals: int, intervals: bool) -> str:
+def systems(overview: Overview, decimals: int, intervals: bool) -> str:
     """The best cell and the baselines: accuracy@1 on `epa`, all protocols, dev and test."""
-    protocols = ("clean", "official", LEGACY.name)
-    named = {"best cell": found.best} if found.best is not None else {}
-    named |= {str(name).removeprefix("baseline/"): str(name) for name in found.baselines.index}
+    named = {"best cell": overview.best} if overview.best is not None else {}
+    named |= {str(name).removeprefix("baseline/"): str(name) for name in overview.baselines.index}
     head = ["system"]
     for split in SPLITS:
-        head += [f"{split} {p}{' (leaks)' if p == 'legacy' else ''}" for p in protocols]
-    rows: list[list[str | _Figure]] = []
+        head += [f"{split} {PROTOCOLS[protocol].label}" for protocol in SHOWN]
+    rows: list[list[str | _Score]] = []
     for label, name in named.items():
-        stage = "reranked" if name == found.best else "retrieval"
-        row: list[str | _Figure] = [escape(label)]
+        stage = "reranked" if name == overview.best else "retrieval"
+        row: list[str | _Score] = [escape(label)]
         for split in SPLITS:
-            row += [_of_system(found, name, split, protocol, stage) for protocol in protocols]
+            row += [
+                _of_system(overview, name, split, protocol, stage)
+                if is_shown(protocol, baseline=name != overview.best)
+                else MISSING
+                for protocol in SHOWN
+            ]
         rows.append(row)
     # Nothing is ranked by the protocol that leaks.
     leaks = [name for name in head if name.endswith("(leaks)")]
@@ -80,67 +83,60 @@ def systems(found: Overview, decimals: int, intervals: bool) -> str:
     )
 
 
-class _Figure(tuple[float, float, float]):
+class _Score(tuple[float, float, float]):
     """A value with the ends of its interval, each not-a-number where there is none."""
 
     __slots__ = ()
 
 
-def _of_setting(found: Overview, by_rate: pd.DataFrame, rate: Any, split: str) -> _Figure:
+MISSING = _Score((np.nan, np.nan, np.nan))
+
+
+def _of_setting(overview: Overview, by_rate: pd.DataFrame, rate: Any, split: str) -> _Score:
     """A setting's mean over seeds, with the interval over seeds or that of its only cell."""
     if rate not in by_rate.index:
-        return _Figure((np.nan, np.nan, np.nan))
+        return MISSING
     setting = by_rate.loc[rate]
-    column = figure_column(split, "clean", "reranked")
+    column = score_column(split, "clean", "reranked")
     ends = setting[f"{column}_low"], setting[f"{column}_high"]
     if setting["seeds_planned"] == 1:
-        ends = _of_system(found, setting["cells"][0], split, "clean", "reranked")[1:]
-    return _Figure((setting[column], *ends))
+        ends = _of_system(overview, setting["cells"][0], split, "clean", "reranked")[1:]
+    return _Score((setting[column], *ends))
 
 
-def _of_system(found: Overview, name: str, split: str, protocol: str, stage: str) -> _Figure:
-    figures = found.figures
-    row = figures[
-        (figures["cell"] == name)
-        & (figures["split"] == split)
-        & (figures["protocol"] == protocol)
-        & (figures["task"] == "epa")
-        & (figures["stage"] == stage)
-        & (figures["metric"] == "accuracy@1")
-    ]
-    if row.empty:
-        return _Figure((np.nan, np.nan, np.nan))
-    return _Figure(float(row.iloc[0][end]) for end in ("value", "low", "high"))
+def _of_system(overview: Overview, name: str, split: str, protocol: str, stage: str) -> _Score:
+    score = overview.score(name, split, protocol, stage)
+    return MISSING if score is None else _Score(score[end] for end in ("value", "low", "high"))
 
 
 def tabular(
     head: Sequence[str],
-    rows: Sequence[Sequence[str | _Figure]],
+    rows: Sequence[Sequence[str | _Score]],
     decimals: int,
     intervals: bool,
     *,
     over_columns: bool = False,
     unranked: Collection[str] = (),
 ) -> str:
-    """A `tabular`: the highest figure bold and the next underlined, equals alike.
+    """A `tabular`: the highest score bold and the next underlined, equals alike.
 
     Args:
         head: of the columns.
-        rows: text, and figures as fractions.
+        rows: text, and scores as fractions.
         decimals: of percentages.
         intervals: whether to print them.
         over_columns: look for the highest in all columns together, and not in each.
         unranked: columns in which nothing is marked.
     """
     width = len(head)
-    figures = [[cell[0] if isinstance(cell, _Figure) else np.nan for cell in row] for row in rows]
+    scores = [[cell[0] if isinstance(cell, _Score) else np.nan for cell in row] for row in rows]
     # What is printed alike ranks alike.
-    values = np.round(100 * np.array(figures, dtype=float).reshape(-1, width), decimals)
+    values = np.round(100 * np.array(scores, dtype=float).reshape(-1, width), decimals)
     lines = []
     for i, row in enumerate(rows):
         cells = []
         for j, cell in enumerate(row):
-            if isinstance(cell, _Figure):
+            if isinstance(cell, _Score):
                 rivals = values if over_columns else values[:, j]
                 if head[j] in unranked:
                     rivals = values[:0]
@@ -149,7 +145,7 @@ def tabular(
                 cells.append(cell)
         lines.append(" & ".join(cells) + r" \\")
     columns = "".join(
-        "r" if any(isinstance(row[j], _Figure) for row in rows) else "l" for j in range(width)
+        "r" if any(isinstance(row[j], _Score) for row in rows) else "l" for j in range(width)
     )
     body = "\n".join(lines)
     return (
@@ -159,7 +155,7 @@ def tabular(
 
 
 def _printed(
-    cell: _Figure, value: float, rivals: np.ndarray[Any, Any], decimals: int, intervals: bool
+    cell: _Score, value: float, rivals: np.ndarray[Any, Any], decimals: int, intervals: bool
 ) -> str:
     if np.isnan(value):
         return "--"

@@ -10,8 +10,10 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from counterpoint.evaluation.scoring import select
 from counterpoint.io.atomic import replacing
-from counterpoint.reporting import scores
+from counterpoint.reporting import curves as curves_module
+from counterpoint.reporting.scores import current_scores, without_parts
 from counterpoint.runs.folder import AXES, Run
 from counterpoint.tasks.protocols import LEGACY
 
@@ -44,10 +46,9 @@ def draw(run: Run, file_format: str, dpi: int) -> None:
         file_format: `png`, `svg` or `pdf`.
         dpi: of png.
     """
-    curves = scores.without_parts(run, scores.curves(run))
-    draw_curves(curves, run.folder.plots, file_format, dpi, scores.ended(run))
-    figures = scores.without_parts(run, scores.written_figures(run))
-    draw_figures(figures, run.folder.plots, file_format, dpi)
+    by_epoch = without_parts(run, curves_module.curves(run))
+    draw_curves(by_epoch, run.folder.plots, file_format, dpi, curves_module.ended(run))
+    draw_scores(without_parts(run, current_scores(run)), run.folder.plots, file_format, dpi)
 
 
 def draw_curves(
@@ -62,7 +63,7 @@ def draw_curves(
     Imported logs, where there are any, have one figure of their own, `imported`: a line a log.
 
     Args:
-        curves: as `tables.curves` gives them; may be empty.
+        curves: as `curves.curves` gives them; may be empty.
         folder: to write into.
         file_format: `png`, `svg` or `pdf`.
         dpi: of png.
@@ -89,7 +90,7 @@ def draw_curves(
     return written
 
 
-def draw_figures(figures: pd.DataFrame, folder: Path, file_format: str, dpi: int) -> list[Path]:
+def draw_scores(table: pd.DataFrame, folder: Path, file_format: str, dpi: int) -> list[Path]:
     """Accuracy@1 (dev, `clean`, `epa`, re-ranked) against the rate, and as a heat map.
 
     `rates`: a panel a fusion, a line a head, intervals as bars. `heatmap`: at the decrease rate
@@ -97,7 +98,7 @@ def draw_figures(figures: pd.DataFrame, folder: Path, file_format: str, dpi: int
     axes; mean over seeds, whose lowest and highest then make the bar.
 
     Args:
-        figures: as `tables.all_figures` gives them; may have no cell.
+        table: as `scores.all_scores` gives it; may have no cell.
         folder: to write into.
         file_format: `png`, `svg` or `pdf`.
         dpi: of png.
@@ -105,18 +106,14 @@ def draw_figures(figures: pd.DataFrame, folder: Path, file_format: str, dpi: int
     Returns:
         The files written.
     """
-    chosen = figures[
-        (figures["kind"] == "cell")
-        & (figures["split"] == "dev")
-        & (figures["protocol"] == "clean")
-        & (figures["task"] == "epa")
-        & (figures["stage"] == "reranked")
-        & (figures["metric"] == "accuracy@1")
-    ]
+    chosen = select(
+        table, kind="cell", split="dev", protocol="clean", task="epa", stage="reranked",
+        metric="accuracy@1",
+    )  # fmt: skip
     if chosen.empty:
         return []
     best = chosen.sort_values("value", ascending=False, kind="stable").iloc[0]
-    extra = [axis for axis in chosen.columns if axis not in _KNOWN | _OF_FIGURES]
+    extra = [axis for axis in chosen.columns if axis not in _KNOWN | _OF_SCORES]
     for axis in ("initial_random_rate", *extra):
         same = chosen[axis].isna() if pd.isna(best[axis]) else chosen[axis] == best[axis]
         chosen = chosen[same]
@@ -126,14 +123,14 @@ def draw_figures(figures: pd.DataFrame, folder: Path, file_format: str, dpi: int
         low=chosen["low"].where(~several, chosen["value"]),
         high=chosen["high"].where(~several, chosen["value"]),
     )
-    found = ends.groupby(["fusion", "head", "decrease_rate"], sort=True).agg(
+    means = ends.groupby(["fusion", "head", "decrease_rate"], sort=True).agg(
         value=("value", "mean"), low=("low", "min"), high=("high", "max")
     )
-    found = 100 * found
+    means = 100 * means
     title = f"initial random rate {best['initial_random_rate']:g}"
-    rates = _rates(found)
+    rates = _rates(means)
     rates.suptitle(f"{title}; bars: 95 % over debates, or the range of several seeds")
-    heat = _heat_map(found, float(best["decrease_rate"]))
+    heat = _heat_map(means, float(best["decrease_rate"]))
     heat.suptitle(f"{title}, decrease rate {best['decrease_rate']:g}")
     return [
         _save(rates, folder / f"rates.{file_format}", file_format, dpi),
@@ -141,8 +138,8 @@ def draw_figures(figures: pd.DataFrame, folder: Path, file_format: str, dpi: int
     ]
 
 
-def _rates(found: pd.DataFrame) -> Figure:
-    fusions = found.index.unique("fusion")
+def _rates(means: pd.DataFrame) -> Figure:
+    fusions = means.index.unique("fusion")
     figure, panels = plt.subplots(
         1,
         len(fusions),
@@ -151,10 +148,10 @@ def _rates(found: pd.DataFrame) -> Figure:
         squeeze=False,
         layout="constrained",
     )
-    heads = list(found.index.unique("head"))
-    rates = sorted(found.index.unique("decrease_rate"))
+    heads = list(means.index.unique("head"))
+    rates = sorted(means.index.unique("decrease_rate"))
     for axis, fusion in zip(panels[0], fusions, strict=True):
-        for head, line in found.xs(fusion, level="fusion").groupby("head", sort=True):
+        for head, line in means.xs(fusion, level="fusion").groupby("head", sort=True):
             number = heads.index(head)
             at = line.index.get_level_values("decrease_rate").to_numpy(dtype=float)
             axis.errorbar(
@@ -184,8 +181,8 @@ def _rates(found: pd.DataFrame) -> Figure:
     return figure
 
 
-def _heat_map(found: pd.DataFrame, rate: float) -> Figure:
-    table = found["value"].xs(rate, level="decrease_rate").unstack("head")
+def _heat_map(means: pd.DataFrame, rate: float) -> Figure:
+    table = means["value"].xs(rate, level="decrease_rate").unstack("head")
     figure, axis = plt.subplots(
         figsize=(1.5 * len(table.columns) + 2, 0.8 * len(table) + 1.6), layout="constrained"
     )
@@ -259,6 +256,6 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, by: list[str], numbers: "pd.Ser
 
 _STYLES = ["-", "--", "-.", ":"]
 
-_OF_FIGURES = {"kind", "task", "stage", "metric", "low", "high", "n"}
+_OF_SCORES = {"kind", "task", "stage", "metric", "low", "high", "n"}
 
 _KNOWN = {"cell", *AXES, "epoch", "split", "protocol", "value"}

@@ -1,6 +1,14 @@
 """All tables of a run: the summary, Markdown, CSV, LaTeX, and the claims with their verdicts."""
 
-from counterpoint.reporting import latex, markdown, scores
+import pandas as pd
+
+from counterpoint.io.atomic import replacing, write_text
+from counterpoint.reporting import latex, markdown
+from counterpoint.reporting.axis_table import axis_markdown, axis_table
+from counterpoint.reporting.curves import imported_markdown, imported_table
+from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.scores import all_scores, is_current
+from counterpoint.reporting.summary import summary
 from counterpoint.runs.folder import Run
 from counterpoint.study import claims
 
@@ -14,19 +22,44 @@ def write_tables(run: Run, decimals: int, *, intervals: bool) -> str:
         intervals: give the scores of the LaTeX tables their 95 % intervals as subscripts.
 
     Returns:
-        The summary, in Markdown.
+        The summary, to be printed.
 
     Raises:
         InputError: records that cannot be used, or that lack a query which others have.
     """
-    overview, folder = scores.overview(run), run.folder.tables
-    summary = markdown.write_tables(overview, folder, decimals)
-    latex.write_latex(overview, folder, decimals, intervals=intervals)
-    claims.write_claims(run, folder, decimals)
-    return summary
+    overview = Overview(run, all_scores(run))
+    by_value, imported = axis_table(overview), imported_table(run)
+    frames = {"cells.csv": overview.scores, "comparison.csv": overview.comparison()}
+    texts = {
+        "comparison.md": markdown.comparison(overview, decimals),
+        "strategies.md": markdown.strategies(overview, decimals),
+        "seeds.md": markdown.seeds(overview, decimals),
+        "protocols.md": markdown.protocols(overview, decimals),
+        "tasks.md": markdown.tasks(overview, decimals),
+        **latex.tables(overview, decimals, intervals=intervals),
+        "summary.txt": summary(overview, decimals),
+    }
+    if by_value is not None:
+        frames["axis.csv"] = by_value.rows
+        texts["axis.md"] = axis_markdown(overview, by_value, decimals)
+    if len(imported):
+        frames["imported.csv"] = imported
+        texts["imported.md"] = imported_markdown(imported, decimals)
+    _write(run, frames, texts)
+    claims.write_claims(run, run.folder.tables, decimals)
+    return texts["summary.txt"]
+
+
+def _write(run: Run, frames: dict[str, pd.DataFrame], texts: dict[str, str]) -> None:
+    folder = run.folder.tables
+    for name, frame in frames.items():
+        with replacing(folder / name) as temporary:
+            frame.to_csv(temporary, index=False)
+    for name, text in texts.items():
+        write_text(folder / name, text)
 
 
 def update_tables(run: Run, decimals: int, *, intervals: bool) -> None:
     """Write the tables again where records are newer than they are; see `write_tables`."""
-    if not scores.is_current(run, "claims.csv"):
+    if not is_current(run, claims.TABLE):
         write_tables(run, decimals, intervals=intervals)

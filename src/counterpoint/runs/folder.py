@@ -335,9 +335,11 @@ class Run:
         Args:
             path: such as `encoder.name`.
         """
-        base = self.config
-        for part in path.split("."):
-            base = getattr(base, part)
+        *sections, name = path.split(".")
+        section: object = self.config
+        for part in sections:
+            section = getattr(section, part)
+        base = getattr(section, name)
         return list(dict.fromkeys(cell.axes.get(path, base) for cell in self.cells))
 
 

@@ -1,0 +1,110 @@
+"""What the tables and the page of a run are made from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from counterpoint.evaluation.records import SPLITS
+from counterpoint.evaluation.scoring import select
+from counterpoint.reporting import settings as settings_module
+from counterpoint.reporting.scores import best_cell, ceiling_k, ceilings
+from counterpoint.reporting.settings import CEILINGS, CLEAN_SCORES, OTHER_SCORES, setting_axes
+from counterpoint.runs.folder import Run
+from counterpoint.tasks.protocols import CLEAN
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A run with its scores, in the shapes in which tables and charts want them."""
+
+    run: Run
+    scores: pd.DataFrame
+    """One row a score, as `scores.all_scores` gives them."""
+
+    @cached_property
+    def ceilings(self) -> pd.DataFrame:
+        """What re-ranking can reach at most; see `scores.ceilings`."""
+        return ceilings(self.run, self.scores)
+
+    @property
+    def ceiling_name(self) -> str:
+        """The ceiling as a metric: `recall@10` where ten texts are re-ranked."""
+        return f"recall@{ceiling_k(self.run) or 'k'}"
+
+    @property
+    def ceiling_of(self) -> str:
+        """In words, what it is the ceiling of."""
+        k = ceiling_k(self.run)
+        return "re-ranking k, the cell's `evaluation.rerank`" if k is None else f"re-ranking {k}"
+
+    @cached_property
+    def systems(self) -> pd.DataFrame:
+        """One row a system; see `settings.systems`."""
+        return settings_module.systems(self.scores, self.ceilings)
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """One row a setting; see `settings.settings`."""
+        return settings_module.settings(self.run, self.systems)
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """The rows of `systems` that are no cells."""
+        return self.systems[self.systems["kind"] == "baseline"]
+
+    @cached_property
+    def best(self) -> str | None:
+        """The best cell's name."""
+        cells = self.systems[self.systems["kind"] == "cell"]
+        return best_cell(_by_name(cells["dev_reranked"]))
+
+    @cached_property
+    def best_baseline(self) -> str | None:
+        """The baseline that is best on dev, as `baseline/NAME`."""
+        return best_cell(_by_name(self.baselines["dev_retrieval"]))
+
+    def score(
+        self, system: str, split: str, protocol: str, stage: str
+    ) -> "pd.Series[float] | None":
+        """Accuracy@1 on `epa`, with `low`, `high` and `n`, where the system has that."""
+        where = {"split": split, "protocol": protocol, "stage": stage}
+        rows = select(self.scores, cell=system, task="epa", metric="accuracy@1", **where)
+        return None if rows.empty else rows.iloc[0]
+
+    @property
+    def all_seen(self) -> list[str]:
+        """The corpus's folders of dev and test none of whose queries is unseen."""
+        folders = self.run.config.corpus.splits
+        return list(
+            dict.fromkeys(
+                getattr(folders, split)
+                for split in SPLITS
+                if len(rows := select(self.scores, split=split))
+                and CLEAN.name not in set(rows["protocol"])
+            )
+        )
+
+    @property
+    def no_clean_score(self) -> str:
+        """A line for each split that `clean` asks nothing of; nothing where there is none."""
+        lines = (f"\nno unseen query in {folder}: no clean score\n" for folder in self.all_seen)
+        return "".join(lines)
+
+    def comparison(self) -> pd.DataFrame:
+        """`comparison.csv`: a row a setting, then a row a baseline."""
+        cells = self.settings.assign(
+            kind="cell",
+            system="",
+            best=[self.best in cells for cells in self.settings["cells"]],
+        )
+        baselines = self.baselines.assign(system=self.baselines.index, best=False)
+        frames = [frame for frame in (cells, baselines) if not frame.empty]
+        spreads = [f"{column}_{part}" for column in CLEAN_SCORES for part in ("sd", "low", "high")]
+        columns = ["kind", "system", *setting_axes(self.run), *CLEAN_SCORES, "seeds", "best"]
+        columns += ["seeds_planned", *CEILINGS, *spreads, *OTHER_SCORES]
+        return pd.concat(frames or [cells], ignore_index=True).reindex(columns=columns)
+
+
+def _by_name(scores: "pd.Series[float]") -> dict[str, float]:
+    return {str(name): float(score) for name, score in scores.dropna().items()}

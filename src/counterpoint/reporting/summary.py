@@ -1,0 +1,97 @@
+"""The summary of a run that is printed: what won, against what, what failed, how long it took."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from counterpoint.evaluation.records import SPLITS
+from counterpoint.io.text import DASH, percent
+from counterpoint.reporting.markdown import by_task
+from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.scores import SHOWN, is_shown
+from counterpoint.reporting.settings import score_column
+from counterpoint.runs.folder import PlannedCell, Run
+from counterpoint.runs.progress import duration
+from counterpoint.tasks.candidates import TASKS
+from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
+
+MISSING_SHOWN = 5
+"""How many cells that are not trained yet the summary names."""
+
+
+def summary(overview: Overview, decimals: int) -> str:
+    """The text printed at the end: what won, against what, what failed, and how long it took."""
+    run = overview.run
+    trained = run.trained
+    lines = [f"Run {run.folder.name}: {len(trained)} of {len(run.cells)} cells trained.", ""]
+    rows = [
+        (f"{name.removeprefix('baseline/')} (baseline)", name, "retrieval")
+        for name in overview.baselines.index
+    ]
+    if overview.best is not None:
+        lines += [f"Best cell on dev: {overview.best}", ""]
+        rows = [
+            ("best cell, re-ranked", overview.best, "reranked"),
+            ("best cell, first stage", overview.best, "retrieval"),
+            *rows,
+        ]
+    if rows:
+        lines += [
+            "accuracy@1 in %, epa".ljust(28)
+            + "".join(f"{PROTOCOLS[name].label:>20}" for name in SHOWN)
+        ]
+        lines += [" " * 28 + f"{'dev':>12}{'test':>8}" * len(SHOWN)]
+    for label, name, stage in rows:
+        system = overview.systems.loc[name]
+        line = f"  {label:26}"
+        for protocol in SHOWN:
+            is_told = is_shown(protocol, first_stage=stage == "retrieval")
+            dev, test = (
+                percent(system[score_column(split, protocol, stage)], decimals) if is_told else DASH
+                for split in SPLITS
+            )
+            line += f"{dev:>12}{test:>8}"
+        lines.append(line)
+    if rows:
+        lines += ["", "accuracy@1 in %, dev, clean".ljust(28) + "".join(f"{t:>8}" for t in TASKS)]
+        labels = {name: label for label, name, _ in reversed(rows)}
+        for name, scores in by_task(overview, "dev", CLEAN.name).items():
+            shown = (
+                DASH if score is None else percent(score["value"], decimals)
+                for score in scores.values()
+            )
+            lines.append(f"  {labels[name]:26}" + "".join(f"{text:>8}" for text in shown))
+    lines += [overview.no_clean_score]
+    return "\n".join([*lines, *_untrained(run), *_facts(trained)]) + "\n"
+
+
+def _untrained(run: Run) -> Iterator[str]:
+    for status in ("failed", "diverged", "missing"):
+        cells = run.with_status(status)
+        if cells:
+            yield f"{len(cells)} cells {status}:"
+            shown = MISSING_SHOWN if status == "missing" else len(cells)
+            yield from (f"  {cell.name}: {cell.reason}" for cell in cells[:shown])
+            if len(cells) > shown:
+                yield f"  … and {len(cells) - shown} more"
+
+
+def _facts(trained: Sequence[PlannedCell]) -> list[str]:
+    if not trained:
+        return []
+    lines = []
+    codes = {cell.provenance().code for cell in trained}
+    if len(codes) > 1:
+        lines.append(
+            f"Warning: the cells were trained by {len(codes)} different states of the code; to "
+            "make them comparable, train all again (snakemake --forcerun cell)."
+        )
+    seconds = [cell.seconds() for cell in trained]
+    total = sum(item.total for item in seconds)
+    started = min(datetime.fromisoformat(item.started) for item in seconds)
+    ended = max(datetime.fromisoformat(item.ended) for item in seconds)
+    wall = (ended - started).total_seconds()
+    lines.append(
+        f"Cells took {duration(total)} in all, {duration(wall)} from the first start to the last "
+        "end."
+    )
+    return lines
