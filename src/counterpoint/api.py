@@ -16,7 +16,7 @@ from counterpoint.corpus import opening
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.texts import number_texts
 from counterpoint.errors import InputError
-from counterpoint.reporting.scores import written_figures
+from counterpoint.reporting.scores import current_scores
 from counterpoint.runs import folder as folder_module
 from counterpoint.runs.folder import Run
 
@@ -92,7 +92,7 @@ def scores(run: Run) -> pd.DataFrame:
     Raises:
         InputError: records that cannot be used, or that lack a query which others have.
     """
-    return written_figures(run)
+    return current_scores(run)
 
 
 def encode_texts(
