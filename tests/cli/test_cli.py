@@ -30,7 +30,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
-    actions = main._parser()._actions
+    actions = main.make_parser()._actions
     return next(a for a in actions if isinstance(a, argparse._SubParsersAction)).choices
 
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0, 2 for input that cannot be used, or 75 for a job that was asked to stop and can go on.
     """
-    parsed = _parser().parse_args(arguments)
+    parsed = make_parser().parse_args(arguments)
     try:
         parsed.command(parsed)
     except InputError as error:
@@ -66,7 +66,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="counterpoint",
         description="Find the best counterargument, and find out which way of training works.",

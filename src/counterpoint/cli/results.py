@@ -237,6 +237,7 @@ def add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def add_plot_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the plots' files."""
     parser.add_argument(
         "--format", choices=("png", "svg", "pdf"), default="png", help="of the files (default: png)"
     )
@@ -275,6 +276,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def add_summarise(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `summarise`."""
     parser = commands.add_parser(
         "summarise",
         help="make tables, plots and report of a run in one go",
