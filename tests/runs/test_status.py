@@ -11,8 +11,9 @@ from counterpoint.cli.main import main
 from counterpoint.config import loading, matrix
 from counterpoint.io import atomic
 from counterpoint.io import text as text_module
-from counterpoint.runs import folder as folder_module
-from counterpoint.runs import progress, status
+from counterpoint.results.files import Ending, Failure, Outcome, Seconds
+from counterpoint.runs import status
+from counterpoint.runs.folder import RunFolder, read_run
 
 AXES = {"fusion": ["cls", "concat"], "head": ["relu", "linear"], "decrease_rate": [0, 0.005]}
 
@@ -21,26 +22,27 @@ def planned(folder: Path, axes: dict[str, Any]) -> list[str]:
     """A run of which nothing is there yet; the names of its cells."""
     read = loading.load({"run": "mini", "matrix": {"axes": axes}}, "test")
     cells = matrix.expand(read, "test")
-    atomic.write_text(folder / "matrix.csv", text_module.csv_text(matrix.rows(cells)))
-    atomic.write_json(folder / "config.json", read.model_dump(mode="json"))
+    atomic.write_text(RunFolder(folder).matrix, text_module.csv_text(matrix.rows(cells)))
+    atomic.write_json(RunFolder(folder).config, read.model_dump(mode="json"))
     return [cell.name for cell in cells]
 
 
-def finish(folder: Path, name: str, seconds: float, ended: str = "finished") -> None:
-    atomic.write_json(folder / "cells" / name / "outcome.json", {"status": ended, "reason": "x"})
-    atomic.write_json(folder / "cells" / name / "seconds.json", {"total": seconds})
-    atomic.write_text(folder / "cells" / name / "records.parquet", "")
+def finish(folder: Path, name: str, seconds: float, ended: Ending = "finished") -> None:
+    cell = RunFolder(folder).cell(name)
+    Outcome(ended, "x", epochs=1, best_epoch=0, parameters={}).write(cell.outcome)
+    Seconds("", "", seconds).write(cell.seconds)
+    atomic.write_text(cell.records, "")
 
 
 def begin(folder: Path, name: str, **values: Any) -> None:
     """A job at work, as `progress.Reporter` writes it."""
     facts = {"pid": os.getpid(), "host": socket.gethostname(), "epochs": 10, "done": 4}
     facts |= {"epoch_seconds": 20.0, "stops": True, **values}
-    atomic.write_json(folder / "state" / name / progress.NAME, facts)
+    atomic.write_json(RunFolder(folder).state(name).progress, facts)
 
 
 def fail(folder: Path, name: str, reason: str) -> None:
-    atomic.write_json(folder / "state" / name / "failure.json", {"reason": reason})
+    Failure(reason).write(RunFolder(folder).state(name).failure)
 
 
 @pytest.fixture
@@ -54,13 +56,13 @@ def run(tmp_path: Path) -> tuple[Path, list[str]]:
     begin(folder, names[3])
     fail(folder, names[4], "InputError: no\nmore of it")
     begin(folder, names[5], pid=2**22 + 1)  # above the kernel's largest
-    atomic.write_text(folder / "logs" / "cells" / f"{names[4]}.log", "")
+    atomic.write_text(RunFolder(folder).cell_log(names[4]), "")
     return folder, names
 
 
 def test_each_cell_is_in_the_state_that_its_files_tell(run: tuple[Path, list[str]]) -> None:
-    found = status.look(folder_module.read_run(run[0]))
-    assert [each.state for each in found] == [
+    found = status.look(read_run(run[0]))
+    assert [cell.state for cell in found] == [
         "done", "done", "diverged", "running", "failed", "failed", "waiting", "waiting",
     ]  # fmt: skip
     assert found[3].progress is not None
@@ -73,11 +75,11 @@ def test_a_cell_that_is_trained_again_runs_and_is_not_what_it_was(
 ) -> None:
     begin(run[0], run[1][0])
     fail(run[0], run[1][0], "last time")
-    assert status.look(folder_module.read_run(run[0]))[0].state == "running"
+    assert status.look(read_run(run[0]))[0].state == "running"
 
 
 def test_the_grid_reads_as_it_should(run: tuple[Path, list[str]]) -> None:
-    text = status.text(folder_module.read_run(run[0]))
+    text = status.text(read_run(run[0]))
     assert text.startswith(
         "Run mini: 8 cells: 2 done, 1 diverged, 1 running, 2 failed, 2 waiting.\n\n"
         "fusion  head    δ 0       δ 0.005\n"
@@ -90,7 +92,7 @@ def test_the_grid_reads_as_it_should(run: tuple[Path, list[str]]) -> None:
 
 def test_the_failed_cells_have_their_reason_and_log(run: tuple[Path, list[str]]) -> None:
     folder, names = run
-    found = folder_module.read_run(folder)
+    found = read_run(folder)
     failures = status.failures(found, status.look(found))
     assert failures == (
         "FAILED cells (2):\n"
@@ -104,30 +106,30 @@ def test_the_failed_cells_have_their_reason_and_log(run: tuple[Path, list[str]])
 def test_time_left_is_worked_by_hand(run: tuple[Path, list[str]]) -> None:
     """The median of 100 and 200 s for each of two waiting cells, and 6 epochs of 20 s."""
     folder, names = run
-    cells = status.look(folder_module.read_run(folder))
+    cells = status.look(read_run(folder))
     assert status.time_left(cells) == 2 * 150 + 6 * 20
     begin(folder, names[6], epoch_seconds=None)  # a second job, just begun: a whole cell's
-    cells = status.look(folder_module.read_run(folder))
+    cells = status.look(read_run(folder))
     assert status.time_left(cells) == (150 + 6 * 20 + 150) / 2
     assert "Time left: about 3 min 30 s with 2 at a time" in status.time_left_text(
-        folder_module.read_run(folder), cells
+        read_run(folder), cells
     )
 
 
 def test_before_a_cell_has_finished_the_running_ones_tell(tmp_path: Path) -> None:
     names = planned(tmp_path, AXES)
-    cells = status.look(folder_module.read_run(tmp_path))
+    cells = status.look(read_run(tmp_path))
     assert status.time_left(cells) is None
-    assert "`counterpoint plan --run" in status.text(folder_module.read_run(tmp_path))
+    assert "`counterpoint plan --run" in status.text(read_run(tmp_path))
     begin(tmp_path, names[0])
-    cells = status.look(folder_module.read_run(tmp_path))
+    cells = status.look(read_run(tmp_path))
     assert status.time_left(cells) == 7 * 10 * 20 + 6 * 20
 
 
 def test_nothing_is_left_where_all_ended(tmp_path: Path) -> None:
     for name in planned(tmp_path, AXES):
         finish(tmp_path, name, 10)
-    text = status.text(folder_module.read_run(tmp_path))
+    text = status.text(read_run(tmp_path))
     assert "Nothing is left to run." in text
     assert "FAILED cells" not in text
 
@@ -135,7 +137,7 @@ def test_nothing_is_left_where_all_ended(tmp_path: Path) -> None:
 def test_each_seed_and_further_axis_has_a_grid(tmp_path: Path) -> None:
     names = planned(tmp_path, {"fusion": ["cls"], "margin": [1.0, 0.8], "seed": [1]})
     finish(tmp_path, names[1], 10)
-    lines = status.text(folder_module.read_run(tmp_path)).splitlines()
+    lines = status.text(read_run(tmp_path)).splitlines()
     first = lines.index("seed 1, retrieval_loss.margin 1")
     second = lines.index("seed 1, retrieval_loss.margin 0.8")
     assert lines[first + 2].split() == ["cls", "layernorm_relu", "."]
@@ -148,7 +150,7 @@ def test_many_seeds_are_counted_in_one_grid(tmp_path: Path) -> None:
     finish(tmp_path, names[2], 10, "diverged")
     begin(tmp_path, names[4])
     fail(tmp_path, names[6], "no")
-    text = status.text(folder_module.read_run(tmp_path))
+    text = status.text(read_run(tmp_path))
     assert "Counted over seed." in text
     assert "concat  layernorm_relu  1    2/5 1r 1F\n" in text
     assert "concat  layernorm_relu  0.8  0/5\n" in text
@@ -166,7 +168,7 @@ def test_watch_goes_on_until_nothing_runs(tmp_path: Path) -> None:
     first, second = planned(tmp_path, {"fusion": ["cls", "concat"]})
 
     def end(name: str) -> None:
-        (tmp_path / "state" / name / progress.NAME).unlink()
+        RunFolder(tmp_path).state(name).progress.unlink()
         finish(tmp_path, name, 10)
 
     begin(tmp_path, first)

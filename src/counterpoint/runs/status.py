@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import Literal, get_args
 
 from counterpoint.io.text import rate_text
 from counterpoint.runs import progress as progress_module
@@ -35,7 +33,7 @@ COUNTED = "3/5: 3 cells done of 5; r running; F FAILED; diverged ones are done"
 class CellStatus:
     """A planned cell, and what it is doing."""
 
-    cell: PlannedCell
+    planned: PlannedCell
     state: State
     reason: str
     """Why it failed, or ended."""
@@ -53,10 +51,10 @@ def look(run: Run) -> list[CellStatus]:
 
 
 def _look(run: Run, cell: PlannedCell) -> CellStatus:
-    found = progress_module.read(run.folder.state(cell.name).path)
-    death = None if found is None else progress_module.sign_of_death(*found)
-    if found is not None and death is None:
-        return CellStatus(cell, "running", "", found[0])
+    told = progress_module.read(run.folder.state(cell.name).path)
+    death = None if told is None else progress_module.sign_of_death(*told)
+    if told is not None and death is None:
+        return CellStatus(cell, "running", "", told[0])
     if cell.status != "missing":
         return CellStatus(cell, cell.status, cell.reason, None)
     if death is not None:
@@ -67,9 +65,8 @@ def _look(run: Run, cell: PlannedCell) -> CellStatus:
 def text(run: Run) -> str:
     """The grids, the failed cells, the counts and the time left."""
     cells = look(run)
-    counts: Counter[str] = Counter(each.state for each in cells)
-    states = ("done", "diverged", "running", "failed", "waiting")
-    counted = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+    counts = Counter(cell.state for cell in cells)
+    counted = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if counts[state])
     parts = [
         f"Run {run.folder.name}: {len(cells)} cells: {counted}.\n",
         *_grids(run, cells),
@@ -81,14 +78,14 @@ def text(run: Run) -> str:
 
 def failures(run: Run, cells: Sequence[CellStatus]) -> str:
     """The failed cells, each with its reason and its log."""
-    failed = [each for each in cells if each.state == "failed"]
+    failed = [cell for cell in cells if cell.state == "failed"]
     if not failed:
         return f"No cell of run {run.folder.name} has failed; all logs: {run.folder.logs}\n"
     lines = [f"FAILED cells ({len(failed)}):"]
-    for each in failed:
-        log = run.folder.cell_log(each.cell.name)
-        reason = each.reason.strip().replace("\n", "\n    ")
-        lines += [f"  {each.cell.name}", f"    {reason}"]
+    for cell in failed:
+        log = run.folder.cell_log(cell.planned.name)
+        reason = cell.reason.strip().replace("\n", "\n    ")
+        lines += [f"  {cell.planned.name}", f"    {reason}"]
         lines += [f"    log: {log if log.is_file() else 'none'}"]
     return "\n".join(lines) + "\n"
 
@@ -100,18 +97,17 @@ def time_left(cells: Sequence[CellStatus]) -> float | None:
     running ones will take for all their epochs), and the rest of the running ones, divided by the
     number that run at a time now. Failed cells are not counted: they wait for a new run.
     """
-    done = [each.cell.seconds().total for each in cells
-            if each.state == "done"]  # fmt: skip
-    running = [each.progress for each in cells if each.progress is not None]
-    waiting = sum(each.state == "waiting" for each in cells)
+    done = [cell.planned.seconds().total for cell in cells if cell.state == "done"]
+    running = [cell.progress for cell in cells if cell.progress is not None]
+    waiting = sum(cell.state == "waiting" for cell in cells)
     if not running and not waiting:
         return 0.0
     whole = [now.epochs * now.epoch_seconds for now in running if now.epoch_seconds is not None]
     if not done and not whole:
         return None
-    each_cell = statistics.median(done or whole)
-    rest = sum(each_cell if now.left is None else now.left for now in running)
-    return (waiting * each_cell + rest) / max(1, len(running))
+    per_cell = statistics.median(done or whole)
+    rest = sum(per_cell if now.left is None else now.left for now in running)
+    return (waiting * per_cell + rest) / max(1, len(running))
 
 
 def time_left_text(run: Run, cells: Sequence[CellStatus]) -> str:
@@ -124,7 +120,7 @@ def time_left_text(run: Run, cells: Sequence[CellStatus]) -> str:
         )
     if seconds == 0:
         return "Nothing is left to run.\n"
-    jobs = sum(each.state == "running" for each in cells)
+    jobs = sum(cell.state == "running" for cell in cells)
     return f"Time left: about {duration(seconds)} with {jobs or 1} at a time (an estimate).\n"
 
 
@@ -146,7 +142,7 @@ def watch(
         while True:
             run = read_run(folder)
             show(text(run))
-            if not {each.state for each in look(run)} & {"running", "waiting"}:
+            if not {cell.state for cell in look(run)} & {"running", "waiting"}:
                 return
             sleep(seconds)
     except KeyboardInterrupt:
@@ -157,15 +153,15 @@ def _grids(run: Run, cells: Sequence[CellStatus]) -> list[str]:
     """A grid for each seed and value of the further axes, or one that counts over them."""
     axes = ["seed", *run.extra_axes]
     groups: dict[tuple[str, ...], list[CellStatus]] = {}
-    for each in cells:
-        groups.setdefault(tuple(_value(each.cell, axis) for axis in axes), []).append(each)
+    for cell in cells:
+        groups.setdefault(tuple(_value(cell.planned, axis) for axis in axes), []).append(cell)
     if len(groups) > GRIDS_SHOWN:
         over = f"Counted over {', '.join(axes)}.\n"
         return [over + _grid(cells, _count), f"{COUNTED}\n"]
     grids = [
         (", ".join(f"{axis} {value}" for axis, value in zip(axes, values, strict=True)) + "\n")
         * (len(groups) > 1)
-        + _grid(group, lambda place: " ".join(map(_word, place)))
+        + _grid(group, lambda cells: " ".join(map(_word, cells)))
         for values, group in groups.items()
     ]
     return [*grids, f"{LEGEND}\n"]
@@ -173,30 +169,33 @@ def _grids(run: Run, cells: Sequence[CellStatus]) -> list[str]:
 
 def _grid(cells: Sequence[CellStatus], show: Callable[[Sequence[CellStatus]], str]) -> str:
     """Rows fusion, head and (where several) r0; columns the decrease rate."""
-    several = len({each.cell.axes["initial_random_rate"] for each in cells}) > 1
-    rates = sorted({each.cell.number("decrease_rate") for each in cells})
-    places: dict[tuple[str, ...], dict[float, list[CellStatus]]] = {}
-    for each in cells:
-        axes = ["fusion", "head", *(["initial_random_rate"] if several else [])]
-        row = tuple(_value(each.cell, axis) for axis in axes)
-        column = each.cell.number("decrease_rate")
-        places.setdefault(row, {}).setdefault(column, []).append(each)
+    several = len({cell.planned.axes["initial_random_rate"] for cell in cells}) > 1
+    axes = {
+        "fusion": "fusion",
+        "head": "head",
+        **({"initial_random_rate": "r0"} if several else {}),
+    }
+    rates = sorted({cell.planned.number("decrease_rate") for cell in cells})
+    rows: dict[tuple[str, ...], dict[float, list[CellStatus]]] = {}
+    for cell in cells:
+        row = rows.setdefault(tuple(_value(cell.planned, axis) for axis in axes), {})
+        row.setdefault(cell.planned.number("decrease_rate"), []).append(cell)
     table = [
-        ["fusion", "head", *(["r0"] if several else []), *(f"δ {rate_text(r)}" for r in rates)],
-        *([*row, *(show(found.get(rate, [])) for rate in rates)] for row, found in places.items()),
+        [*axes.values(), *(f"δ {rate_text(rate)}" for rate in rates)],
+        *([*names, *(show(row.get(rate, [])) for rate in rates)] for names, row in rows.items()),
     ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _word(each: CellStatus) -> str:
+def _word(cell: CellStatus) -> str:
     """A cell's place in the grid; reads without colour."""
-    if each.state == "running" and each.progress is not None:
-        left = each.progress.left
+    if cell.state == "running" and cell.progress is not None:
+        left = cell.progress.left
         minutes = "" if left is None else f" {_short(left)}"
-        return f"{each.progress.done}/{each.progress.epochs}{minutes}"
-    return {"failed": "FAILED", "waiting": "."}.get(each.state, each.state)
+        return f"{cell.progress.done}/{cell.progress.epochs}{minutes}"
+    return {"failed": "FAILED", "waiting": "."}.get(cell.state, cell.state)
 
 
 def _short(seconds: float) -> str:
@@ -207,19 +206,19 @@ def _short(seconds: float) -> str:
     return f"{minutes}m" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}"
 
 
-def _count(place: Sequence[CellStatus]) -> str:
-    """Several cells in one place."""
-    if not place:
+def _count(cells: Sequence[CellStatus]) -> str:
+    """Several cells in one place of the grid."""
+    if not cells:
         return ""
-    counts: Counter[str] = Counter(each.state for each in place)
+    counts = Counter(cell.state for cell in cells)
     ended = counts["done"] + counts["diverged"]
-    marks = [f"{counts[state]}{mark}" for state, mark in (("running", "r"), ("failed", "F"))
-             if counts[state]]  # fmt: skip
-    return " ".join([f"{ended}/{len(place)}", *marks])
+    marks = [f"{counts['running']}r"] * (counts["running"] > 0)
+    marks += [f"{counts['failed']}F"] * (counts["failed"] > 0)
+    return " ".join([f"{ended}/{len(cells)}", *marks])
 
 
 def _value(cell: PlannedCell, axis: str) -> str:
-    value: Any = cell.axes[axis]
-    if pd.isna(value):
+    value = cell.axes[axis]
+    if value is None:
         return "none"
     return rate_text(value) if isinstance(value, float) else str(value)
