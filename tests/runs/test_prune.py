@@ -1,7 +1,7 @@
 """Which states are stale, and that nothing else goes."""
 
-import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,14 @@ from filelock import FileLock
 
 from counterpoint.cli.main import main
 from counterpoint.config import loading, matrix
-from counterpoint.config import options as options_module
+from counterpoint.config.options import RunConfig
 from counterpoint.errors import InputError
+from counterpoint.io import atomic
 from counterpoint.runs import prune
-from counterpoint.training.checkpoint import Folder
+from counterpoint.runs.folder import RunFolder
+from counterpoint.runs.provenance import code_hash
+from counterpoint.training.checkpoint import CHECKPOINT, IDENTITY, CheckpointFolder, Identity
+from counterpoint.versions import TRAINING_VERSION
 
 CONFIG = {
     "run": "r",
@@ -21,29 +25,43 @@ CONFIG = {
 }
 
 
+NOW = Identity(
+    options={},
+    corpus="a",
+    inputs="",
+    encoder=None,
+    threads=1,
+    device="cpu",
+    torch="",
+    numpy="",
+    transformers="",
+    training_version=TRAINING_VERSION,
+    code=code_hash(),
+)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    folder = tmp_path / "results/r"
-    folder.mkdir(parents=True)
-    read = loading.load_options(options_module.RunConfig, json.dumps(CONFIG), "test")
-    (folder / "config.json").write_text(json.dumps(read.model_dump(mode="json")))
-    return folder
+    folder = RunFolder(tmp_path / "results/r")
+    atomic.write_text(folder.config, loading.dump(loading.load(CONFIG, "test")))
+    return folder.path
 
 
 def cells(run: Path) -> dict[str, dict[str, Any]]:
-    read = loading.load_options(options_module.RunConfig, str(run / "config.json"), "test")
-    return {c.name: c.options.model_dump(mode="json") for c in matrix.expand(read, "test")}
+    config = loading.load_written(RunConfig, RunFolder(run).config)
+    return {c.name: c.options.model_dump(mode="json") for c in matrix.expand(config, "test")}
 
 
 def state(run: Path, name: str, options: dict[str, Any], **more: Any) -> Path:
-    identity = {"options": options, **prune.code(), "threads": 1, **more}
-    path = Folder(run / "state" / name, identity).path
-    (path / "checkpoint.safetensors").write_bytes(b"12345")
+    """A saved state of a cell; the folder's."""
+    identity = replace(NOW, options=options, **more)
+    path = CheckpointFolder(RunFolder(run).state(name).path, identity).path
+    (path / CHECKPOINT).write_bytes(b"12345")
     return path
 
 
 def reasons(run: Path) -> dict[Path, str]:
-    return {each.path: each.reason for each in prune.stale(run)}
+    return {state.path: state.reason for state in prune.stale(run)}
 
 
 def test_a_state_that_can_be_taken_up_stays(run: Path) -> None:
@@ -63,26 +81,31 @@ def test_each_kind_of_stale_state_is_named(run: Path) -> None:
     }
     kept = state(run, *first)
     finished = state(run, *second)
-    (run / "cells" / second[0]).mkdir(parents=True)
-    (run / "cells" / second[0] / "outcome.json").write_text("{}")
+    atomic.write_text(RunFolder(run).cell(second[0]).outcome, "{}")
     expected[finished] = "its cell is finished"
     assert reasons(run) == expected
     assert kept.exists()
+
+
+def test_a_state_whose_identity_cannot_be_read_is_stale(run: Path) -> None:
+    path = state(run, *next(iter(cells(run).items())))
+    (path / IDENTITY).write_text('{"code": 1}')
+    assert reasons(run) == {path: "its identity.json cannot be read"}
 
 
 def test_of_two_with_the_same_options_the_later_stays(run: Path) -> None:
     name, options = next(iter(cells(run).items()))
     old, new = (state(run, name, options, corpus=corpus) for corpus in ("a", "b"))
     # The later is the one that was saved last, also where it was begun first.
-    os.utime(new / "identity.json", (1, 1))
-    os.utime(old / "checkpoint.safetensors", (2, 2))
+    os.utime(new / IDENTITY, (1, 1))
+    os.utime(old / CHECKPOINT, (2, 2))
     assert reasons(run) == {old: "a later one is of another corpus, number of threads or machine"}
     assert new.exists()
 
 
 def test_the_state_of_a_running_job_stays(run: Path) -> None:
     path = state(run, "gone", {})
-    with FileLock(run / "state/gone/lock"):
+    with FileLock(RunFolder(run).state("gone").lock):
         assert prune.stale(run) == []
     assert reasons(run) == {path: "no such cell is planned"}
 
@@ -92,7 +115,7 @@ def test_a_state_that_a_job_has_taken_up_since_stays(
 ) -> None:
     path = state(run, "gone", {})
     found = prune.stale(run)
-    with FileLock(run / "state/gone/lock"):
+    with FileLock(RunFolder(run).state("gone").lock):
         assert prune.remove(found) == []
     assert path.exists()
     with monkeypatch.context() as patch:

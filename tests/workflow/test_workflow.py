@@ -18,7 +18,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.xdist_group("workflow")
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 
 
 def miniature(tiny_bert: Path) -> dict[str, Any]:
@@ -120,28 +120,24 @@ def test_an_added_cell_trains_that_cell_alone(trained: tuple[Path, str], tiny_be
     values["matrix"]["include"].append({"head": "relu", "decrease_rate": 0.5, "margin": 0.7})
     arguments = configure(trained[0], values, "added.yaml")
     plan = planned(snakemake(trained[0], "-n", *arguments))
-    after = {"summary": 1, "curves": 1, "page": 1}
-    assert plan == {"matrix": 1, "cell": 1, **after, "all": 1, "total": 6}
+    assert plan == {"matrix": 1, "train": 1, "summarise": 1, "all": 1, "total": 4}
 
 
 @pytest.mark.parametrize(
-    ("values", "rules"),
+    "values",
     [
-        ({"tables": {"decimals": 2}}, {"matrix", "summary", "curves", "page"}),
-        ({"plots": {"dpi": 60}}, {"matrix", "summary", "curves", "page"}),
-        (
-            {"resources": {"jobs_per_gpu": 4, "memory_mb": 999}},
-            {"matrix", "summary", "curves", "page"},
-        ),
+        {"tables": {"decimals": 2}},
+        {"plots": {"dpi": 60}},
+        {"resources": {"jobs_per_gpu": 4, "memory_mb": 999}},
     ],
     ids=["tables", "plots", "resources"],
 )
 def test_options_of_tables_plots_and_resources_train_nothing(
-    trained: tuple[Path, str], tiny_bert: Path, values: dict[str, Any], rules: set[str]
+    trained: tuple[Path, str], tiny_bert: Path, values: dict[str, Any]
 ) -> None:
     arguments = configure(trained[0], {**miniature(tiny_bert), **values}, "other.yaml")
     output = snakemake(trained[0], "-n", *arguments)
-    assert set(planned(output)) - {"all", "total"} <= rules
+    assert set(planned(output)) - {"all", "total"} <= {"matrix", "summarise"}
 
 
 def test_an_option_of_training_trains_every_cell_again(
@@ -150,18 +146,28 @@ def test_an_option_of_training_trains_every_cell_again(
     values = miniature(tiny_bert)
     values["training"]["learning_rate"] = 2e-3
     plan = planned(snakemake(trained[0], "-n", *configure(trained[0], values, "other.yaml")))
-    assert plan["cell"] == 3
+    assert plan["train"] == 3
     assert "features" not in plan
     assert "corpus" not in plan
 
 
-def test_tables_and_plots_never_train(trained: tuple[Path, str], tiny_bert: Path) -> None:
+def test_tables_plots_and_report_never_train(trained: tuple[Path, str], tiny_bert: Path) -> None:
     values = {**miniature(tiny_bert), "run": "untrained"}
     arguments = configure(trained[0], values, "untrained.yaml")
-    output = snakemake(trained[0], "tables", "plots", "--cores", "2", *arguments)
-    assert set(planned(output)) == {"matrix", "tables", "plots", "total"}
-    text = (trained[0] / "results" / "untrained" / "tables" / "summary.txt").read_text()
-    assert "0 of 3 cells trained" in text
+    output = snakemake(trained[0], "tables", "plots", "report", "--cores", "2", *arguments)
+    assert set(planned(output)) == {"matrix", "tables", "plots", "report", "total"}
+    run = trained[0] / "results" / "untrained"
+    assert "0 of 3 cells trained" in (run / "tables" / "summary.txt").read_text()
+    assert (run / "report" / "index.html").stat().st_size > 0
+    # Without outputs, they are made again whenever they are asked for.
+    assert planned(snakemake(trained[0], "tables", "-n", *arguments)) == {"tables": 1, "total": 1}
+
+
+def test_every_rule_has_the_name_of_its_command(checkout: Path) -> None:
+    for path in (checkout / "workflow" / "rules").glob("*.smk"):
+        rules = re.findall(r"^rule (\w+):$(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S)
+        for name, body in rules:
+            assert f" counterpoint {name} " in body, name
 
 
 def test_cores_change_no_result(trained: tuple[Path, str], tiny_bert: Path) -> None:
@@ -208,7 +214,7 @@ def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Pat
     values["stopping"] = {"patience": None, "dev_loss_rises": None}
     axes = {"fusion": ["cls"], "head": ["relu"], "decrease_rate": [0.5], "trainable": ["all"]}
     values["matrix"] = {"axes": axes, "include": []}
-    arguments = ["--cores", "1", "--retries", "1", "--until", "cell"]
+    arguments = ["--cores", "1", "--retries", "1", "--until", "train"]
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *arguments, *configure(checkout, values, "t.yaml")],
         cwd=checkout,
@@ -310,7 +316,7 @@ def test_a_changed_corpus_is_read_again(checkout: Path, small_tree: dict[str, st
 
 
 def test_the_default_matrix_plans_105_cells(checkout: Path) -> None:
-    assert planned(snakemake(checkout, "-n"))["cell"] == 105
+    assert planned(snakemake(checkout, "-n"))["train"] == 105
 
 
 def test_slurm_jobs_ask_for_what_they_need(checkout: Path, tiny_bert: Path) -> None:
@@ -320,8 +326,8 @@ def test_slurm_jobs_ask_for_what_they_need(checkout: Path, tiny_bert: Path) -> N
     output = snakemake(
         checkout, "-n", "--workflow-profile", "profiles/slurm", "--quiet", "host", *arguments
     )
-    assert planned(output)["cell"] == 3
-    cell = output.partition("rule cell:")[2].partition("\n\n")[0]
+    assert planned(output)["train"] == 3
+    cell = output.partition("rule train:")[2].partition("\n\n")[0]
     assert "gpu=1" in cell
     assert "mem_mb=3000" in cell
     assert "runtime=60" in cell

@@ -76,23 +76,18 @@ def _plan(arguments: argparse.Namespace) -> None:
     import torch
 
     from counterpoint.config import loading, options
-    from counterpoint.runs import devices, estimate
+    from counterpoint.runs import devices, estimate, measure
     from counterpoint.runs import folder as folder_module
 
     if arguments.run is None:
-        read = loading.load_options(options.RunConfig, arguments.config, "--config")
+        config = loading.load_options(options.RunConfig, arguments.config, "--config")
+        folder = folder_module.RunFolder(Path("results") / config.run)
     else:
-        read = loading.load_written(
-            options.RunConfig, folder_module.RunFolder(arguments.run).config
-        )
-    with devices.device_for_job(read.resources.jobs_per_gpu) as device:
-        plan = estimate.plan(
-            read,
-            arguments.run or Path("results") / read.run,
-            arguments=arguments.arguments,
-            cores=arguments.cores,
-            device=torch.device(device),
-        )
+        folder = folder_module.RunFolder(arguments.run)
+        config = loading.load_written(options.RunConfig, folder.config)
+    with devices.device_for_job(config.resources.jobs_per_gpu) as device:
+        bench = measure.Bench(config, folder, arguments.arguments, torch.device(device))
+        plan = estimate.plan(config, folder, bench, cores=arguments.cores)
     print(json.dumps(dataclasses.asdict(plan)) + "\n" if arguments.json else plan.text(), end="")
 
 

@@ -22,6 +22,7 @@ from typing import Literal
 
 from counterpoint.config.loading import load_written
 from counterpoint.config.options import RunConfig
+from counterpoint.config.renames import new_path
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
 from counterpoint.results.files import Failure, Outcome, Provenance, Seconds
@@ -382,7 +383,7 @@ def read_run(path: Path) -> Run:
     with folder.matrix.open(encoding="utf-8", newline="") as stream:
         header, *rows = csv.reader(stream)
     columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
-    axes = {name: _values(texts) for name, texts in columns.items()
+    axes = {new_path(name) or name: _values(texts) for name, texts in columns.items()
             if name not in ("cell", "options")}  # fmt: skip
     cells = [
         _cell(folder, name, {axis: values[number] for axis, values in axes.items()})

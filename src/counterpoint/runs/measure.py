@@ -1,0 +1,200 @@
+"""What a run's jobs cost on this machine, from a few epochs and texts tried here and now."""
+
+import dataclasses
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from counterpoint.config import cache_keys
+from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig, StoppingOptions
+from counterpoint.corpus.arguments import Corpus, read_arguments
+from counterpoint.corpus.opening import open_corpus
+from counterpoint.encoders.features import FrozenFeatures, read_features
+from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.tokens import tokenise
+from counterpoint.errors import InputError
+from counterpoint.evaluation.records import write_records
+from counterpoint.io.rng import generator
+from counterpoint.models.weights import save_weights
+from counterpoint.results import epoch_log
+from counterpoint.runs.estimate import CellCost, Cost, size_of
+from counterpoint.runs.folder import CellFolder, RunFolder
+from counterpoint.training.mining import random_rate
+from counterpoint.training.trainer import EpochEnded, Evaluated, Trainer
+
+EPOCHS = 3
+"""Measured of a cell; the median counts, because the first is slower."""
+
+SAMPLE = 48
+"""About so many texts are encoded to time an encoder."""
+
+
+class Bench:
+    """Measures on this machine, on a run's corpus.
+
+    Args:
+        config: of the run.
+        folder: of the run; features and the corpus are used where they are there.
+        arguments: table of arguments to use instead of the run's; without any the corpus is read.
+        device: to measure on.
+    """
+
+    def __init__(
+        self, config: RunConfig, folder: RunFolder, arguments: Path | None, device: torch.device
+    ) -> None:
+        self.config, self.folder, self.device = config, folder, device
+        self._arguments = arguments or (folder.arguments if folder.arguments.is_file() else None)
+        # Keys alone, because each is said once, in order.
+        self._notes: dict[str, None] = {}
+        self._encoders: dict[EncoderOptions, tuple[LiveEncoder, float]] = {}
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What it was measured on, so far."""
+        return list(self._notes)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The run's.
+
+        Raises:
+            InputError: it is not downloaded yet, or cannot be used.
+        """
+        if self._arguments is not None:
+            return read_arguments(self._arguments)
+        if self.config.corpus.url is not None:
+            raise InputError(
+                "corpus.url: not downloaded yet, so there is nothing to measure on; run `snakemake "
+                f"{self.folder.arguments}` first, or give --arguments"
+            )
+        corpus, _ = open_corpus(self.config.corpus)
+        return corpus
+
+    @cached_property
+    def start_up(self) -> float:
+        """Seconds until a job has loaded its modules."""
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import counterpoint.runs.job"], check=True)
+        return time.perf_counter() - begun
+
+    def encoding(self, options: EncoderOptions) -> Cost:
+        """Of the tokens and features of a frozen encoder; no seconds where they are there."""
+        features = self.folder.features(cache_keys.features_key(options))
+        if features.is_file():
+            tokens = self.folder.tokens(cache_keys.tokens_key(options))
+            files = [path for path in (features, tokens) if path.is_file()]
+            return Cost(0.0, sum(path.stat().st_size for path in files))
+        torch.set_num_threads(self.config.resources.encoding_threads)
+        live, seconds = self._live(options)
+        tokens_a_text = len(live.tokens.ids) / len(live.tokens)
+        return Cost(seconds, 4 * len(self.corpus.texts) * (live.hidden_size + tokens_a_text))
+
+    def cell(self, options: CellOptions) -> CellCost:
+        """Of a cell.
+
+        A live encoder's is that of training on vectors, and above it a pass over all texts an
+        epoch (two at the ends), and each step's way through the encoder and back.
+        """
+        torch.set_num_threads(self.config.resources.threads)
+        path = self.folder.features(cache_keys.features_key(options.encoder))
+        frozen = options.encoder.trainable == "none"
+        if frozen and path.is_file():
+            return self._on_vectors(
+                options, FrozenFeatures(read_features(path, self.corpus)), "their real vectors"
+            )
+        live, one_pass = self._live(options.encoder)
+        size = (len(self.corpus.texts), live.hidden_size)
+        x = generator(options.seed, -1, "plan").standard_normal(size, dtype=np.float32)
+        on_vectors = self._on_vectors(
+            options, FrozenFeatures(x), f"made-up vectors of {live.hidden_size} dimensions"
+        )
+        if frozen:
+            return on_vectors
+        weights = sum(weight.nbytes for weight in live.parameters())
+        steps = self._pairs // options.training.batch_size
+        return CellCost(
+            on_vectors.fixed + Cost(2 * one_pass, weights),
+            on_vectors.epoch + Cost(one_pass + steps * self._step(live, options), 0.0),
+        )
+
+    def _live(self, options: EncoderOptions) -> tuple[LiveEncoder, float]:
+        """An encoder with some of the texts, and the seconds of one pass over all."""
+        if options in self._encoders:
+            return self._encoders[options]
+        every = max(1, len(self.corpus.arguments) // SAMPLE)
+        some = dataclasses.replace(self.corpus, arguments=self.corpus.arguments[::every])
+        live = LiveEncoder(options, tokenise(some, options)).to(self.device).eval()
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            for _, x in live.embed(torch.arange(len(some.texts)), "candidate"):
+                x.cpu()  # waits for the device
+        seconds = (time.perf_counter() - begun) * len(self.corpus.texts) / len(some.texts)
+        self._note(f"{len(some.texts)} of {len(self.corpus.texts)} texts encoded")
+        self._encoders[options] = live, seconds
+        return live, seconds
+
+    def _step(self, live: LiveEncoder, options: CellOptions) -> float:
+        """Seconds of a batch's three texts each through the encoder and back; the second time."""
+        texts = torch.arange(3 * options.training.batch_size) % len(live.tokens)
+        live.train()
+        for _ in range(2):
+            begun = time.perf_counter()
+            live(texts, "query").sum().backward()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+        self._note(f"a step of {len(texts)} texts through the live encoder")
+        return time.perf_counter() - begun
+
+    def _on_vectors(self, options: CellOptions, vectors: FrozenFeatures, which: str) -> CellCost:
+        """Train a cell, write what it leaves, and look at the clock and the files."""
+        self._note(
+            f"{EPOCHS} epochs of a cell of each kind on {len(self.corpus.texts)} texts, {which}"
+        )
+        busy, begun = time.process_time(), time.perf_counter()
+        trainer = Trainer(short(options), self.corpus, vectors, self.device)
+        self._pairs = len(trainer.data.pairs)
+        clock = [time.perf_counter()]
+        with tempfile.TemporaryDirectory() as name:
+            folder = CellFolder(Path(name))
+            for event in trainer.events():
+                match event:
+                    case EpochEnded(record):
+                        epoch_log.append(folder.epochs, record)
+                        clock.append(time.perf_counter())
+                    case Evaluated(results):
+                        write_records(results, folder.records)
+            save_weights(trainer.model, folder.model)
+            ended = time.perf_counter()
+            logged = folder.epochs.stat().st_size
+            size = size_of(folder) - logged
+        if self.device.type == "cpu" and time.process_time() - busy < (ended - begun) / 2:
+            self._note("a machine busy with other work, so the time is too long")
+        epochs = [after - before for before, after in pairwise(clock)]
+        seconds = self.start_up + (clock[0] - begun) + (ended - clock[-1])
+        return CellCost(Cost(seconds, size), Cost(statistics.median(epochs), logged / len(epochs)))
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = None
+
+
+def short(options: CellOptions) -> CellOptions:
+    """The cell for a few epochs without any control, at its mean rate of random negatives."""
+    planned = range(options.training.epochs)
+    rate = statistics.mean(random_rate(epoch, options.mining) for epoch in planned)
+    mining = {"preset": None, "initial_random_rate": rate, "decrease_rate": 0.0}
+    return options.model_copy(
+        update={
+            "training": options.training.model_copy(update={"epochs": EPOCHS}),
+            "mining": options.mining.model_copy(update=mining),
+            "stopping": StoppingOptions(patience=None, halve_after=None, dev_loss_rises=None),
+        }
+    )
