@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from snakemake.utils import Paramspace
 
 from counterpoint.config.loading import load
-from counterpoint.config.matrix import COLUMNS, Cell, base_options, expand, make_cell, rows
+from counterpoint.config.matrix import (
+    COLUMNS,
+    Cell,
+    base_options,
+    expand,
+    make_cell,
+    option_path,
+    rows,
+)
 from counterpoint.config.options import CellOptions
 from counterpoint.errors import InputError
 from tests.support.configuration import read_yaml
@@ -389,6 +397,18 @@ def test_two_names_of_one_option_are_refused() -> None:
     axes = {"margin": [1.0], "retrieval_loss.margin": [0.8]}
     with pytest.raises(InputError, match=r"given twice, by two names of retrieval_loss\.margin"):
         expand(load({"run": "x", "matrix": {"axes": axes}}, "test"), "test")
+
+
+@pytest.mark.parametrize(
+    ("axis", "words"),
+    [("mergin", "did you mean 'retrieval_loss.margin'"), ("training", "is a section"), ("run", "")],
+)
+def test_the_axis_of_the_tables_is_an_option_of_a_cell(axis: str, words: str) -> None:
+    message = refusal({}, tables={"axis": axis})
+    assert message.startswith(f"test.yaml: tables.axis: {axis!r} ")
+    assert words in message
+    assert option_path("margin", "x") == "retrieval_loss.margin"
+    assert len(cells_of({}, tables={"axis": "margin"})) == 1
 
 
 @settings(max_examples=50, deadline=None)

@@ -9,7 +9,7 @@ from snakemake.utils import Paramspace
 
 from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
 from counterpoint.config.loading import dump, load
-from counterpoint.config.matrix import COLUMNS, expand
+from counterpoint.config.matrix import COLUMNS, expand, option_path, option_values
 from counterpoint.corpus.sources import checked_fingerprint, expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
 from counterpoint.runs.folder import RunFolder
@@ -122,6 +122,14 @@ def cell_texts(wildcards):
 def base_features(wildcards):
     """The frozen features of the base options' encoder, which the untrained baseline needs."""
     return features_of(CONFIG.encoder) if wildcards.baseline == "untrained" else []
+
+
+def has_axis_table():
+    """Whether the option that gets a table of its values has several."""
+    if CONFIG.tables.axis is None:
+        return False
+    path = option_path(CONFIG.tables.axis, SOURCE)
+    return len({option_values(cell.options)[path] for cell in CELLS.values()}) > 1
 
 
 def folder_of(path):

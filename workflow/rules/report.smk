@@ -18,9 +18,8 @@ TABLE_FILES = [
     ("claims", "md"),
     ("claims", "csv"),
 ]
-# Only where cells differ in the margin.
-if len({cell.options.retrieval_loss.margin for cell in CELLS.values()}) > 1:
-    TABLE_FILES += [("margins", "md"), ("margins", "csv")]
+if has_axis_table():
+    TABLE_FILES += [("axis", "md"), ("axis", "csv")]
 
 
 rule summarise:

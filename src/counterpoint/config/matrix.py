@@ -60,9 +60,11 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
         source: where it came from, for messages.
 
     Raises:
-        InputError: an axis that is no option, a value that is not valid (each named with its
-            cell), or a matrix without any cell.
+        InputError: an axis that is no option, also that of the tables; a value that is not valid
+            (each named with its cell); or a matrix without any cell.
     """
+    if config.tables.axis is not None:
+        option_path(config.tables.axis, f"{source}: tables.axis")
     base, matrix = base_options(config), config.matrix
     axes = {name: values for name, values in matrix.axes.items() if values is not None}
     # No axis makes the base options the only cell, unless `include` names others.
@@ -101,6 +103,41 @@ def base_options(config: RunConfig) -> CellOptions:
 def option_values(options: CellOptions) -> dict[str, Scalar]:
     """Every option by its dotted path."""
     return dict(_leaves(options.model_dump(mode="json")))
+
+
+def option_path(name: str, source: str) -> str:
+    """The dotted path of the option of a cell that a name stands for.
+
+    A section's name stands for its main key, the last part of a path for the path where only one
+    option ends so.
+
+    Args:
+        name: as an axis has it.
+        source: where it stands, for messages.
+
+    Raises:
+        InputError: it is no option of a cell, or may be several.
+    """
+    paths = list(known_paths(CellOptions))
+    matches = [path for path in paths if path == name] or [
+        path for path in paths if path.endswith(f".{name}")
+    ]
+    if len(matches) > 1:
+        raise InputError(
+            f"{source}: {name!r} may mean {' or '.join(matches)}; write the whole path"
+        )
+    if not matches and (renamed := new_path(name)):
+        raise InputError(f"{source}: {name!r} is called {renamed} now")
+    if not matches:
+        raise InputError(f"{source}: {name!r} is no option of a cell{suggest(name, iter(paths))}")
+    (path,) = matches
+    sections = dict(sections_of(CellOptions))
+    if path not in sections:
+        return path
+    main = sections[path].main
+    if main is None:
+        raise InputError(f"{source}: {name!r} is a section; name one of its options")
+    return f"{path}.{main}"
 
 
 def make_cell(base: CellOptions, setting: Setting) -> Cell:
@@ -220,7 +257,7 @@ def _by_path(entry: Mapping[str, Scalar | list[Scalar]], source: str) -> dict[st
     """
     values: dict[str, list[Scalar]] = {}
     for name, value in entry.items():
-        path = _resolve(name, source)
+        path = option_path(name, f"{source}: matrix")
         if path in values:
             raise InputError(f"{source}: matrix: {name!r} is given twice, by two names of {path}")
         values[path] = value if isinstance(value, list) else [value]
@@ -230,33 +267,3 @@ def _by_path(entry: Mapping[str, Scalar | list[Scalar]], source: str) -> dict[st
 def _product(axes: Mapping[str, Iterable[Scalar]]) -> Iterator[dict[str, Scalar]]:
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
-
-
-def _resolve(name: str, source: str) -> str:
-    """The dotted path of the option that an axis names.
-
-    A section's name stands for its main key, the last part of a path for the path where only one
-    option ends so.
-    """
-    paths = list(known_paths(CellOptions))
-    matches = [path for path in paths if path == name] or [
-        path for path in paths if path.endswith(f".{name}")
-    ]
-    if len(matches) > 1:
-        raise InputError(
-            f"{source}: matrix: {name!r} may mean {' or '.join(matches)}; write the whole path"
-        )
-    if not matches and (renamed := new_path(name)):
-        raise InputError(f"{source}: matrix: {name!r} is called {renamed} now")
-    if not matches:
-        raise InputError(
-            f"{source}: matrix: {name!r} is no option of a cell{suggest(name, iter(paths))}"
-        )
-    (path,) = matches
-    sections = dict(sections_of(CellOptions))
-    if path not in sections:
-        return path
-    main = sections[path].main
-    if main is None:
-        raise InputError(f"{source}: matrix: {name!r} is a section; name one of its options")
-    return f"{path}.{main}"

@@ -381,8 +381,8 @@ class TableOptions(Section):
     decimals: Annotated[int, Field(ge=0, le=4)] = 1
     """Of percentages in the Markdown and LaTeX tables."""
     axis: str | None = None
-    """An option whose values get a table of their own, such as `retrieval_loss.margin`: what each
-    gives on dev, and which is picked. Written where the matrix has several values of it."""
+    """An option, named as an axis of the matrix is, whose values get a table of their own: what
+    each gives on dev, and which is picked. Written where the matrix has several values of it."""
     intervals: bool = False
     """Whether scores in the LaTeX tables have their 95 % intervals as subscripts."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from counterpoint.config.matrix import NAMED_BY_COLUMN
+from counterpoint.config.matrix import NAMED_BY_COLUMN, option_path
 from counterpoint.evaluation.metrics import Values
 from counterpoint.evaluation.statistics import over_seeds
 from counterpoint.io.text import DASH, markdown_table, option_text, percent
@@ -51,9 +51,9 @@ def column_of(run: Run) -> str | None:
 
     Or where all cells have the same value.
     """
-    path = run.config.tables.axis
-    if path is None:
+    if run.config.tables.axis is None:
         return None
+    path = option_path(run.config.tables.axis, "tables.axis")
     column = NAMED_BY_COLUMN.get(path, path)
     return column if len({cell.axes.get(column) for cell in run.cells}) > 1 else None
 

@@ -239,7 +239,9 @@ class Job:
             flush=True,
         )
 
-    def _encoder(self, read: arguments_module.Corpus) -> tuple[Encoder, Path]:
+    def _encoder(
+        self, read: arguments_module.Corpus
+    ) -> tuple[Encoder, Path]:
         """The encoder, and the file that it was made from."""
         if self.features is not None:
             features = features_module.read_features(self.features, read, self.options.encoder)
