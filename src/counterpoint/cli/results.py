@@ -21,7 +21,7 @@ def add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
         "tables",
         help="make the tables of a run from whatever records exist",
         description="Write the tables of a run into its folder tables/: figures (cells.csv), "
-        "comparison, strategies, seeds, protocols, tasks, margins and imported logs (Markdown; CSV "
+        "comparison, strategies, seeds, protocols, tasks, one axis and imported logs (Markdown; CSV "
         "and LaTeX of some), the claims and their verdicts, and a summary, which is printed. "
         "Trains nothing.",
     )
