@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from counterpoint.config.loading import known_paths, parse, sections_of, suggest
-from counterpoint.config.options import CellOptions, RunConfig, Scalar
+from counterpoint.config.options import CellOptions, RunConfig
 from counterpoint.config.renames import new_path
+from counterpoint.config.scalars import Scalar
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
 

@@ -6,9 +6,8 @@ JSON schema in `workflow/schemas/` is generated from these classes (`counterpoin
 docstring under each field is its description there.
 """
 
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -20,27 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from counterpoint.config.scalars import Scalar, read_scalar, takes_text
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-
-
-def read_scalar(value: Any) -> Any:
-    """The number, truth value or null that a text spells; anything else as it is.
-
-    YAML 1.1 reads 3e-6 as text, and snakemake's --config all that is nested.
-    """
-    if not isinstance(value, str):
-        return value
-    try:
-        scalar = json.loads(value, parse_constant=str)
-    except ValueError:
-        return value
-    return value if isinstance(scalar, str | dict | list) else scalar
-
-
-def _takes_text(annotation: Any) -> bool:
-    return annotation is str or any(_takes_text(part) for part in get_args(annotation))
 
 
 class Section(BaseModel):
@@ -73,7 +56,7 @@ class Section(BaseModel):
         annotation = cls.model_fields[str(info.field_name)].annotation
         # Text given for a whole section stands for its main key, which decides itself.
         is_section = isinstance(annotation, type) and issubclass(annotation, Section)
-        return value if is_section or _takes_text(annotation) else read_scalar(value)
+        return value if is_section or takes_text(annotation) else read_scalar(value)
 
 
 class Splits(Section):
@@ -113,10 +96,8 @@ class CorpusOptions(Section):
             raise ValueError("give corpus.path or corpus.url")
         if self.url is not None and self.sha256 is None:
             raise ValueError("corpus.url needs corpus.sha256, the checksum of the file to expect")
-        if self.decontaminate == "train" and self.splits.train in (
-            self.splits.dev,
-            self.splits.test,
-        ):
+        held_out = (self.splits.dev, self.splits.test)
+        if self.decontaminate == "train" and self.splits.train in held_out:
             raise ValueError(
                 f"corpus.decontaminate train would leave nothing of {self.splits.train!r}, which "
                 "is the folder of dev or test too; give training a folder of its own"
@@ -334,7 +315,6 @@ class CellOptions(Section):
         return self.evaluation.rerank if self.classifier_loss.weight > 0 else 1
 
 
-Scalar = str | int | float | bool | None
 Axis = Annotated[Annotated[list[Scalar], Field(min_length=1)] | None, BeforeValidator(read_scalar)]
 Entry = Annotated[
     dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
@@ -408,12 +388,7 @@ class RunConfig(CellOptions):
     """Where the debates come from."""
     matrix: MatrixOptions = MatrixOptions()
     """The cells."""
-    baselines: list[BaselineName] = [
-        "random",
-        "tfidf",
-        "bm25",
-        "untrained",
-    ]
+    baselines: list[BaselineName] = ["random", "tfidf", "bm25", "untrained"]
     """Systems that nothing is trained for."""
     trackers: list[Literal["tensorboard", "mlflow"]] = []
     """Where each cell's epoch log is written too; extras to install. Changes no result."""
