@@ -36,9 +36,10 @@ from counterpoint.config.options import CellOptions
 from counterpoint.corpus import arguana, sources, synthetic
 from counterpoint.corpus import arguments as arguments_module
 from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.evaluation.evaluate import evaluate, evaluate_legacy
+from counterpoint.evaluation.evaluate import Evaluation, query_results
+from counterpoint.evaluation.legacy import legacy_results
 from counterpoint.evaluation.records import QueryResults
-from counterpoint.evaluation.system import System, embed
+from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.io import atomic
 from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models.retriever import Retriever
@@ -61,7 +62,7 @@ Result = TypeVar("Result")
 
 
 def read_split(path: str | None, folder: str) -> tuple[arguments_module.Corpus, CandidateSets]:
-    """A split as a corpus of its own, and its pool; without a path, of a made-up corpus."""
+    """A split as a corpus of its own, and its candidate sets; without a path it is made up."""
     with tempfile.TemporaryDirectory() as name:
         if path is None:
             path = f"{name}/corpus"
@@ -71,7 +72,7 @@ def read_split(path: str | None, folder: str) -> tuple[arguments_module.Corpus, 
     return read, candidate_sets(read, folder)
 
 
-def random_system(sets: CandidateSets, texts: int, options: CellOptions) -> System:
+def random_system(sets: CandidateSets, texts: int, options: CellOptions) -> TrainedSystem:
     """A model with random weights, and random vectors that lie near their debate's centre."""
     rng = generator(options.seed, -1, "benchmark vectors")
     centres = rng.standard_normal((sets.debate.max() + 1, HIDDEN_SIZE), dtype=np.float32)
@@ -80,29 +81,22 @@ def random_system(sets: CandidateSets, texts: int, options: CellOptions) -> Syst
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
         model = Retriever(options, FrozenFeatures(x)).eval()
-    return System(model, embed(model, torch.arange(texts), texts), NEAREST)
+    return TrainedSystem(model, embed(model, torch.arange(texts), texts), NEAREST)
 
 
 @torch.no_grad()
-def our_legacy(system: System, sets: CandidateSets, queries: Ints) -> QueryResults:
-    return evaluate_legacy(
-        sets,
-        system.costs(sets.text[sets.pairs :], sets.text),
-        queries=queries,
-        k=NEAREST,
-        scorer=system.scorer("candidate"),
-    )
+def our_legacy(system: TrainedSystem, sets: CandidateSets, queries: Ints) -> QueryResults:
+    return legacy_results(sets, system.costs_of(sets), system.reranker, queries=queries)
 
 
 @torch.no_grad()
-def our_everything(system: System, sets: CandidateSets, queries: Ints) -> list[QueryResults]:
+def our_everything(system: TrainedSystem, sets: CandidateSets, queries: Ints) -> list[QueryResults]:
     """All tasks and protocols, both stages."""
-    costs = system.costs(sets.text[sets.pairs :], sets.text)
-    found = evaluate(sets, costs, queries=queries, k=NEAREST, scorer=system.scorer("query"))
-    return [*found, our_legacy(system, sets, queries)]
+    asked = Evaluation(queries=queries)
+    return query_results(sets, system.costs_of(sets), system.reranker, asked)
 
 
-def seeds_way(system: System, sets: CandidateSets, queries: Ints) -> Ints:
+def seeds_way(system: TrainedSystem, sets: CandidateSets, queries: Ints) -> Ints:
     """(n,) the rows that answer the queries under `legacy`, one call of the classifier each."""
     rows = system.vectors["candidate"].rows(torch.from_numpy(sets.text))
     points = system.vectors["query"].e[torch.from_numpy(sets.text[sets.pairs :])].numpy()
@@ -133,7 +127,9 @@ def timed(function: Callable[..., Result], *arguments: Any) -> tuple[float, Resu
     return time.perf_counter() - start, result
 
 
-def compare(system: System, sets: CandidateSets, queries: Ints, repeat: int) -> dict[str, Any]:
+def compare(
+    system: TrainedSystem, sets: CandidateSets, queries: Ints, repeat: int
+) -> dict[str, Any]:
     """Seconds of each way, in turn so that both meet the same machine.
 
     Raises:

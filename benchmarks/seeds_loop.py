@@ -22,7 +22,7 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.pooling import apply_pooling
 from counterpoint.encoders.pretrained import resolve
-from counterpoint.evaluation.system import System
+from counterpoint.evaluation.system import TrainedSystem
 from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models import losses
 from counterpoint.models.fusion import Vectors
@@ -182,7 +182,7 @@ class SeedsLoop:
 
     def _accuracy(self, split: Split, vectors: Vectors) -> float:
         self._set_training(False)
-        system = System(self.model, {"query": vectors, "candidate": vectors}, NEAREST)
+        system = TrainedSystem(self.model, {"query": vectors, "candidate": vectors}, NEAREST)
         queries = split.sets.queries("official")
         return accuracy(split.sets, seeds_way(system, split.sets, queries), queries)
 

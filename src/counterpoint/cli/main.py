@@ -13,7 +13,6 @@ from typing import NoReturn
 from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
 from counterpoint.cli.results import (
     add_compare,
-    add_evaluate,
     add_import_log,
     add_leak,
     add_plots,
@@ -89,7 +88,6 @@ def make_parser() -> argparse.ArgumentParser:
         add_tables,
         add_compare,
         add_leak,
-        add_evaluate,
         add_import_log,
         add_plots,
         add_report,

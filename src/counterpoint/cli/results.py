@@ -8,7 +8,6 @@ from counterpoint.cli.shared import (
     Commands,
     add_run,
     add_run_or_only,
-    add_threads,
     not_negative,
     positive,
     print_notes,
@@ -122,71 +121,6 @@ def _leak(arguments: argparse.Namespace) -> None:
         atomic.write_text(arguments.csv, text_module.csv_text(compare.rows(rows)))
     print_notes(compare.notes(run, (arguments.cell,), rows))
     print(text_module.markdown_table(contamination.readable(rows)), end="")
-
-
-def add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Add the command `evaluate`."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="evaluate a trained cell or a baseline on any corpus; export its rankings",
-        description="Evaluate a trained cell or a baseline on another corpus, or again on the "
-        "run's own, all tasks and protocols. Unseen are the queries whose texts the run's training "
-        "folder lacks. A corpus in BEIR's layout is searched as a whole, without the query's own "
-        "document. Writes figures.csv, records.parquet (not for BEIR's layout) and, with --trec, "
-        "rankings and judgements; prints the figures on all arguments.",
-    )
-    parser.add_argument(
-        "system",
-        metavar="SYSTEM",
-        help="a cell's name as in tables/cells.csv, `best` (on dev), or baseline/NAME",
-    )
-    add_run_or_only(parser)
-    parser.add_argument(
-        "--corpus",
-        metavar="PATH",
-        help="folder or zip in the layout of ArguAna Counterargs or of BEIR, a file of pairs, or "
-        "`sample` (default: the run's own)",
-    )
-    parser.add_argument(
-        "--splits",
-        nargs="+",
-        default=[],
-        metavar="SPLIT",
-        help="of that corpus (default: all; dev and test of the run's own; test of BEIR's, one "
-        "at a time)",
-    )
-    parser.add_argument("--trec", action="store_true", help="write TREC qrels and runs too")
-    add_threads(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="PATH",
-        help="folder to write into (default: RUN/evaluations/SYSTEM/CORPUS)",
-    )
-    parser.set_defaults(command=_evaluate)
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    import torch
-
-    from counterpoint import transfer
-    from counterpoint.io import text as text_module
-    from counterpoint.runs import devices
-
-    torch.set_num_threads(arguments.threads)
-    run = transfer.find_run(arguments.system, arguments.run, arguments.corpus)
-    with devices.device_for_job(jobs_per_gpu=1) as device:
-        figures, notes = transfer.Transfer(
-            system=arguments.system,
-            run=run,
-            corpus=arguments.corpus,
-            splits=arguments.splits,
-            trec=arguments.trec,
-            device=torch.device(device),
-            out=arguments.out or transfer.default_folder(arguments.system, run, arguments.corpus),
-        ).write()
-    print_notes(notes)
-    print(text_module.markdown_table(transfer.readable(figures)), end="")
 
 
 def add_import_log(commands: "Commands[argparse.ArgumentParser]") -> None:

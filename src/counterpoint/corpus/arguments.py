@@ -164,7 +164,19 @@ def read_debates(path: str | Path) -> dict[str, str]:
         InputError: the file is no such table.
     """
     rows, _ = _read_columns(path, ("id", "split", "theme", "debate"))
-    return {name: "/".join(debate) for name, *debate in rows}
+    return {name: _debate(*debate) for name, *debate in rows}
+
+
+def debates_of(arguments: Iterable[Argument]) -> dict[str, str]:
+    """The debate of every argument by its id, as `read_debates` names it."""
+    return {
+        argument.id: _debate(argument.split, argument.theme, argument.debate)
+        for argument in arguments
+    }
+
+
+def _debate(split: str, theme: str, name: str) -> str:
+    return f"{split}/{theme}/{name}"
 
 
 def _read_columns(

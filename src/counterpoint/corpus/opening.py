@@ -76,6 +76,31 @@ def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
     return Corpus(arguments, {split: split for split in splits}, bare)
 
 
+def read_training(path: str) -> list[Argument] | None:
+    """The arguments of the split `training`, or else `train`; None where there is neither.
+
+    Raises:
+        InputError: as `read_all`.
+    """
+    there = set(split_names(path))
+    for name in ("training", "train"):
+        if name in there:
+            return read_all(path, [name]).split(name)
+    return None
+
+
+def beir_source(path: str) -> Source | None:
+    """The source of a corpus in BEIR's layout; None where a path has another.
+
+    Raises:
+        InputError: there is nothing at the path.
+    """
+    if is_pair_file(path):
+        return None
+    source = open_source(path)
+    return source if beir_root(source) is not None else None
+
+
 def split_names(path: str) -> list[str]:
     """The splits of a corpus in ArguAna's layout or of a file of pairs.
 

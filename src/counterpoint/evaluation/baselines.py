@@ -12,13 +12,11 @@ from counterpoint.arrays import Floats, Ints
 from counterpoint.corpus.arguments import Argument, Corpus
 from counterpoint.encoders.features import read_features
 from counterpoint.errors import InputError
+from counterpoint.evaluation.evaluate import query_results
 from counterpoint.evaluation.records import QueryResults
-from counterpoint.evaluation.system import NoSecondStage, records
 from counterpoint.io.rng import generator
 from counterpoint.search.distances import Costs, Euclidean, Similarities
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
-
-Features = Callable[[], Floats]
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,15 @@ class Search:
     """All texts that statistics are taken from."""
     candidates: Ints
     """(m,) which of the collection are searched."""
+    candidate_texts: Ints
+    """(m,) their numbers among the unique texts of the corpus."""
     queries: Sequence[str]
+    query_texts: Ints
+    """(queries,) likewise."""
     training: Sequence[str]
     """All texts of the training split."""
-    vectors: Callable[[], tuple[Floats, Floats]]
-    """The untrained encoder's outputs: (queries, H) and (m, H)."""
+    outputs: Callable[[], Floats]
+    """Gives the untrained encoder's outputs for every text of the corpus, (texts, H)."""
 
 
 Baseline = Callable[[Search], Costs]
@@ -47,8 +49,10 @@ def untrained(search: Search) -> Costs:
 
     As Euclidean distance between vectors of length 1, which ranks alike.
     """
+    x = search.outputs()
     queries, candidates = (
-        functional.normalize(torch.from_numpy(x), dim=-1) for x in search.vectors()
+        functional.normalize(torch.from_numpy(x[texts]), dim=-1)
+        for texts in (search.query_texts, search.candidate_texts)
     )
     return Euclidean(queries, candidates)
 
@@ -85,10 +89,10 @@ def bm25(search: Search) -> Costs:
     import bm25s
 
     def tokens(texts: Sequence[str]) -> list[list[str]]:
-        found: list[list[str]] = bm25s.tokenize(
+        words: list[list[str]] = bm25s.tokenize(
             list(texts), stopwords="english", return_ids=False, show_progress=False
         )
-        return found
+        return words
 
     collection = tokens(search.collection)
     if not any(collection):
@@ -101,8 +105,8 @@ def bm25(search: Search) -> Costs:
     alike = np.zeros(len(collection), dtype=np.float32)
 
     def scores(words: list[str]) -> Floats:
-        found: Floats = index.get_scores(words) if words else alike
-        return found
+        result: Floats = index.get_scores(words) if words else alike
+        return result
 
     def similarity(asked: Ints) -> Floats:
         return np.stack([scores(queries[query])[search.candidates] for query in asked])
@@ -152,29 +156,26 @@ def search_of(
     sets: CandidateSets,
     folder: str,
     training: Sequence[str],
-    x: Features,
+    outputs: Callable[[], Floats],
 ) -> Search:
     """A split as something to search.
 
     Args:
         arguments: all of the split.
-        pool: of the split.
+        sets: of the split.
         folder: its name.
         training: the texts of the training split.
-        x: gives the encoder's outputs for every text of the corpus, (texts, H).
+        outputs: gives the encoder's outputs for every text of the corpus, (texts, H).
     """
-
-    def vectors() -> tuple[Floats, Floats]:
-        outputs = x()
-        return outputs[sets.text[sets.pairs :]], outputs[sets.text]
-
     return Search(
         name=folder,
         collection=[argument.text for argument in arguments],
         candidates=sets.argument,
+        candidate_texts=sets.text,
+        query_texts=sets.text[sets.pairs :],
         queries=[arguments[row].text for row in sets.argument[sets.pairs :]],
         training=training,
-        vectors=vectors,
+        outputs=outputs,
     )
 
 
@@ -200,5 +201,5 @@ def evaluate_baseline(
         folder = corpus.roles[role]
         sets = candidate_sets(corpus, folder)
         search = search_of(corpus.split(folder), sets, folder, training, outputs)
-        result[role] = (sets, records(sets, baseline_costs(name, search), NoSecondStage()))
+        result[role] = (sets, query_results(sets, baseline_costs(name, search)))
     return result

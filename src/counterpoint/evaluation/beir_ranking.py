@@ -9,10 +9,14 @@ import torch
 
 from counterpoint.arrays import Ints
 from counterpoint.corpus.beir import BeirCorpus
-from counterpoint.evaluation.evaluate import Scorer, score_order, score_pairs
+from counterpoint.evaluation.metrics import CUTOFF
+from counterpoint.evaluation.second_stage import Reranker, score_order
 from counterpoint.search.distances import Costs
 from counterpoint.search.ranking import nearest
 from counterpoint.tasks.candidates import blocks
+
+RECALL_CUTOFF = 100
+"""How far recall@100 looks, as BEIR's tables do."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,20 @@ class Ranking:
 def rank(
     corpus: BeirCorpus,
     costs: Costs,
+    reranker: Reranker | None = None,
     *,
-    k: int = 10,
-    depth: int = 100,
-    scorer: Scorer | None = None,
-    device: torch.device | None = None,
+    depth: int = RECALL_CUTOFF,
 ) -> Ranking:
     """Rank all documents but the query's own for each query; ties count against the system.
 
     Args:
         corpus: what is searched.
         costs: of all documents to the queries.
-        k: how many of the nearest the scorer re-orders.
-        depth: how many are kept, never fewer than k.
-        scorer: the second stage, on numbers of the corpus's texts; None for a system without one.
-        device: where the costs lie.
+        reranker: the second stage, on numbers of the corpus's texts; None for a system without one.
+        depth: how many are kept, never fewer than are re-ordered.
     """
-    device = device or torch.device("cpu")
-    depth = max(k, depth)
+    device = costs.device
+    depth = max(depth, reranker.size) if reranker else depth
     gold = _relevant_rows(corpus)
     found = []
     for numbers in blocks(np.arange(len(corpus.queries))):
@@ -60,14 +60,17 @@ def rank(
         last = torch.from_numpy(gold[numbers]).to(device)
         found.append(nearest(block.only(candidates), depth, last=last).cpu().numpy())
     rows = np.concatenate(found)
-    if scorer is None:
+    if reranker is None:
         return Ranking(rows, None)
-    first = rows[:, :k]
+    first = rows[:, : reranker.size]
     texts = corpus.numbers(corpus.document_texts)
-    [scores] = score_pairs([(corpus.numbers(corpus.query_texts), texts[first])], scorer, device)
+    queries = corpus.numbers(corpus.query_texts)
+    [scores] = reranker.scores("query", [(queries, texts[first])])
     last_of_ties = (first[:, :, None] == gold[:, None, :]).any(axis=2)
     reranked = rows.copy()
-    reranked[:, :k] = np.take_along_axis(first, score_order(rows, scores, last_of_ties), axis=1)
+    reranked[:, : reranker.size] = np.take_along_axis(
+        first, score_order(rows, scores, last_of_ties), axis=1
+    )
     return Ranking(rows, reranked)
 
 
@@ -90,16 +93,16 @@ def measure(corpus: BeirCorpus, rows: Ints) -> dict[str, npt.NDArray[np.float64]
         corpus: what was searched.
         rows: (queries, depth) documents, the best first; at least 100 where there are so many.
     """
-    gains = np.zeros((len(rows), max(100, rows.shape[1])))
-    ideal = np.zeros((len(rows), 10))
+    gains = np.zeros((len(rows), max(RECALL_CUTOFF, rows.shape[1])))
+    ideal = np.zeros((len(rows), CUTOFF))
     for query, relevant in enumerate(corpus.relevant):
         gains[query, : rows.shape[1]] = [relevant.get(row, 0) for row in rows[query].tolist()]
-        best = sorted(relevant.values(), reverse=True)[:10]
+        best = sorted(relevant.values(), reverse=True)[:CUTOFF]
         ideal[query, : len(best)] = best
-    discount = 1 / np.log2(np.arange(2, 12))
+    discount = 1 / np.log2(np.arange(2, CUTOFF + 2))
     counts = np.array([len(relevant) for relevant in corpus.relevant])
     return {
-        "ndcg@10": (gains[:, :10] @ discount) / (ideal @ discount),
+        "ndcg@10": (gains[:, :CUTOFF] @ discount) / (ideal @ discount),
         "accuracy@1": (gains[:, 0] > 0).astype(np.float64),
-        "recall@100": (gains[:, :100] > 0).sum(axis=1) / counts,
+        "recall@100": (gains[:, :RECALL_CUTOFF] > 0).sum(axis=1) / counts,
     }

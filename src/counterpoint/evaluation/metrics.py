@@ -12,6 +12,9 @@ import numpy.typing as npt
 Ranks = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
+CUTOFF = 10
+"""How far recall@10 and nDCG@10 look."""
+
 
 def accuracy_at_1(ranks: Ranks) -> Values:
     """1 where the gold ranks first; (n,) ranks counted from 1 to (n,) values."""
@@ -20,7 +23,7 @@ def accuracy_at_1(ranks: Ranks) -> Values:
 
 def recall_at_10(ranks: Ranks) -> Values:
     """1 where the gold is among the first ten."""
-    return np.where(ranks <= 10, 1.0, 0.0)
+    return np.where(ranks <= CUTOFF, 1.0, 0.0)
 
 
 def reciprocal_rank(ranks: Ranks) -> Values:
@@ -34,7 +37,7 @@ def ndcg_at_10(ranks: Ranks) -> Values:
     Järvelin, Kekäläinen, *Cumulated gain-based evaluation of IR techniques* (TOIS 2002); with one
     relevant document the ideal gain is 1.
     """
-    return np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
+    return np.where(ranks <= CUTOFF, 1.0 / np.log2(1.0 + ranks), 0.0)
 
 
 METRICS: dict[str, Callable[[Ranks], Values]] = {

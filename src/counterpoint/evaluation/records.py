@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from counterpoint.arrays import Ints
 from counterpoint.errors import InputError
+from counterpoint.evaluation.metrics import CUTOFF
 from counterpoint.io.atomic import replacing
 from counterpoint.tasks.candidates import CandidateSets
 
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+DEPTH = CUTOFF
+"""How many of the nearest are recorded by default: what the metrics look at."""
+
+
 @dataclass(frozen=True)
 class QueryResults:
     """What became of each query of one task under one protocol.
 
-    `queries` (n,) numbers them within the pool. `rank` and `reranked` (n,) count from 1; `nearest`
-    and `reordered` (n, depth) are rows of the pool before and after the second stage, -1 where
-    there are fewer candidates. Without a second stage both of its arrays are None.
+    `queries` (n,) numbers them within their candidate sets. `rank` and `reranked` (n,) count from
+    1; `nearest` and `reordered` (n, depth) are rows of the sets before and after the second stage,
+    -1 where there are fewer candidates. Without a second stage both of its arrays are None.
     """
 
     task: str

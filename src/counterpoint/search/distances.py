@@ -52,6 +52,10 @@ class Block:
 class Costs(Protocol):
     """Costs of m candidates to queries, a block at a time."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where blocks of them lie."""
+
     def block(self, queries: Tensor) -> Block:
         """The block of some queries, (n,) int64."""
 
@@ -79,6 +83,11 @@ class Euclidean:
         # |q|² − 2qc + |c|² as one product, which passes over the block once: (d + 2, m).
         self._factors = torch.cat([-2 * candidates, torch.ones_like(squares), squares], dim=1).T
         self._longest = candidates.norm(dim=1).max() if len(candidates) else torch.tensor(0.0)
+
+    @property
+    def device(self) -> torch.device:
+        """See `Costs`."""
+        return self._candidates.device
 
     def block(self, queries: Tensor) -> Block:
         """See `Costs`."""
@@ -114,6 +123,11 @@ class Similarities:
         self, similarity: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
     ) -> None:
         self._similarity = similarity
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
 
     def block(self, queries: Tensor) -> Block:
         """See `Costs`."""

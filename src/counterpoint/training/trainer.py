@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,15 +19,15 @@ from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.errors import InputError, Interrupted
-from counterpoint.evaluation import metrics
+from counterpoint.evaluation.evaluate import Evaluation, epoch_scores, query_results
 from counterpoint.evaluation.records import QueryResults
-from counterpoint.evaluation.system import System, embed, records
+from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models import losses
 from counterpoint.models.fusion import Vectors
 from counterpoint.models.retriever import Retriever
 from counterpoint.models.weights import restore_weights, unique_weights
-from counterpoint.tasks.candidates import TASKS, CandidateSets
+from counterpoint.tasks.candidates import CandidateSets
 from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
 from counterpoint.training.batches import bucketed, by_debate
 from counterpoint.training.checkpoint import State
@@ -273,7 +273,7 @@ class Trainer:
         return {
             role: (
                 self.data.sets(role),
-                self._evaluate(role, vectors, protocols=tuple(PROTOCOLS)),
+                self._evaluate(role, vectors),
             )
             for role in ("train", "dev", "test")
         }
@@ -515,29 +515,38 @@ class Trainer:
             distances.append(spread)
         return torch.stack(parts).sum(dim=0) / triples.shape[1], torch.cat(distances, dim=1)
 
-    def _evaluate(
-        self,
-        role: str,
-        vectors: dict[str, Vectors],
-        *,
-        tasks: tuple[str, ...] = TASKS,
-        protocols: tuple[str, ...] = WITH_TASKS,
-        brief: bool = False,
-    ) -> list[QueryResults]:
-        self.model.eval()
-        system = System(self.model, vectors, self.options.rerank)
-        sets = self.data.sets(role)
+    def _asked(self, role: str, protocols: Iterable[str]) -> tuple[list[str], Ints | None]:
+        """The protocols and queries of a split: every query of train is seen, and few are asked."""
         train = role == "train"
-        return records(
-            sets,
-            system.pool_costs(sets),
-            system,
-            tasks=tasks,
-            # Every query of the train split is seen.
-            protocols=[p for p in protocols if not (train and PROTOCOLS[p].unseen_only)],
-            queries=self.data.train_queries if train else None,
-            brief=brief,
+        return (
+            [name for name in protocols if not (train and PROTOCOLS[name].unseen_only)],
+            self.data.train_queries if train else None,
         )
+
+    def _evaluate(self, role: str, vectors: dict[str, Vectors]) -> list[QueryResults]:
+        self.model.eval()
+        system = TrainedSystem(self.model, vectors, self.options.rerank)
+        sets = self.data.sets(role)
+        protocols, queries = self._asked(role, PROTOCOLS)
+        asked = Evaluation(protocols=protocols, queries=queries)
+        return query_results(sets, system.costs_of(sets), system.reranker, asked)
+
+    def _epoch_scores(self, role: str, vectors: dict[str, Vectors]) -> dict[str, dict[str, float]]:
+        self.model.eval()
+        system = TrainedSystem(self.model, vectors, self.options.rerank)
+        sets = self.data.sets(role)
+        protocols, queries = self._asked(role, WITH_TASKS)
+        scores = epoch_scores(
+            sets, system.costs_of(sets), system.reranker, protocols=protocols, queries=queries
+        )
+        return {
+            name: {
+                "retrieval": found.retrieval,
+                "reranked": found.reranked,
+                "recall@10": found.recall_at_10,
+            }
+            for name, found in scores.items()
+        }
 
     def _accuracy(
         self, roles: tuple[str, ...], vectors: dict[str, Vectors]
@@ -548,12 +557,7 @@ class Trainer:
             # Dev and test may be the same folder; the train role has its own queries.
             key = role if role == "train" else self.data.folders[role]
             if key not in by_folder:
-                by_folder[key] = {
-                    each.protocol: epoch_figures(each)
-                    # An epoch's figures ask no more than whether the gold is among the first ten.
-                    for each in self._evaluate(role, vectors, tasks=("epa",), brief=True)
-                    if len(each.queries)
-                }
+                by_folder[key] = self._epoch_scores(role, vectors)
             result[role] = by_folder[key]
         return result
 
@@ -576,14 +580,3 @@ class Passed:
     def summary(self) -> tuple[Tensor, Tensor]:
         """(3,) the mean of each loss; (2, n) positive and negative distances."""
         return torch.stack(self.terms).mean(dim=0), torch.cat(self.distances, dim=1)
-
-
-def epoch_figures(found: QueryResults) -> dict[str, float]:
-    """An epoch's figures of one task and protocol: accuracy@1 of both stages, recall@10."""
-    if found.reranked is None:
-        raise ValueError("an epoch's figures need both stages")
-    return {
-        "retrieval": float(metrics.accuracy_at_1(found.rank).mean()),
-        "reranked": float(metrics.accuracy_at_1(found.reranked).mean()),
-        "recall@10": float(metrics.recall_at_10(found.rank).mean()),
-    }

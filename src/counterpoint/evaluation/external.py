@@ -1,0 +1,261 @@
+"""A system on a corpus of the user's choice: records, scores, and rankings for other programs.
+
+Knows no run: whoever calls says what is ranked, what counts as seen, and where files go.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from counterpoint.arrays import Floats, Ints
+from counterpoint.corpus.arguments import Argument, Corpus, debates_of
+from counterpoint.corpus.beir import BeirCorpus
+from counterpoint.evaluation import beir_ranking, trec
+from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
+from counterpoint.evaluation.evaluate import Evaluation, query_results
+from counterpoint.evaluation.records import DEPTH, QueryResults, read_records, write_records
+from counterpoint.evaluation.scoring import Score, Scoring
+from counterpoint.evaluation.second_stage import Reranker
+from counterpoint.evaluation.statistics import Bootstrap, doubts
+from counterpoint.evaluation.system import TrainedSystem
+from counterpoint.io.atomic import write_text
+from counterpoint.io.text import csv_text
+from counterpoint.search.distances import Costs
+from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
+from counterpoint.tasks.protocols import PROTOCOLS
+
+BEIR = "beir"
+"""Names protocol and task of a corpus in BEIR's layout, and its files."""
+
+EPA = "epa"
+"""The task of all arguments, which a person is shown."""
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """What is evaluated, over the texts of one corpus."""
+
+    name: str
+    """Of the system."""
+    costs: Callable[[Search], Costs]
+    """Costs of what is searched to the queries."""
+    reranker: Reranker | None = None
+
+
+def baseline_ranker(name: str) -> Ranker:
+    """A baseline by its name, without `baseline/`.
+
+    Raises:
+        InputError: when it searches: there is no such baseline.
+    """
+    return Ranker(f"baseline/{name}", lambda search: baseline_costs(name, search))
+
+
+def trained_ranker(name: str, system: TrainedSystem) -> Ranker:
+    """A trained cell, with the vectors of the corpus's texts."""
+    return Ranker(
+        name,
+        lambda search: system.costs(search.query_texts, search.candidate_texts),
+        system.reranker,
+    )
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation on a corpus gives."""
+
+    scores: list[Score]
+    notes: list[str]
+    """What a reader of the scores must know."""
+
+
+def evaluate_debates(
+    ranker: Ranker,
+    corpus: Corpus,
+    training: Sequence[Argument] | None,
+    outputs: Callable[[], Floats],
+    out: Path,
+    *,
+    export: bool,
+) -> Evaluated:
+    """Evaluate on debates: all tasks and protocols.
+
+    Writes `records.parquet`, `figures.csv` and, to export, rankings and judgements.
+
+    Args:
+        ranker: what is evaluated.
+        corpus: each split that is evaluated is a role of its own.
+        training: what counts as seen; where nothing does, baselines are fitted on each split.
+        outputs: gives the untrained encoder's outputs for every text of the corpus, (texts, H).
+        out: the folder.
+        export: whether to write TREC's files.
+    """
+    seen = {argument.text_hash for argument in training or ()}
+    by_split: dict[str, tuple[CandidateSets, list[QueryResults]]] = {}
+    costs: dict[str, Costs] = {}
+    for split in corpus.roles:
+        arguments = corpus.split(split)
+        sets = candidate_sets_of(arguments, corpus.text_number, seen)
+        texts = [argument.text for argument in training or arguments]
+        costs[split] = ranker.costs(search_of(arguments, sets, split, texts, outputs))
+        by_split[split] = (sets, query_results(sets, costs[split], ranker.reranker))
+    write_records(by_split, out / "records.parquet")
+    notes: list[str] = []
+    for split, (sets, several) in by_split.items():
+        for results in several if export else ():
+            if len(results.queries):
+                _export(ranker, split, sets, costs[split], results, out / "trec")
+        notes += _gaps(split, sets)
+    records = read_records(out / "records.parquet")
+    scores = Scoring(debates_of(corpus.arguments)).scores(records)
+    write_scores(ranker.name, scores, out)
+    return Evaluated(scores, notes)
+
+
+def evaluate_beir(
+    ranker: Ranker,
+    collection: BeirCorpus,
+    split: str,
+    training: Sequence[str] | None,
+    outputs: Callable[[], Floats],
+    out: Path,
+    *,
+    export: bool,
+) -> Evaluated:
+    """Evaluate on a corpus in BEIR's layout, which is searched as a whole.
+
+    Writes `figures.csv` and, to export, rankings and judgements.
+
+    Args:
+        ranker: what is evaluated.
+        collection: the corpus.
+        split: whose judgements it has.
+        training: the texts that baselines are fitted on; the documents by default.
+        outputs: gives the untrained encoder's outputs for every text of the corpus, (texts, H).
+        out: the folder.
+        export: whether to write TREC's files.
+    """
+    search = Search(
+        name=split,
+        collection=collection.document_texts,
+        candidates=np.arange(len(collection.documents)),
+        candidate_texts=collection.numbers(collection.document_texts),
+        queries=collection.query_texts,
+        query_texts=collection.numbers(collection.query_texts),
+        training=collection.document_texts if training is None else training,
+        outputs=outputs,
+    )
+    ranking = beir_ranking.rank(collection, ranker.costs(search), ranker.reranker)
+    scores: list[Score] = []
+    for stage, rows in ranking.stages():
+        if export:
+            path = out / "trec" / f"{BEIR}.{stage}.run"
+            lists = _named(collection.queries, rows, collection.documents)
+            trec.write_run(path, lists, ranker.name)
+        values = beir_ranking.measure(collection, rows)
+        # There are no debates: each query is resampled alone.
+        ends = Bootstrap(collection.queries).interval(np.stack(list(values.values()), axis=1))
+        for (metric, each), low, high in zip(values.items(), *ends, strict=True):
+            where = (split, BEIR, BEIR, stage, metric)
+            scores.append(Score(*where, float(each.mean()), len(each), float(low), float(high)))
+    if export:
+        trec.write_qrels(out / "trec" / f"{BEIR}.qrels", _judgements(collection))
+    write_scores(ranker.name, scores, out)
+    return Evaluated(scores, list(_lost(collection)))
+
+
+def write_scores(system: str, scores: Iterable[Score], out: Path) -> None:
+    """Write `figures.csv`: a row a score, with the system's name."""
+    rows: list[Mapping[str, object]] = [{"system": system, **asdict(score)} for score in scores]
+    write_text(out / "figures.csv", csv_text(rows))
+
+
+def readable(scores: Iterable[Score]) -> list[dict[str, object]]:
+    """The scores on all arguments for a person: in %, with intervals."""
+    rows: dict[tuple[str, str, str, int], dict[str, object]] = {}
+    for score in scores:
+        if score.task not in (EPA, BEIR):
+            continue
+        protocol = PROTOCOLS[score.protocol].label if score.protocol != BEIR else BEIR
+        key = (score.split, protocol, score.stage, score.n)
+        row = rows.setdefault(key, dict(zip(("split", "protocol", "stage", "n"), key, strict=True)))
+        ends = f"{100 * score.low:.1f}–{100 * score.high:.1f}"
+        row[score.metric] = f"{100 * score.value:.1f} ({ends})"
+    return list(rows.values())
+
+
+def _gaps(split: str, sets: CandidateSets) -> Iterator[str]:
+    """What a split has no score of, and what is to be doubted."""
+    if sets.left_out:
+        yield f"{split}: every query has one candidate in {', '.join(sets.left_out)}; left out"
+    if not sets.unseen.any():
+        yield f"no unseen query in {split}: no clean figure"
+    yield from doubts(split, len(np.unique(sets.debate)))
+
+
+def _lost(collection: BeirCorpus) -> Iterator[str]:
+    lost = collection.unanswerable
+    if lost:
+        yield (
+            f"{len(lost)} of {len(lost) + len(collection.queries)} judged queries have no relevant "
+            f"document but their own and are left out: {', '.join(lost[:5])}"
+            f"{' …' if len(lost) > 5 else ''}"
+        )
+
+
+def _judgements(collection: BeirCorpus) -> dict[str, dict[str, int]]:
+    return {
+        query: {collection.documents[row]: gain for row, gain in relevant.items()}
+        for query, relevant in zip(collection.queries, collection.relevant, strict=True)
+    }
+
+
+def _export(
+    ranker: Ranker,
+    split: str,
+    sets: CandidateSets,
+    costs: Costs,
+    results: QueryResults,
+    folder: Path,
+) -> None:
+    """Judgements and rankings of one task, down to each query's gold, at least ten."""
+    [whole] = query_results(
+        sets,
+        costs,
+        ranker.reranker,
+        Evaluation(
+            tasks=(results.task,),
+            protocols=(results.protocol,),
+            depth=max(DEPTH, int(results.rank.max())),
+        ),
+    )
+    # A split of a file of pairs may be called anything.
+    stem = folder / f"{quote(split, '')}.{whole.protocol}.{whole.task}"
+    queries = [sets.ids[sets.pairs + query] for query in whole.queries]
+    golds = [sets.ids[query] for query in whole.queries]
+    trec.write_qrels(
+        stem.with_name(f"{stem.name}.qrels"),
+        {query: {gold: 1} for query, gold in zip(queries, golds, strict=True)},
+    )
+    stages = {"retrieval": (whole.rank, whole.nearest)}
+    if whole.reranked is not None and whole.reordered is not None:
+        stages["reranked"] = (whole.reranked, whole.reordered)
+    for stage, (ranks, rows) in stages.items():
+        # What follows the gold changes no score, and there is a lot of it.
+        kept = np.where(np.arange(rows.shape[1]) < np.maximum(ranks, DEPTH)[:, None], rows, -1)
+        trec.write_run(
+            stem.with_name(f"{stem.name}.{stage}.run"),
+            _named(queries, kept, sets.ids),
+            ranker.name,
+        )
+
+
+def _named(
+    queries: Sequence[str], rows: Ints, names: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Each query with the names of its rows; -1 is none."""
+    for query, ranked in zip(queries, rows.tolist(), strict=True):
+        yield query, [names[row] for row in ranked if row >= 0]

@@ -1,0 +1,61 @@
+"""The original study's evaluation, which shows the classifier the answer (docs/method.md)."""
+
+import numpy as np
+import torch
+
+from counterpoint.arrays import Ints
+from counterpoint.evaluation.first_stage import BlockResults, joined, rank_among
+from counterpoint.evaluation.records import DEPTH, QueryResults
+from counterpoint.evaluation.second_stage import Reranker, reorder
+from counterpoint.search.distances import Costs
+from counterpoint.search.ranking import nearest, precedes
+from counterpoint.tasks.candidates import CandidateSets, blocks
+from counterpoint.tasks.protocols import LEGACY
+
+TASK = "epa"
+"""The task whose name its records have: all counters and points are candidates."""
+
+
+def legacy_results(
+    sets: CandidateSets,
+    costs: Costs,
+    reranker: Reranker | None = None,
+    *,
+    queries: Ints | None = None,
+    depth: int = DEPTH,
+) -> QueryResults:
+    """Rank the N counters and the N points for every query, nothing excluded.
+
+    Of the k rows nearest to the point, ties to the lower row, the classifier scores each as the
+    counter of the *gold counter*; the first with the highest score is the answer. So the score
+    lies close to recall@k of the first stage, and nothing is ever ranked by it.
+
+    Args:
+        sets: the pairs of a split.
+        costs: of all its 2N rows to its N queries.
+        reranker: gets the gold's text in the place of the query's, in the candidate's role; None
+            for a system without a second stage.
+        queries: (n,) only these; all by default.
+        depth: how many of the nearest are recorded, never fewer than are re-ranked.
+    """
+    depth = max(depth, reranker.size) if reranker else depth
+    parts = []
+    for numbers in blocks(np.arange(sets.pairs) if queries is None else np.sort(queries)):
+        gold = torch.from_numpy(numbers).to(costs.device)
+        block = costs.block(gold)
+        rows = nearest(block, depth)
+        beyond = 1 + precedes(block, gold, lower_ties=True).sum(dim=1)
+        parts.append(
+            BlockResults(
+                queries=numbers,
+                candidates=torch.full_like(gold, len(sets.ids)),
+                rank=rank_among(rows, gold, beyond),
+                nearest=rows,
+            )
+        )
+    results = joined(LEGACY.name, TASK, parts, depth)
+    if reranker is None:
+        return results
+    pairs = (sets.text[results.queries], sets.text[results.nearest[:, : reranker.size]])
+    [scores] = reranker.scores("candidate", [pairs])
+    return reorder(results, scores, gold_last=False)

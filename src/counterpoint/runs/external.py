@@ -1,0 +1,168 @@
+"""A run's cell, or a baseline, evaluated on any corpus.
+
+What a cell may have seen is the training folder of its own run: a query of another corpus is
+*unseen* when neither of its texts stands there (docs/method.md, "Evaluation").
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from counterpoint.arrays import Floats
+from counterpoint.config.options import EncoderOptions
+from counterpoint.corpus import opening
+from counterpoint.corpus.arguments import Argument, Corpus, Texts, read_arguments
+from counterpoint.corpus.beir import read_beir
+from counterpoint.corpus.sources import Source
+from counterpoint.errors import InputError
+from counterpoint.evaluation import external
+from counterpoint.evaluation.external import Evaluated, Ranker
+from counterpoint.runs.folder import (
+    CellFolder,
+    Run,
+    RunFolder,
+    find_run,
+    read_run,
+    runs_with_corpus,
+)
+from counterpoint.runs.trained import encoder_outputs, load_cell
+
+BASELINE = "baseline/"
+"""Begins the name of a system that nothing is trained for."""
+
+RESULTS = Path("results")
+"""Where the only run is looked for."""
+
+
+def run_for(system: str, folder: Path | None, corpus: str | None) -> Run | None:
+    """The run that is named, or else the only one.
+
+    A baseline needs none to be evaluated on a corpus that is named: where there is not exactly one
+    that has read its corpus, None.
+
+    Args:
+        system: a cell's name, `best`, or `baseline/NAME`.
+        folder: of the run.
+        corpus: path of a corpus to evaluate on.
+
+    Raises:
+        InputError: there is no such run, or none or several where one is needed.
+    """
+    if folder is not None:
+        return read_run(folder)
+    if system.startswith(BASELINE):
+        usable = runs_with_corpus(RESULTS)
+        if corpus is not None or not usable:
+            return read_run(usable[0]) if len(usable) == 1 else None
+    return read_run(find_run(RESULTS))
+
+
+def default_folder(system: str, run: Run | None, corpus: str | None) -> Path:
+    """Where an evaluation goes: below its run, or where there is none below `evaluations/`."""
+    name = "own" if corpus is None else Path(corpus).absolute().name
+    return (run.folder.evaluations if run else Path("evaluations")) / system / name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalEvaluation:
+    """One evaluation; see `counterpoint evaluate --help`."""
+
+    system: str
+    """A cell's name, or `baseline/NAME`."""
+    cell: CellFolder | None
+    """Of the cell; None for a baseline."""
+    run: Run | None
+    """Where the cell was trained; a baseline needs none for a corpus that is named."""
+    corpus: str | None
+    """Path of the corpus; None for the run's own."""
+    splits: Sequence[str]
+    """Which of the corpus's splits; all, or the run's dev and test, where none is named."""
+    device: torch.device
+    out: Path
+    export: bool
+    """Whether to write rankings and judgements in TREC's format."""
+
+    def write(self) -> Evaluated:
+        """Evaluate, and write what `evaluation.external` does for the corpus's layout.
+
+        Raises:
+            InputError: there is no such system, or the corpus cannot be used.
+        """
+        source = opening.beir_source(self.corpus) if self.corpus is not None else None
+        if source is not None:
+            return self._on_beir(source)
+        corpus = self._read()
+        return external.evaluate_debates(
+            self._ranker(corpus),
+            corpus,
+            self._training,
+            self._outputs(corpus),
+            self.out,
+            export=self.export,
+        )
+
+    def _on_beir(self, source: Source) -> Evaluated:
+        if len(self.splits) > 1:
+            raise InputError(
+                f"--splits: BEIR's layout is evaluated by one split at a time, found "
+                f"{', '.join(self.splits)}; give one"
+            )
+        split = self.splits[0] if self.splits else "test"
+        collection = read_beir(source, split)
+        # Without a run there is no training folder, and baselines are fitted on the documents.
+        training = [argument.text for argument in self._training or ()] if self.run else None
+        return external.evaluate_beir(
+            self._ranker(collection),
+            collection,
+            split,
+            training,
+            self._outputs(collection),
+            self.out,
+            export=self.export,
+        )
+
+    def _read(self) -> Corpus:
+        """The corpus, its splits as its roles."""
+        if self.corpus is not None:
+            return opening.read_all(self.corpus, list(self.splits) or None)
+        of_run = self._corpus_of_run
+        assert of_run is not None
+        known = set(of_run.roles.values())
+        for split in self.splits:
+            if split not in known:
+                raise InputError(
+                    f"--splits: {split!r} is no split of the run; expected one of "
+                    f"{', '.join(sorted(known))}"
+                )
+        splits = self.splits or [of_run.roles[role] for role in ("dev", "test")]
+        return Corpus(of_run.arguments, {split: split for split in splits}, of_run.bare_debates)
+
+    @cached_property
+    def _corpus_of_run(self) -> Corpus | None:
+        return read_arguments(self.run.folder.arguments) if self.run is not None else None
+
+    @cached_property
+    def _training(self) -> list[Argument] | None:
+        """What counts as seen: the run's training folder, or without a run the corpus's own."""
+        if self._corpus_of_run is not None:
+            return self._corpus_of_run.split(self._corpus_of_run.roles["train"])
+        assert self.corpus is not None
+        return opening.read_training(self.corpus)
+
+    def _ranker(self, texts: Texts) -> Ranker:
+        if self.cell is None:
+            return external.baseline_ranker(self.system.removeprefix(BASELINE))
+        system = load_cell(self.cell, texts, self.device, self._stored)
+        return external.trained_ranker(self.system, system)
+
+    def _outputs(self, texts: Texts) -> Callable[[], Floats]:
+        options = self.run.config.encoder if self.run is not None else EncoderOptions()
+        return lambda: encoder_outputs(texts, options, self.device, self._stored)
+
+    @property
+    def _stored(self) -> RunFolder | None:
+        """The run whose stored outputs serve: they are of its own texts."""
+        return self.run.folder if self.run is not None and self.corpus is None else None
