@@ -16,7 +16,7 @@ from counterpoint.errors import InputError
 from counterpoint.evaluation.baselines import Search, bm25, evaluate_baseline, search_of, tfidf
 from counterpoint.tasks.candidates import TASKS, candidate_sets
 from counterpoint.tasks.protocols import WITH_TASKS
-from tests.tasks.test_candidates import argument, brute_candidates, folded
+from tests.support.candidates import argument, brute_candidates, folded
 
 ROLES = {"train": "training", "dev": "validation", "test": "validation"}
 

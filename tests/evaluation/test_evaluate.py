@@ -1,21 +1,21 @@
 """Ranks of both stages and the records, against hand-worked numbers and slow loops."""
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
 from counterpoint.corpus.arguana import read_corpus
-from counterpoint.corpus.arguments import Corpus
+from counterpoint.corpus.arguments import Corpus, pairs_of
 from counterpoint.corpus.sources import open_source
-from counterpoint.evaluation.evaluate import evaluate
-from counterpoint.evaluation.records import write_records
+from counterpoint.evaluation.evaluate import epoch_scores
+from counterpoint.evaluation.metrics import accuracy_at_1, recall_at_10
+from counterpoint.results.epoch_log import EpochScores
 from counterpoint.search.distances import Euclidean
 from counterpoint.tasks.candidates import TASKS, blocks, candidate_sets
 from counterpoint.tasks.protocols import WITH_TASKS
+from tests.support.candidates import argument, brute_candidates, folded
 from tests.support.debates import ROLES, debate
-from tests.tasks.test_candidates import argument, brute_candidates, folded
+from tests.support.evaluation import fast, random_system, reranker_of, results_of, stages
 
 # --- three pairs on a line, by hand
 #
@@ -72,7 +72,7 @@ RERANKED_BY_HAND |= {"sta": RERANKED_BY_HAND["sda"], "epa": RERANKED_BY_HAND["sd
 
 @pytest.fixture
 def three(write_tree):
-    """The pool of the three pairs, and the costs of their places on the line."""
+    """The candidate sets of the three pairs, and the costs of their places on the line."""
     files = debate("training", "x", "x", {"pro": 1}) | debate("test", "x", "x", {"pro": 1})
     files |= debate("validation", "law", "juries", {"pro": 2, "con": 1})
     sets = candidate_sets(read_corpus(open_source(str(write_tree(files))), ROLES)[0], "validation")
@@ -98,7 +98,7 @@ def hand_scorer(sets):
 @pytest.mark.parametrize("task", TASKS)
 def test_first_stage_is_that_worked_by_hand(three, task, protocol) -> None:
     sets, costs = three
-    (found,) = evaluate(sets, costs, tasks=[task], protocols=[protocol], k=3)
+    (found,) = results_of(sets, costs, tasks=[task], protocols=[protocol], k=3)
     candidates, ranks, nearest = BY_HAND[task]
     assert found.queries.tolist() == [0, 1, 2]
     assert found.candidates.tolist() == candidates
@@ -111,7 +111,7 @@ def test_first_stage_is_that_worked_by_hand(three, task, protocol) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_second_stage_is_that_worked_by_hand(three, task) -> None:
     sets, costs = three
-    found, _ = evaluate(sets, costs, tasks=[task], k=3, scorer=hand_scorer(sets))
+    found, _ = results_of(sets, costs, tasks=[task], k=3, scorer=hand_scorer(sets))
     assert found.rank.tolist() == BY_HAND[task][1]
     assert found.nearest.tolist() == BY_HAND[task][2]
     ranks, order = RERANKED_BY_HAND[task]
@@ -121,7 +121,7 @@ def test_second_stage_is_that_worked_by_hand(three, task) -> None:
 
 def test_k_beyond_the_candidates_reorders_all_of_them(three) -> None:
     sets, costs = three
-    (found,) = evaluate(
+    (found,) = results_of(
         sets, costs, tasks=["epa"], protocols=["official"], scorer=hand_scorer(sets)
     )
     # Query 2: c0 and the gold c2 0.9, p0 0.4, p1 0.2, c1 0.1; five candidates of ten places.
@@ -132,7 +132,7 @@ def test_k_beyond_the_candidates_reorders_all_of_them(three) -> None:
 
 def test_with_k_of_one_nothing_is_reordered(three) -> None:
     sets, costs = three
-    for found in evaluate(sets, costs, k=1, scorer=hand_scorer(sets)):
+    for found in results_of(sets, costs, k=1, scorer=hand_scorer(sets)):
         np.testing.assert_array_equal(found.reranked, found.rank)
         np.testing.assert_array_equal(found.reordered, found.nearest)
 
@@ -140,7 +140,7 @@ def test_with_k_of_one_nothing_is_reordered(three) -> None:
 def test_a_copy_of_the_gold_at_every_place_of_the_first_stage_counts_against_it(three) -> None:
     sets, _ = three
     costs = Euclidean(torch.zeros((3, 2)), torch.zeros((6, 2)))
-    (found,) = evaluate(sets, costs, tasks=["epa"], protocols=["official"], k=5)
+    (found,) = results_of(sets, costs, tasks=["epa"], protocols=["official"], k=5)
     # All five candidates tie, so the gold is the last of them.
     assert found.rank.tolist() == [5, 5, 5]
     assert found.nearest[:, -1].tolist() == [0, 1, 2]
@@ -148,7 +148,7 @@ def test_a_copy_of_the_gold_at_every_place_of_the_first_stage_counts_against_it(
 
 def test_equal_scores_put_the_gold_last_of_the_first_k(three) -> None:
     sets, costs = three
-    (found,) = evaluate(
+    (found,) = results_of(
         sets,
         costs,
         tasks=["epa"],
@@ -162,40 +162,6 @@ def test_equal_scores_put_the_gold_last_of_the_first_k(three) -> None:
 
 
 # --- slow loops over the sample
-
-
-def system(corpus, seed, width=6, levels=20):
-    """Random vectors of each role, and a score of few levels, by text."""
-    rng = np.random.default_rng(seed)
-    texts = [folded(one.text) for one in corpus.arguments]
-    names = sorted(set(texts))
-    query = dict(zip(names, rng.standard_normal((len(names), width)), strict=True))
-    candidate = dict(zip(names, rng.standard_normal((len(names), width)), strict=True))
-    order = {name: number for number, name in enumerate(names)}
-    table = rng.integers(0, levels, (len(names), len(names))).astype(np.float32) / levels
-
-    def score(point, other):
-        return table[order[point], order[other]]
-
-    return query, candidate, score
-
-
-def fast(corpus, folder, parts, k=10, **options):
-    """`evaluate` with such a system."""
-    query, candidate, score = parts
-    sets = candidate_sets(corpus, folder)
-    texts = corpus.texts
-
-    def vectors(rows, table):
-        return torch.from_numpy(np.stack([table[texts[text]] for text in rows])).float()
-
-    costs = Euclidean(vectors(sets.text[sets.pairs :], query), vectors(sets.text, candidate))
-
-    def scorer(points, candidates):
-        pairs = zip(points.tolist(), candidates.tolist(), strict=True)
-        return torch.tensor([float(score(texts[p], texts[c])) for p, c in pairs])
-
-    return sets, evaluate(sets, costs, k=k, scorer=scorer, **options)
 
 
 def slow(corpus, folder, task, protocol, parts, k=10):
@@ -246,7 +212,7 @@ def as_ids(sets, records):
 
 @pytest.mark.parametrize(("folder", "k"), [("validation", 10), ("test", 3)])
 def test_every_rank_equals_that_of_slow_loops_on_the_sample(sample, folder, k) -> None:
-    parts = system(sample, seed=k)
+    parts = random_system(sample, seed=k)
     sets, found = fast(sample, folder, parts, k=k)
     assert [(one.protocol, one.task) for one in found] == [
         (protocol, task) for protocol in WITH_TASKS for task in TASKS
@@ -257,25 +223,34 @@ def test_every_rank_equals_that_of_slow_loops_on_the_sample(sample, folder, k) -
         assert records.queries.tolist() == sorted(records.queries.tolist())
 
 
-@pytest.mark.parametrize(("k", "depth"), [(10, 10), (3, 3), (3, 10), (1, 1)])
-def test_in_brief_the_ranks_among_those_recorded_are_the_same(sample, k, depth) -> None:
-    parts = system(sample, seed=k, levels=3)  # many ties
-    _, whole = fast(sample, "validation", parts, k=k, depth=depth)
-    _, brief = fast(sample, "validation", parts, k=k, depth=depth, brief=True)
-    assert len(whole) == len(brief) == len(WITH_TASKS) * len(TASKS)
-    moved = 0
-    for full, short in zip(whole, brief, strict=True):
-        assert (short.protocol, short.task) == (full.protocol, full.task)
-        for name in ("queries", "candidates", "nearest"):
-            np.testing.assert_array_equal(getattr(short, name), getattr(full, name))
-        assert short.rank.tolist() == np.minimum(full.rank, depth + 1).tolist()
-        assert short.reranked.tolist() == np.minimum(full.reranked, depth + 1).tolist()
-        assert short.reordered is None
-        moved += int((short.reranked != short.rank).sum())
-    assert moved > 20 or k == 1
+@pytest.mark.parametrize("k", [10, 3, 1, 30])
+def test_an_epochs_scores_are_those_of_all_results(sample, k) -> None:
+    query, candidate, score = random_system(sample, seed=k, levels=3)  # many ties
+    rng = np.random.default_rng(k)
+    for point, counter in pairs_of(sample.split("validation")):
+        near = query[folded(point.text)] + rng.standard_normal(6)
+        candidate[folded(counter.text)] = near
+    parts = (query, candidate, score)
+    sets, whole = fast(sample, "validation", parts, k=k, tasks=["epa"])
+    scores = epoch_scores(sets, *stages(sample, sets, parts, k))
+    assert list(scores) == ["official", "clean"]
+    for results in whole:
+        assert scores[results.protocol] == EpochScores(
+            retrieval=accuracy_at_1(results.rank).mean(),
+            reranked=accuracy_at_1(results.reranked).mean(),
+            recall_at_10=recall_at_10(results.rank).mean(),
+        )
+        assert k == 1 or (results.reranked != results.rank).sum() > 10
 
 
-def test_in_brief_golds_out_of_reach_are_not_scored(three) -> None:
+def test_a_protocol_without_queries_has_no_epoch_scores(sample) -> None:
+    parts = random_system(sample, 0)
+    sets = candidate_sets(sample, "training")
+    assert not sets.unseen.any()
+    assert list(epoch_scores(sets, *stages(sample, sets, parts, 10))) == ["official"]
+
+
+def test_for_an_epochs_scores_golds_out_of_reach_are_not_scored(three) -> None:
     sets, costs = three
     asked = []
 
@@ -283,20 +258,21 @@ def test_in_brief_golds_out_of_reach_are_not_scored(three) -> None:
         asked.extend(points.tolist())
         return torch.zeros(len(points))
 
-    evaluate(sets, costs, tasks=["epa"], protocols=["official"], k=3, scorer=scorer, brief=True)
+    epoch_scores(sets, costs, reranker_of(scorer, k=3), protocols=["official"])
     # The gold of query 2 is fifth.
     assert set(asked) == {int(sets.text[P0]), int(sets.text[P1])}
 
 
 def test_a_split_without_clean_queries_gives_empty_records(sample) -> None:
-    _, found = fast(sample, "training", system(sample, 0), tasks=["sdoc"], protocols=["clean"])
+    parts = random_system(sample, 0)
+    _, found = fast(sample, "training", parts, tasks=["sdoc"], protocols=["clean"])
     (records,) = found
     assert records.queries.shape == records.rank.shape == records.reranked.shape == (0,)
     assert records.nearest.shape == records.reordered.shape == (0, 10)
 
 
 def test_some_queries_get_the_records_that_they_get_among_all(sample) -> None:
-    parts = system(sample, 1)
+    parts = random_system(sample, 1)
     sets, everyone = fast(sample, "validation", parts)
     chosen = np.array([40, 3, 17, 80, 4])
     _, found = fast(sample, "validation", parts, queries=chosen)
@@ -308,7 +284,7 @@ def test_some_queries_get_the_records_that_they_get_among_all(sample) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_no_record_depends_on_the_block(sample, monkeypatch, size) -> None:
-    parts = system(sample, 2)
+    parts = random_system(sample, 2)
     _, whole = fast(sample, "validation", parts)
     calls = []
 
@@ -317,7 +293,7 @@ def test_no_record_depends_on_the_block(sample, monkeypatch, size) -> None:
             calls.append(len(block))
             yield block
 
-    monkeypatch.setattr("counterpoint.evaluation.evaluate.blocks", small_blocks)
+    monkeypatch.setattr("counterpoint.evaluation.first_stage.blocks", small_blocks)
     _, found = fast(sample, "validation", parts)
     assert max(calls) == size
     for one, other in zip(whole, found, strict=True):
@@ -326,23 +302,23 @@ def test_no_record_depends_on_the_block(sample, monkeypatch, size) -> None:
 
 
 def test_no_rank_depends_on_the_order_of_the_pairs(sample) -> None:
-    parts = system(sample, 3)
+    parts = random_system(sample, 3)
     sets, found = fast(sample, "validation", parts)
     order = np.random.default_rng(9).permutation(len(sample.arguments))
     shuffled = Corpus([sample.arguments[i] for i in order], sample.roles, sample.bare_debates)
-    other_pool, other = fast(shuffled, "validation", parts)
-    assert other_pool.ids != sets.ids
+    other_sets, other = fast(shuffled, "validation", parts)
+    assert other_sets.ids != sets.ids
     text = {one.id: folded(one.text) for one in sample.arguments}
 
     def by_text(rows):
-        # Copies of one text tie, and the order of the pool is all that tells them apart.
+        # Copies of one text tie, and their order is all that tells them apart.
         return {
             query: (count, rank, [text[one] for one in near], after, [text[one] for one in again])
             for query, (count, rank, near, after, again) in rows.items()
         }
 
     for one, two in zip(found, other, strict=True):
-        assert by_text(as_ids(sets, one)) == by_text(as_ids(other_pool, two))
+        assert by_text(as_ids(sets, one)) == by_text(as_ids(other_sets, two))
 
 
 def copies_corpus():
@@ -373,7 +349,7 @@ def test_equal_pairs_of_texts_get_equal_scores() -> None:
         return torch.from_numpy(rng.permutation(len(points))).float()
 
     for _ in range(5):
-        found = evaluate(sets, Euclidean(queries, texts), tasks=["sta", "epa"], scorer=noise)
+        found = results_of(sets, Euclidean(queries, texts), tasks=["sta", "epa"], scorer=noise)
         for records in found:
             gold = [records.reordered[i].tolist().index(i) for i in own]
             copy = [
@@ -408,7 +384,7 @@ def test_random_vectors_and_scores_are_right_as_often_as_chance(strangers) -> No
         queries = torch.from_numpy(rng.standard_normal((sets.pairs, 8))).float()
         candidates = torch.from_numpy(rng.standard_normal((2 * sets.pairs, 8))).float()
         table = torch.from_numpy(rng.random((texts, texts))).float()
-        for records in evaluate(
+        for records in results_of(
             sets,
             Euclidean(queries, candidates),
             k=3,
@@ -423,110 +399,3 @@ def test_random_vectors_and_scores_are_right_as_often_as_chance(strangers) -> No
     for key, found in hits.items():
         expected, variance = chances[key]
         assert abs(np.mean(found) - expected) <= 5 * (variance / repeats) ** 0.5, key
-
-
-# --- the file of records
-
-
-@pytest.fixture
-def written(sample, tmp_path):
-    """What is written for dev with a second stage and for test without one, and the records."""
-    dev_pool, dev = fast(sample, "validation", system(sample, 5))
-    test_pool = candidate_sets(sample, "test")
-    rng = np.random.default_rng(0)
-    costs = Euclidean(
-        torch.from_numpy(rng.standard_normal((test_pool.pairs, 4))).float(),
-        torch.from_numpy(rng.standard_normal((2 * test_pool.pairs, 4))).float(),
-    )
-    test = evaluate(test_pool, costs)
-    path = tmp_path / "records.parquet"
-    write_records({"dev": (dev_pool, dev), "test": (test_pool, test)}, path)
-    return pq.read_table(path), {"dev": (dev_pool, dev), "test": (test_pool, test)}
-
-
-def test_records_have_these_columns_and_types(written) -> None:
-    table, _ = written
-    schema = {field.name: field.type for field in table.schema}
-    assert schema.keys() == {
-        "split",
-        "protocol",
-        "task",
-        "query",
-        "candidates",
-        "rank",
-        "nearest",
-        "reranked",
-        "reordered",
-    }
-    for name in ("split", "protocol", "task", "query"):
-        assert schema[name] == pa.string()
-    for name in ("candidates", "rank", "reranked"):
-        assert schema[name] == pa.int32()
-    for name in ("nearest", "reordered"):
-        assert schema[name].value_type == pa.string()
-
-
-def test_only_a_system_without_a_second_stage_has_nulls(written) -> None:
-    rows = written[0].to_pylist()
-    assert {row["split"] for row in rows} == {"dev", "test"}
-    for row in rows:
-        without = row["split"] == "test"
-        assert (row["reranked"] is None) == without
-        assert (row["reordered"] is None) == without
-        others = [row[name] for name in row if name not in ("reranked", "reordered")]
-        assert None not in others
-
-
-def test_records_name_arguments_that_exist(written, sample) -> None:
-    folders = {"dev": "validation", "test": "test"}
-    known = {role: {one.id for one in sample.split(folders[role])} for role in folders}
-    for row in written[0].to_pylist():
-        ids = known[row["split"]]
-        assert row["query"] in ids
-        assert row["query"].endswith("a")
-        assert set(row["nearest"]) <= ids
-        assert row["query"] not in row["nearest"]
-        assert len(row["nearest"]) == min(10, row["candidates"])
-        if row["reordered"] is not None:
-            assert sorted(row["reordered"]) == sorted(row["nearest"])
-
-
-def test_records_read_back_give_the_same_ranks(written) -> None:
-    table, systems = written
-    rows = table.to_pylist()
-    start = 0
-    for role, (sets, several) in systems.items():
-        for records in several:
-            part = rows[start : start + len(records.queries)]
-            start += len(part)
-            assert {row["split"] for row in part} == {role}
-            assert {row["protocol"] for row in part} == {records.protocol}
-            assert {row["task"] for row in part} == {records.task}
-            queries = [sets.ids[sets.pairs + query] for query in records.queries]
-            assert [row["query"] for row in part] == queries
-            assert [row["candidates"] for row in part] == records.candidates.tolist()
-            assert [row["rank"] for row in part] == records.rank.tolist()
-            near = [[sets.ids[i] for i in found if i >= 0] for found in records.nearest]
-            assert [row["nearest"] for row in part] == near
-            if records.reranked is not None:
-                assert [row["reranked"] for row in part] == records.reranked.tolist()
-                again = [[sets.ids[i] for i in found if i >= 0] for found in records.reordered]
-                assert [row["reordered"] for row in part] == again
-    assert start == len(rows)
-
-
-def test_a_rank_within_k_is_the_golds_place_in_the_list(written) -> None:
-    for row in written[0].to_pylist():
-        gold = row["query"][:-1] + "b"
-        for rank, order in (("rank", "nearest"), ("reranked", "reordered")):
-            if row[rank] is not None:
-                place = row[order].index(gold) + 1 if gold in row[order] else None
-                assert place == (row[rank] if row[rank] <= len(row[order]) else None)
-
-
-def test_an_empty_protocol_writes_no_row(sample, tmp_path) -> None:
-    sets, found = fast(sample, "training", system(sample, 0), tasks=["sdoc"])
-    write_records({"train": (sets, found)}, tmp_path / "records.parquet")
-    rows = pq.read_table(tmp_path / "records.parquet").to_pylist()
-    assert len(rows) == sets.pairs
-    assert {row["protocol"] for row in rows} == {"official"}

@@ -4,160 +4,30 @@ import csv
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import ir_measures
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from ir_measures import RR, R, Success, nDCG
 
-from counterpoint import transfer
 from counterpoint.cli.main import main
-from counterpoint.config import cache_keys, loading, matrix
-from counterpoint.corpus.arguments import Corpus, read_arguments
-from counterpoint.corpus.synthetic import write_corpus
+from counterpoint.config.options import RunConfig
 from counterpoint.evaluation import baselines
 from counterpoint.evaluation.baselines import Search
+from counterpoint.evaluation.external import readable
+from counterpoint.evaluation.scoring import Score
 from counterpoint.reporting import scores
 from counterpoint.runs import folder as folder_module
-from counterpoint.runs.job import Job
+from counterpoint.runs.external import default_folder
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import TASKS
 from tests.support.debates import debate
+from tests.support.trained import SYSTEMS, Trained, evaluate, rows, run_lines
 
 Captured = pytest.CaptureFixture[str]
 WriteTree = Callable[..., Path]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A run of two tiny cells and all baselines."""
-
-    folder: Path
-    frozen: str
-    """The name of the cell on frozen features."""
-    live: str
-    """The name of the cell that trains its encoder."""
-    twins: tuple[str, str]
-    """A point of validation and a counter of it, of other pairs, that have the same text."""
-
-    @property
-    def corpus(self) -> Corpus:
-        return read_arguments(self.folder / "corpus" / "arguments.parquet")
-
-    def system(self, name: str) -> str:
-        return {"frozen": self.frozen, "live": self.live}.get(name, name)
-
-    def records(self, name: str) -> Path:
-        """Of a system, as its own job left them."""
-        kind = self.folder if name.startswith("baseline/") else self.folder / "cells"
-        return kind / name.replace("baseline/", "baselines/") / "records.parquet"
-
-
-def crossed(folder: Path) -> tuple[str, str]:
-    """Texts that stand in several places, and orphans, in a made-up corpus; see `Trained`."""
-    root = folder / "02-extracted-arguments"
-    points = {
-        split: sorted((root / split).rglob("*a-point.txt"))
-        for split in ("training", "validation", "test")
-    }
-
-    def counter(point: Path) -> Path:
-        return point.with_name(point.name.replace("a-point", "b-counter"))
-
-    shutil.copy(points["training"][0], points["validation"][0])  # a query that was seen
-    shutil.copy(counter(points["training"][1]), counter(points["test"][1]))  # a gold that was
-    shutil.copy(counter(points["validation"][2]), points["validation"][7])
-    shutil.copy(counter(points["validation"][3]), counter(points["validation"][8]))
-    for split in ("training", "test"):
-        counter(points[split][-1]).unlink()
-    twins = []
-    for path, ending in ((points["validation"][7], "a"), (points["validation"][2], "b")):
-        stem = path.relative_to(root).parts
-        twins.append("/".join((*stem[:3], f"{path.name[:5]}{ending}")))
-    return twins[0], twins[1]
-
-
-def make_run(folder: Path, tiny_bert: Path) -> Trained:
-    """Train it."""
-    corpus = folder / "debates"
-    write_corpus(corpus, pairs=70, seed=3)
-    twins = crossed(corpus)
-    run = folder / "results" / "tiny"
-    values = {
-        "run": "tiny",
-        "corpus": {"path": str(corpus)},
-        "encoder": {"name": str(tiny_bert), "max_tokens": 24},
-        "projection": {"width": 8},
-        "training": {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3},
-        "matrix": {
-            "axes": {"fusion": ["concat"], "head": ["relu"], "decrease_rate": [0.5]},
-            "include": [{"head": "linear", "trainable": "all", "decrease_rate": 0.5}],
-        },
-    }
-    cells = matrix.expand(loading.load(values, "test"), "test")
-    arguments = run / "corpus" / "arguments.parquet"
-    shared = run / "encoder" / cache_keys.features_key(cells[0].options.encoder)
-    tokens, features = shared / "tokens.safetensors", shared / "features.safetensors"
-    encoder = ["--arguments", arguments, "--options", loading.dump(cells[0].options.encoder)]
-    for command in (
-        ["matrix", "--config", loading.dump(loading.load(values, "test")), "--out", run],
-        ["corpus", "--corpus", corpus, "--out", run / "corpus"],
-        ["tokens", *encoder, "--out", tokens],
-        ["features", *encoder, "--tokens", tokens, "--out", features],
-        *(
-            [
-                *("baseline", name, "--arguments", arguments),
-                *("--features", features),
-                *("--out", run / "baselines" / name / "records.parquet"),
-            ]
-            for name in baselines.BASELINES
-        ),
-    ):
-        assert main.main([str(part) for part in command]) == 0
-    for cell in cells:
-        frozen = cell.options.encoder.trainable == "none"
-        Job(
-            options=cell.options,
-            arguments=arguments,
-            features=shared / "features.safetensors" if frozen else None,
-            tokens=None if frozen else shared / "tokens.safetensors",
-            threads=1,
-            jobs_per_gpu=1,
-            state=run / "state" / cell.name,
-            out=run / "cells" / cell.name,
-        ).run()
-    return Trained(run, cells[0].name, cells[1].name, twins)
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Trained:
-    """Never to be written into: a copy is."""
-    return make_run(tmp_path_factory.mktemp("trained"), tiny_bert)
-
-
-def evaluate(*arguments: object) -> None:
-    assert main.main(["evaluate", *map(str, arguments)]) == 0
-
-
-SYSTEMS = ["frozen", "live", *(f"baseline/{name}" for name in baselines.BASELINES)]
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    return found
-
-
-def run_lines(path: Path) -> dict[str, list[str]]:
-    """Query to documents, in the order of a file in TREC's format."""
-    lists: dict[str, list[str]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        query, _, document, _, _, _ = line.split(" ")
-        lists.setdefault(query, []).append(document)
-    return lists
 
 
 # The run's own corpus
@@ -503,28 +373,24 @@ def test_tfidf_is_fitted_on_the_training_folder_or_else_on_what_is_searched(
     ],
 )
 def test_where_an_evaluation_goes(corpus: str | None, with_run: bool, expected: str) -> None:
-    run = folder_module.Run(Path("results/tiny"), [], {}, ("dev",)) if with_run else None
-    assert transfer.default_folder("best", run, corpus) == Path(expected)
+    folder = folder_module.RunFolder(Path("results/tiny")) if with_run else None
+    run = folder_module.Run(folder, RunConfig(run="tiny"), []) if folder else None
+    assert default_folder("best", run, corpus) == Path(expected)
 
 
 # What is printed
 
 
-def test_the_printed_figures_are_those_on_all_arguments() -> None:
-    def row(**values: Any) -> dict[str, Any]:
-        first = {"split": "test", "protocol": "clean", "task": "epa", "stage": "retrieval"}
-        numbers = {"metric": "accuracy@1", "value": 0.25, "low": 0.1, "high": 0.5, "n": 4}
-        return {"system": "x", **first, **numbers, **values}
-
-    table = pd.DataFrame(
+def test_the_printed_scores_are_those_on_all_arguments() -> None:
+    first = Score("test", "clean", "epa", "retrieval", "accuracy@1", 0.25, 4, 0.1, 0.5)
+    assert readable(
         [
-            row(),
-            row(metric="mrr", value=0.5, low=0.25, high=0.75),
-            row(task="sdoc"),
-            row(protocol="legacy", value=1.0, low=1.0, high=1.0),
+            first,
+            replace(first, metric="mrr", value=0.5, low=0.25, high=0.75),
+            replace(first, task="sdoc"),
+            replace(first, protocol="legacy", value=1.0, low=1.0, high=1.0),
         ]
-    )
-    assert transfer.readable(table) == [
+    ) == [
         {
             "split": "test",
             "protocol": "clean",
@@ -641,7 +507,7 @@ def test_what_cannot_be_evaluated_is_refused_and_leaves_nothing(
     monkeypatch.chdir(str(world[place]))
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     given = [*arguments.format(**world).split(), "--trec", "--out", str(tmp_path / "out")]
-    assert main.main(["evaluate", *given]) == 2
+    assert main(["evaluate", *given]) == 2
     printed = capsys.readouterr()
     assert re.search(r"(^|[\r\n])counterpoint: ", printed.err)
     assert "Traceback" not in printed.err

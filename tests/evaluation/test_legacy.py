@@ -12,12 +12,12 @@ from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.sources import open_source
 from counterpoint.corpus.synthetic import write_corpus
-from counterpoint.evaluation.evaluate import evaluate, evaluate_legacy
 from counterpoint.evaluation.metrics import accuracy_at_1, recall_at_10
 from counterpoint.search.distances import Euclidean
 from counterpoint.search.ranking import precedes
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from tests.support.debates import ROLES, debate
+from tests.support.evaluation import legacy_of, results_of
 
 THREE = {
     **debate("training", "law", "juries", {"pro": 1}),
@@ -38,9 +38,9 @@ def on_a_line(sets: CandidateSets, counters: list[float], points: list[float]) -
 
 
 def test_legacy_by_hand(three: CandidateSets) -> None:
-    """Points at 0, 10, 20; counters at 1, 13, 5. The pool has six members, k is 3."""
+    """Points at 0, 10, 20; counters at 1, 13, 5. There are six rows, k is 3."""
     costs = on_a_line(three, [1.0, 13.0, 5.0], [0.0, 10.0, 20.0])
-    first = evaluate_legacy(three, costs, k=3)
+    first = legacy_of(three, costs, k=3)
     # Rows 0 to 2 are the counters, 3 to 5 the points; nothing is excluded, the point not either.
     assert first.nearest.tolist() == [[3, 0, 2], [4, 1, 2], [5, 1, 4]]
     # Query 2: gold 5 lies 15 away, behind 20, 13 and 10.
@@ -52,7 +52,7 @@ def test_legacy_by_hand(three: CandidateSets) -> None:
         rows = [(place[int(a)], place[int(b)]) for a, b in zip(first, candidates, strict=True)]
         return torch.tensor([-abs(a - b) for a, b in rows], dtype=torch.float32)
 
-    second = evaluate_legacy(three, costs, k=3, scorer=scorer)
+    second = legacy_of(three, costs, k=3, scorer=scorer)
     assert second.reordered is not None
     assert second.reranked is not None
     # Gold 0 is most like itself, then row 2, then row 3; gold 1 likewise; gold 2 is not among its.
@@ -66,7 +66,7 @@ def test_the_first_of_equal_scores_is_the_answer(three: CandidateSets) -> None:
     def scorer(first: Tensor, candidates: Tensor) -> Tensor:
         return torch.zeros(len(first))
 
-    found = evaluate_legacy(three, costs, k=3, scorer=scorer)
+    found = legacy_of(three, costs, k=3, scorer=scorer)
     assert found.reordered is not None
     assert found.reordered.tolist() == found.nearest.tolist()
 
@@ -105,8 +105,8 @@ def test_a_classifier_that_only_measures_likeness_is_right_as_often_as_recall(
         b = rows[[place[int(text)] for text in candidates]]
         return -(a - b).norm(dim=1)
 
-    legacy = evaluate_legacy(sets, costs, scorer=likeness)
-    official = evaluate(sets, costs, tasks=("epa",), protocols=("official",), scorer=likeness)[0]
+    legacy = legacy_of(sets, costs, scorer=likeness)
+    official = results_of(sets, costs, tasks=("epa",), protocols=("official",), scorer=likeness)[0]
     assert legacy.reranked is not None
     assert official.reranked is not None
     recall = recall_at_10(legacy.rank).mean()
@@ -121,9 +121,9 @@ def test_legacy_does_not_depend_on_the_block(
     sets = candidate_sets(strangers, "validation")
     rows = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (2 * sets.pairs, 4))).float()
     costs = Euclidean(rows[sets.pairs :], rows)
-    whole = evaluate_legacy(sets, costs)
+    whole = legacy_of(sets, costs)
     monkeypatch.setattr("counterpoint.tasks.candidates.blocks.__defaults__", (7,))
-    small = evaluate_legacy(sets, costs)
+    small = legacy_of(sets, costs)
     np.testing.assert_array_equal(whole.rank, small.rank)
     np.testing.assert_array_equal(whole.nearest, small.nearest)
 
@@ -154,7 +154,7 @@ def test_ties_go_to_the_lower_row_however_many_are_recorded(strangers: Corpus, s
     assert min(expected) <= 10 < max(expected)
     whole = np.argsort(exact, axis=1, kind="stable")
     for depth in (None, 11, 40, 2 * sets.pairs, 3 * sets.pairs):
-        found = evaluate_legacy(sets, costs, depth=depth)
+        found = legacy_of(sets, costs, depth=depth)
         assert found.rank.tolist() == expected
         width = min(depth or 10, 2 * sets.pairs)
         np.testing.assert_array_equal(found.nearest[:, :width], whole[:, :width])
@@ -168,7 +168,7 @@ def test_the_second_stage_does_not_depend_on_how_many_are_recorded(strangers: Co
     def scorer(first: Tensor, candidates: Tensor) -> Tensor:
         return ((7 * first + 3 * candidates) % 5).float()
 
-    short, long = (evaluate_legacy(sets, costs, depth=d, scorer=scorer) for d in (None, 70))
+    short, long = (legacy_of(sets, costs, depth=d, scorer=scorer) for d in (None, 70))
     assert short.reranked is not None
     assert short.reordered is not None
     assert long.reranked is not None

@@ -1,26 +1,25 @@
 """The eight candidate sets, the protocols and the training pairs, against design §3."""
 
 import dataclasses
-import unicodedata
 
 import numpy as np
 import pytest
 
 from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import (
-    Argument,
     Corpus,
     read_arguments,
     text_hash,
     write_arguments,
 )
 from counterpoint.corpus.sources import open_source
-from counterpoint.evaluation.evaluate import evaluate
 from counterpoint.search.distances import Similarities
 from counterpoint.tasks.candidates import TASKS, blocks, candidate_sets, totals
 from counterpoint.tasks.protocols import WITH_TASKS
 from counterpoint.tasks.training_pairs import trainable, training_pairs
+from tests.support.candidates import argument, brute_candidates, folded
 from tests.support.debates import debate
+from tests.support.evaluation import results_of
 
 TWO = {"train": "training", "dev": "validation"}
 
@@ -104,23 +103,6 @@ CON_QUERY = {
 }
 
 
-def argument(split, where, text):
-    """`law/juries/pro01a` and a text as an argument."""
-    theme, name, file = where.split("/")
-    return Argument(
-        id=f"{split}/{where}",
-        pair=f"{split}/{where[:-1]}a",
-        split=split,
-        theme=theme,
-        debate=name,
-        side=file[:3],
-        number=int(file[3:5]),
-        kind="point" if file[5] == "a" else "counter",
-        text=text,
-        text_hash=text_hash(text),
-    )
-
-
 def corpus_of(validation, training=None):
     """A corpus of {`law/juries/pro01a`: text}; without a word on training, of other texts there."""
     if training is None:
@@ -135,46 +117,6 @@ def candidates_of(sets, task, protocol, query):
     number = sets.ids.index(f"validation/{query}") - sets.pairs
     (mask,) = sets.candidates(task, protocol, np.array([number]))
     return {sets.ids[row].removeprefix("validation/") for row in np.flatnonzero(mask)}
-
-
-def folded(text):
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def brute_candidates(arguments, training, task, protocol):
-    """{query id: ids of its candidates}, read off design §3 with nothing but the arguments."""
-    seen = {folded(one.text) for one in training}
-    points, counters = {}, {}
-    for one in arguments:
-        key = (one.theme, one.debate, one.side, one.number)
-        (points if one.kind == "point" else counters)[key] = one
-    paired = [key for key in points if key in counters]
-    text = {one.id: folded(one.text) for one in arguments}
-    result = {}
-    for key in paired:
-        query, gold = points[key], counters[key]
-        if protocol == "clean" and {text[query.id], text[gold.id]} & seen:
-            continue
-        chosen = set()
-        for other in paired:
-            same_theme = other[0] == key[0]
-            same_debate = other[:2] == key[:2]
-            same_side = other[2] == key[2]
-            scope = {"s": same_debate if task[1] == "d" else same_theme, "e": True}[task[0]]
-            with_points = task[-1] == "a"
-            opposing = "o" in task
-            if scope and (same_side or not opposing):
-                candidate = counters[other]
-                copy = text[candidate.id] == text[gold.id]
-                own = protocol == "clean" and text[candidate.id] == text[query.id]
-                if not copy and not own:
-                    chosen.add(candidate.id)
-            if scope and with_points and (not same_side or not opposing) and other != key:
-                own = text[points[other].id] == text[query.id]
-                if not (protocol == "clean" and own):
-                    chosen.add(points[other].id)
-        result[query.id] = chosen | {gold.id}
-    return result
 
 
 def fast_candidates(sets, task, protocol):
@@ -630,8 +572,8 @@ def test_decontamination_is_written_and_read_again(tmp_path) -> None:
 # Tasks without a choice
 
 
-def pool_of_pairs(*pairs):
-    """A pool of (where, point, counter)."""
+def sets_of_pairs(*pairs):
+    """The candidate sets of (where, point, counter)."""
     files = {
         f"{where}{letter}": text
         for where, *texts in pairs
@@ -672,12 +614,12 @@ def pool_of_pairs(*pairs):
     ],
 )
 def test_tasks_are_left_out_where_the_gold_is_the_only_candidate(pairs, expected) -> None:
-    sets = pool_of_pairs(*pairs)
+    sets = sets_of_pairs(*pairs)
     assert sets.left_out == tuple(expected)
     queries = sets.queries("official")
     for task in TASKS:
         counts = sets.candidates(task, "official", queries).sum(axis=1)
         assert (counts == 1).all() == (task in expected)
     costs = Similarities(lambda asked: np.zeros((len(asked), 2 * sets.pairs), dtype=np.float32))
-    found = evaluate(sets, costs, protocols=("official",))
+    found = results_of(sets, costs, protocols=("official",))
     assert [each.task for each in found] == [task for task in TASKS if task not in expected]
