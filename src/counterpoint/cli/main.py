@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
+from counterpoint.cli.evaluate import add_evaluate
 from counterpoint.cli.results import (
     add_compare,
     add_import_log,
@@ -88,6 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_tables,
         add_compare,
         add_leak,
+        add_evaluate,
         add_import_log,
         add_plots,
         add_report,

@@ -149,8 +149,8 @@ def _bare_debates(
     listed = {
         path.removesuffix("/metadata.txt") for path in below if path.endswith("/metadata.txt")
     }
-    for debate in sorted(debates - listed):
-        problems.append(Problem(debate, "a debate without sides; expected texts in pro/ and con/"))
+    what = "a debate without sides; expected texts in pro/ and con/"
+    problems += [Problem(debate, what) for debate in sorted(debates - listed)]
     return len(debates & listed)
 
 

@@ -6,7 +6,7 @@ Ties count against the system: whoever ties with the gold ranks before it (docs/
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def asked_blocks(
     for numbers in blocks(np.arange(sets.pairs) if queries is None else np.sort(queries)):
         gold = torch.from_numpy(numbers).to(costs.device)
         block = costs.block(gold)
-        preceding = cache(lambda block=block, gold=gold: precedes(block, gold))
+        preceding = cache(partial(precedes, block, gold))
         for protocol, asked in of_protocol.items():
             inner = np.flatnonzero(np.isin(numbers, asked))
             if len(inner):
@@ -54,8 +54,12 @@ def asked_blocks(
                     protocol,
                     numbers[inner],
                     block.rows(rows),
-                    lambda preceding=preceding, rows=rows: preceding()[rows],
+                    partial(_rows, preceding, rows),
                 )
+
+
+def _rows(table: Callable[[], Tensor], rows: Tensor) -> Tensor:
+    return table()[rows]
 
 
 class Contest:
