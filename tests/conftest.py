@@ -10,7 +10,8 @@ import pytest
 from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.sources import open_source
-from tests.support.debates import ROLES, debate
+from tests.support.debates import ROLES, small_debates
+from tests.support.runs import make_run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,11 +62,7 @@ def write_tree(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
 @pytest.fixture
 def small_tree() -> dict[str, str]:
     """Three splits, two debates each, two themes: 24 pairs."""
-    files: dict[str, str] = {}
-    for split in ("training", "validation", "test"):
-        files |= debate(split, "law", "juries", {"pro": 2, "con": 2})
-        files |= debate(split, "sport", "boxing", {"pro": 2, "con": 2})
-    return files
+    return small_debates()
 
 
 @pytest.fixture
@@ -103,3 +100,13 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         BertModel(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(resolve("all-MiniLM-L6-v2")).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
+    """The folder of a run of two cells and a baseline on 24 pairs; read it alone."""
+    corpus = tmp_path_factory.mktemp("corpus") / "debates"
+    for path, text in small_debates().items():
+        (corpus / path).parent.mkdir(parents=True, exist_ok=True)
+        (corpus / path).write_text(text)
+    return make_run(tmp_path_factory.mktemp("results"), corpus, tiny_bert)

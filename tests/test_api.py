@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import counterpoint
@@ -57,3 +58,43 @@ def test_texts_are_encoded_as_the_untrained_encoder_does(tiny_bert: Path) -> Non
 def test_no_text_and_an_empty_one_are_refused(texts: list[str], said: str) -> None:
     with pytest.raises(counterpoint.InputError, match=said):
         counterpoint.encode_texts(texts)
+
+
+def test_a_run_is_read_and_its_scores_are_a_table(small_run: Path) -> None:
+    run = counterpoint.read_run(small_run)
+    assert [cell.status for cell in run.cells] == ["done", "done"]
+    table = counterpoint.scores(run)
+    names = {cell.name for cell in run.cells}
+    assert set(table.cell) == names | {"baseline/random"}
+    assert set(table.columns) >= {"split", "protocol", "task", "stage", "metric", "value", "n"}
+    # Eight queries a split; each score of theirs is a mean of fractions.
+    assert set(table[table.protocol == "official"].n) == {8}
+    assert table.value.between(0, 1).all()
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(counterpoint.InputError, match=r"matrix\.csv: no such file"):
+        counterpoint.read_run(tmp_path)
+
+
+def test_a_trained_cell_encodes_texts_as_it_did_in_training(small_run: Path) -> None:
+    run = counterpoint.read_run(small_run)
+    cell = counterpoint.load_cell(run.cells[0].folder.path)
+    corpus = counterpoint.open_corpus(str(run.config.corpus.path))
+    split = corpus.split("validation")
+    points = [argument.text for argument in split if argument.kind == "point"]
+    counters = [argument.text for argument in split if argument.kind == "counter"]
+    p, c = cell.encode_points(points), cell.encode_counters(counters)
+    assert p.shape == c.shape == (8, 128)
+    assert p.dtype == c.dtype == np.float32
+    # The rank of the gold among all counters of the split (task epc) is what the cell recorded.
+    distances = ((p[:, None].astype(np.float64) - c[None]) ** 2).sum(axis=-1)
+    ranks = 1 + (distances < distances.diagonal()[:, None]).sum(axis=1)
+    records = pd.read_parquet(run.cells[0].folder.records)
+    chosen = (records.split == "dev") & (records.task == "epc") & (records.protocol == "official")
+    assert records[chosen]["rank"].tolist() == ranks.tolist()
+
+
+def test_a_cell_that_is_not_trained_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(counterpoint.InputError, match=r"options\.json: no such file"):
+        counterpoint.load_cell(tmp_path)

@@ -7,7 +7,8 @@ What a notebook needs:
     corpus = counterpoint.open_corpus("sample")
     run = counterpoint.read_run("results/sample")
     table = counterpoint.scores(run)
-    vectors = counterpoint.encode_texts(["Cars pollute.", "Cars bring freedom."])
+    cell = counterpoint.load_cell(run.cells[0].folder.path)
+    vectors = cell.encode_points(["Cars pollute."])  # near those of good counters
 
 The packages form a one-way street (`docs/architecture.md`). Importing this one imports none of
 them: each name is looked up when it is first used, so that `counterpoint --help` and the Snakefile
@@ -17,10 +18,12 @@ start at once.
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "Cell",
     "Corpus",
     "InputError",
     "Run",
     "encode_texts",
+    "load_cell",
     "open_corpus",
     "read_run",
     "scores",
@@ -28,10 +31,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from counterpoint.api import (
+        Cell,
         Corpus,
         InputError,
         Run,
         encode_texts,
+        load_cell,
         open_corpus,
         read_run,
         scores,
