@@ -21,6 +21,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	touch $(INSTALLED)
 
+# Two processes on two cores: a second thread of each would wait for the other's.
+test test-unit coverage: export OMP_NUM_THREADS := 1
+
 test: $(INSTALLED)
 	pytest -n 2
 
