@@ -10,17 +10,18 @@ import yaml
 from snakemake.utils import update_config
 
 from counterpoint.config import loading, matrix
-from counterpoint.config.options import RunConfig
 from counterpoint.evaluation.records import write_records
-from counterpoint.io import atomic
-from counterpoint.io import text as text_module
-from counterpoint.reporting import axis_table, markdown, scores
-from counterpoint.runs import folder as folder_module
-from counterpoint.runs.epoch_log import append
+from counterpoint.reporting import axis_table
+from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.scores import all_scores
+from counterpoint.reporting.tables import write_tables
+from counterpoint.results.epoch_log import Distances, EpochRecord, Spread
+from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
-from tests.reporting.test_scores import CORPUS, finish, records, run
+from tests.support.debates import ROLES
+from tests.support.runs import epoch_record, finish, plan, query_results, write_epochs, write_files
 
-__all__ = ["sets", "run"]
+MARGIN = "retrieval_loss.margin"
 
 # Of eight queries two, four, six or all are right at the first place.
 QUARTER, HALF, THREE_QUARTERS, ALL = [1, 2, 2, 2], [1, 2], [1, 1, 1, 2], [1]
@@ -37,25 +38,23 @@ TEST = {0.8: HALF, 1.0: THREE_QUARTERS, 1.5: ALL}
 """The margin that is worst on dev is the best on test."""
 
 
-def log_epochs(path: Path, positive: float) -> None:
-    """Three epochs with distances; those of dev after the second are of that positive distance."""
-    path.unlink(missing_ok=True)
+def log_of(positive: float) -> list[EpochRecord]:
+    """Three epochs; the distances of dev after the second are of that positive distance."""
+    away = Distances(Spread(77.0, 7.0), Spread(77.0, 7.0))
+    records = []
     for number in range(3):
-        here = {"mean": positive if number == 1 else 99.0, "std": positive / 10}
-        other = {"mean": here["mean"] + 2, "std": 0.5}
-        away = {kind: {"mean": 77.0, "std": 7.0} for kind in ("positive", "negative")}
-        dev = {"positive": here, "negative": other}
-        figure = {"retrieval": 0.5, "reranked": 0.25, "recall@10": 1.0}
-        accuracy = {"train": {"official": figure}, "dev": {"clean": figure}}
+        mean = positive if number == 1 else 99.0
+        dev = Distances(Spread(mean, positive / 10), Spread(mean + 2, 0.5))
         distances = {"train": away, "dev": dev, "test": away}
-        append(path, {"epoch": number, "accuracy": accuracy, "distances": distances})
+        records.append(epoch_record(number, distances=distances))
+    return records
 
 
 def make(
     folder: Path,
     sets: CandidateSets,
     dev: Mapping[tuple[float, int, str], Sequence[int]],
-    splits: Mapping[str, str] = CORPUS["splits"],
+    splits: Mapping[str, str] = ROLES,
 ) -> Path:
     """A run of three margins, two seeds and two fusions, of which those of `dev` are trained.
 
@@ -63,45 +62,47 @@ def make(
     """
     axes = {"margin": [0.8, 1.0, 1.5], "seed": [1, 2], "fusion": ["cls", "concat"]}
     values = {
-        "run": "mini",
+        "baselines": [],
+        "tables": {"axis": MARGIN},
         "matrix": {"axes": axes, "include": [{"margin": 0.8, "fusion": "cls", "head": "relu"}]},
     }
-    cells = matrix.expand(loading.parse(RunConfig, values, "test"), "test")
-    atomic.write_text(folder / "matrix.csv", text_module.csv_text(matrix.rows(cells)))
-    atomic.write_json(folder / "config.json", {"baselines": [], "corpus": {"splits": splits}})
-    for cell in cells:
-        own = folder / "cells" / cell.name
+    for cell in plan(folder, values, sets.ids, splits=splits):
+        own = RunFolder(folder).cell(cell.name)
         margin = cell.options.retrieval_loss.margin
         at = (margin, cell.options.seed, cell.options.fusion)
         ranks = ALL if cell.options.head.kind == "relu" else dev.get(at)
         if ranks is None:
             continue
-        finish(own, sets, list(ranks))
         both = {"dev": ranks, "test": TEST[margin]}
         write_records(
-            {role: (sets, records(sets, [1, 2], list(some))) for role, some in both.items()},
-            own / "records.parquet",
+            {role: (sets, query_results(sets, [1, 2], list(some))) for role, some in both.items()},
+            own.records,
         )
-        outcome = {"status": "finished", "reason": "", "best_epoch": 1}
-        atomic.write_json(own / "outcome.json", outcome)
-        log_epochs(own / "epochs.jsonl", 1.0 if at[2] == "cls" else 2.0)
+        write_files(own, best_epoch=1)
+        write_epochs(own, log_of(1.0 if at[2] == "cls" else 2.0))
     return folder
 
 
+def overview(folder: Path) -> Overview:
+    run = read_run(folder)
+    return Overview(run, all_scores(run))
+
+
 def table_of(folder: Path) -> pd.DataFrame:
-    return axis_table.margins(scores.overview(folder_module.read_run(folder)))
+    table = axis_table.axis_table(overview(folder))
+    assert table is not None
+    return table.rows
 
 
 def write(folder: Path) -> str:
-    found = scores.overview(folder_module.read_run(folder))
-    markdown.write_tables(found, folder / "tables", 1)
-    return (folder / "tables" / "margins.md").read_text(encoding="utf-8")
+    write_tables(read_run(folder), 1, intervals=False)
+    return (folder / "tables" / "axis.md").read_text(encoding="utf-8")
 
 
 def test_each_margin_has_its_mean_over_seeds_and_its_distances(
     tmp_path: Path, sets: CandidateSets
 ) -> None:
-    table = table_of(make(tmp_path, sets, DEV)).set_index("margin")
+    table = table_of(make(tmp_path, sets, DEV)).set_index(MARGIN)
     assert table.index.tolist() == [0.8, 1.0, 1.5]
     assert table["cells"].tolist() == table["cells_planned"].tolist() == [4, 4, 4]
     assert table["seeds"].tolist() == table["seeds_planned"].tolist() == [2, 2, 2]
@@ -117,7 +118,7 @@ def test_each_margin_has_its_mean_over_seeds_and_its_distances(
 def test_a_tie_goes_to_the_margin_nearest_to_one_and_test_decides_nothing(
     tmp_path: Path, sets: CandidateSets
 ) -> None:
-    table = table_of(make(tmp_path, sets, DEV)).set_index("margin")
+    table = table_of(make(tmp_path, sets, DEV)).set_index(MARGIN)
     assert table["picked"].tolist() == [False, True, False]
     assert table.loc[1.0, "test_reranked"] == 0.75
     assert table["test_reranked"].isna().tolist() == [True, False, True]
@@ -127,7 +128,7 @@ def test_the_highest_dev_mean_is_picked(tmp_path: Path, sets: CandidateSets) -> 
     better = {**DEV, (1.5, 1, "cls"): ALL, (1.5, 1, "concat"): ALL}
     table = table_of(make(tmp_path, sets, better))
     assert table["dev_reranked"].tolist() == [0.5, 0.5, 0.625]
-    assert table.loc[table["picked"], "margin"].tolist() == [1.5]
+    assert table.loc[table["picked"], MARGIN].tolist() == [1.5]
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,9 @@ def test_the_highest_dev_mean_is_picked(tmp_path: Path, sets: CandidateSets) -> 
     ],
 )
 def test_ties_by_hand(values: Mapping[float, float | None], expected: float | None) -> None:
-    rows = pd.DataFrame({"margin": list(values), "dev_reranked": list(values.values())})
-    assert axis_table.pick(rows.astype(float)) == expected
+    rows = pd.DataFrame({MARGIN: list(values), "dev_reranked": list(values.values())})
+    place = axis_table.pick(rows.astype(float), MARGIN)
+    assert (None if place is None else rows[MARGIN][place]) == expected
 
 
 def test_a_missing_cell_leaves_a_dash_and_is_not_picked(
@@ -155,7 +157,7 @@ def test_a_missing_cell_leaves_a_dash_and_is_not_picked(
     assert "| 1 | 3 of 4 | 2 | – | – | – |" in lines
     assert "| **0.8** | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 |" in lines
     assert (
-        "Picked on dev: 0.8, at 50.0, of the 2 of 3 margins whose cells are all there; on test it "
+        "Picked on dev: 0.8, at 50.0, of the 2 of 3 values whose cells are all there; on test it "
         "has 50.0." in lines
     )
 
@@ -166,26 +168,29 @@ def test_the_table_says_what_is_picked_and_how(tmp_path: Path, sets: CandidateSe
     assert text.splitlines()[4:] == [
         "Picked on dev: 1, at 50.0; on test it has 75.0.",
         "",
-        "| margin | cells | seeds | dev | positive distance | negative distance |",
+        "| retrieval_loss.margin | cells | seeds | dev | positive distance | negative distance |",
         "| ---: | ---: | ---: | --- | --- | --- |",
         "| 0.8 | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
         "| **1** | 4 | 2 | 50.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
         "| 1.5 | 4 | 2 | 25.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
     ]
-    rows = pd.read_csv(tmp_path / "tables" / "margins.csv")
-    assert list(rows.columns) == axis_table.COLUMNS
+    rows = pd.read_csv(tmp_path / "tables" / "axis.csv")
+    assert list(rows.columns) == [
+        MARGIN, "cells", "cells_planned", "seeds", "seeds_planned", "dev_reranked",
+        "dev_reranked_sd", *axis_table.DISTANCES, "picked", "test_reranked",
+    ]  # fmt: skip
     assert rows["picked"].tolist() == [False, True, False]
 
 
 def test_a_test_role_on_the_dev_folder_is_no_test(tmp_path: Path, sets: CandidateSets) -> None:
-    text = write(make(tmp_path, sets, DEV, {**CORPUS["splits"], "test": "validation"}))
+    text = write(make(tmp_path, sets, DEV, {**ROLES, "test": "validation"}))
     assert "\nPicked on dev: 1, at 50.0.\n" in text
 
 
 def test_without_any_cell_none_is_picked(tmp_path: Path, sets: CandidateSets) -> None:
     folder = make(tmp_path, sets, {})
     text = write(folder)
-    assert "\nNo margin has all its figures yet: none is picked.\n" in text
+    assert "\nNo value has all its scores yet: none is picked.\n" in text
     assert "| 1.5 | 0 of 4 | 0 of 2 | – | – | – |" in text
 
 
@@ -194,27 +199,42 @@ def test_a_cell_of_which_no_epoch_ended_has_no_distances(
 ) -> None:
     folder = make(tmp_path, sets, DEV)
     name = next(cell for cell in pd.read_csv(folder / "matrix.csv").cell if "margin=1.5" in cell)
-    outcome = {"status": "diverged", "reason": "", "best_epoch": -1}
-    atomic.write_json(folder / "cells" / name / "outcome.json", outcome)
+    write_files(RunFolder(folder).cell(name), status="diverged", best_epoch=-1)
     assert "| 1.5 | 4 | 2 | 25.0 ± 0.0 | – | – |" in write(folder)
 
 
 def test_margins_that_no_setting_shares_are_not_compared(run: Path) -> None:
     """The run of the other tables: 0.8 in one cell, which differs from the others in r0 too."""
-    assert write(run).endswith(
-        "No setting is planned with every margin, so none can be compared.\n"
-    )
-    assert pd.read_csv(run / "tables" / "margins.csv").empty
+    assert write(run).endswith("No setting is planned with every value, so none can be compared.\n")
+    assert pd.read_csv(run / "tables" / "axis.csv").empty
 
 
-def test_a_run_of_one_margin_has_no_such_table(tmp_path: Path) -> None:
-    values: dict[str, Any] = {"run": "mini", "matrix": {"axes": {"fusion": ["cls", "concat"]}}}
-    cells = matrix.expand(loading.parse(RunConfig, values, "test"), "test")
-    atomic.write_text(tmp_path / "matrix.csv", text_module.csv_text(matrix.rows(cells)))
-    atomic.write_json(tmp_path / "config.json", {"baselines": [], "corpus": CORPUS})
-    found = scores.overview(folder_module.read_run(tmp_path))
-    markdown.write_tables(found, tmp_path / "tables", 1)
-    assert list((tmp_path / "tables").glob("margins*")) == []
+@pytest.mark.parametrize("axis", [None, MARGIN])
+def test_an_axis_of_one_value_and_none_have_no_such_table(tmp_path: Path, axis: str | None) -> None:
+    values = {"tables": {"axis": axis}, "matrix": {"axes": {"fusion": ["cls", "concat"]}}}
+    plan(tmp_path, values)
+    write_tables(read_run(tmp_path), 1, intervals=False)
+    assert list((tmp_path / "tables").glob("axis*")) == []
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "winner"),
+    [
+        ("training.learning_rate", [0.01, 0.001], "0.001"),
+        ("mining.decrease_rate", [0.0, 0.02, 0.01], "0"),
+        ("projection.width", ["none", 64], "none"),
+    ],
+)
+def test_any_axis_has_its_table_and_ties_go_to_the_lower(
+    tmp_path: Path, sets: CandidateSets, axis: str, values: list[Any], winner: str
+) -> None:
+    matrix_values = {"axes": {axis: values}}
+    options = {"baselines": [], "tables": {"axis": axis}, "matrix": matrix_values}
+    for cell in plan(tmp_path, options, sets.ids):
+        finish(RunFolder(tmp_path).cell(cell.name), sets, HALF)
+    text = write(tmp_path)
+    assert f"Picked on dev: {winner}, at 50.0" in text
+    assert "of equals the lower" in text
 
 
 def test_the_shipped_configuration_is_five_margins_at_three_seeds() -> None:

@@ -9,37 +9,34 @@ import pandas as pd
 import pytest
 
 from counterpoint.cli.main import main
-from counterpoint.config import loading, matrix
 from counterpoint.errors import InputError
 from counterpoint.evaluation.records import write_records
 from counterpoint.io import atomic
-from counterpoint.io import text as text_module
-from counterpoint.reporting import compare, scores
-from counterpoint.runs import folder
+from counterpoint.reporting import compare
+from counterpoint.reporting.scores import best_of_run
+from counterpoint.runs.folder import Run, RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
-from tests.reporting.test_scores import THREE_SEEDS, finish, records, run, seeded, short
-
-__all__ = ["sets", "run"]
+from tests.support.runs import THREE_SEEDS, finish, plan, query_results, seeded, short
 
 
 def test_the_best_cell_against_a_baseline(run: Path) -> None:
-    rows = compare.compare(folder.read_run(run), "best", "baseline/tfidf")
-    assert [(row["split"], row["protocol"], row["task"]) for row in rows] == [
+    rows = compare.compare(read_run(run), "best", "baseline/tfidf")
+    assert [(row.split, row.protocol, row.task) for row in rows] == [
         (split, protocol, "epa") for split in ("dev", "test") for protocol in ("official", "clean")
     ]
     for row in rows:
         # Re-ranked 1, 1, 2, 2 against the baseline's 1, 1, 1, 2, over eight queries.
-        assert (row["a"], row["b"], row["difference"], row["n"]) == (0.5, 0.75, -0.25, 8)
-        assert row["low"] <= -0.25 <= row["high"]
-        assert row["p_holm"] == min(1.0, 4 * row["p"])
+        assert (row.a, row.b, row.difference, row.n) == (0.5, 0.75, -0.25, 8)
+        assert row.low <= -0.25 <= row.high
+        assert row.p_holm == min(1.0, 4 * row.p)
 
 
 def test_a_folder_that_is_dev_and_test_is_compared_once(run: Path) -> None:
     options = json.loads((run / "config.json").read_text())
     options["corpus"]["splits"]["test"] = "validation"
     atomic.write_json(run / "config.json", options)
-    rows = compare.compare(folder.read_run(run), "best", "baseline/tfidf")
-    assert [(row["split"], row["protocol"]) for row in rows] == [
+    rows = compare.compare(read_run(run), "best", "baseline/tfidf")
+    assert [(row.split, row.protocol) for row in rows] == [
         ("dev", "official"),
         ("dev", "clean"),
     ]
@@ -47,20 +44,20 @@ def test_a_folder_that_is_dev_and_test_is_compared_once(run: Path) -> None:
 
 def test_a_cell_by_its_name_against_itself(run: Path) -> None:
     name = pd.read_csv(run / "matrix.csv").cell[0]
-    rows = compare.compare(folder.read_run(run), name, name)
-    assert all(row["difference"] == row["low"] == row["high"] == 0 for row in rows)
-    assert all(row["p"] == 1 for row in rows)
+    rows = compare.compare(read_run(run), name, name)
+    assert all(row.difference == row.low == row.high == 0 for row in rows)
+    assert all(row.p == 1 for row in rows)
     assert compare.readable(rows)[0]["A − B"] == "+0.0"
 
 
 def test_the_command_says_who_is_best_and_what_to_doubt(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main(["compare", "best", "baseline/tfidf", "--run", str(run)]) == 0
+    assert main(["compare", "best", "baseline/tfidf", "--run", str(run)]) == 0
     said = capsys.readouterr().err
-    assert f"best: {scores.best_of_run(folder.read_run(run))}" in said
+    assert f"best: {best_of_run(read_run(run))}" in said
     assert re.search(r"dev has \d debates; intervals and p-values over fewer than 10", said)
-    assert "no clean figure" not in said
+    assert "no clean score" not in said
 
 
 def test_without_unseen_queries_there_is_no_best_and_the_gap_is_told(
@@ -69,53 +66,52 @@ def test_without_unseen_queries_there_is_no_best_and_the_gap_is_told(
     for path in run.glob("**/records.parquet"):
         table = pd.read_parquet(path)
         table[table["protocol"] != "clean"].to_parquet(path)
-    read = folder.read_run(run)
+    read = read_run(run)
     with pytest.raises(InputError, match="no unseen query to choose by"):
         compare.compare(read, "best", "baseline/tfidf")
     name = read.with_status("done")[0].name
-    assert main.main(["compare", name, "baseline/tfidf", "--run", str(run)]) == 0
-    assert "no unseen query in dev: no clean figure" in capsys.readouterr().err
+    assert main(["compare", name, "baseline/tfidf", "--run", str(run)]) == 0
+    assert "no unseen query in dev: no clean score" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["no-such-cell", "baseline/none", "tfidf"])
 def test_a_system_that_is_not_there_is_named(run: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"'{name}' is no trained cell.*baseline/tfidf"):
-        compare.compare(folder.read_run(run), name, "best")
+        compare.compare(read_run(run), name, "best")
 
 
 def test_records_that_miss_a_query_are_refused(run: Path, sets: CandidateSets) -> None:
     part = short(sets)
-    path = run / "baselines" / "random" / "records.parquet"
+    path = RunFolder(run).baseline("random")
     write_records({"dev": (sets, part), "test": (sets, part)}, path)
     for order in (("best", "baseline/random"), ("baseline/random", "baseline/tfidf")):
         with pytest.raises(InputError, match=r"random/records.parquet: misses 1 of the 8 queries"):
-            compare.compare(folder.read_run(run), *order)
+            compare.compare(read_run(run), *order)
 
 
 def test_records_that_lack_a_split_are_refused(run: Path, sets: CandidateSets) -> None:
-    path = run / "baselines" / "random" / "records.parquet"
-    write_records({"dev": (sets, records(sets, [1], None))}, path)
+    path = RunFolder(run).baseline("random")
+    write_records({"dev": (sets, query_results(sets, [1], None))}, path)
     with pytest.raises(InputError, match=r"misses 8 of the 8 .*\(test, official, epa\)"):
-        compare.compare(folder.read_run(run), "best", "baseline/random")
+        compare.compare(read_run(run), "best", "baseline/random")
 
 
-def two_settings(tmp_path: Path, sets: CandidateSets) -> folder.Run:
+def two_settings(tmp_path: Path, sets: CandidateSets) -> Run:
     """Re-ranked accuracy@1 of three seeds: relu 0.5, 0.75 and 1, linear 0, 0.5 and 0.5."""
     seeded(tmp_path / "seeded", sets, THREE_SEEDS, [1, 2, 3])
     values = {"axes": {"seed": [1, 2, 3], "head": ["relu", "linear"], "decrease_rate": [0]}}
     values["axes"] |= {"fusion": ["cls"]}
-    cells = matrix.expand(loading.load({"run": "s", "matrix": values}, "test"), "test")
-    atomic.write_text(tmp_path / "seeded" / "matrix.csv", text_module.csv_text(matrix.rows(cells)))
+    cells = plan(tmp_path / "seeded", {"baselines": [], "matrix": values}, sets.ids)
     for cell, ranks in zip(
         [cell for cell in cells if cell.options.head.kind == "linear"][1:],
         ([1, 2], [2, 1]),
         strict=True,
     ):
-        finish(tmp_path / "seeded" / "cells" / cell.name, sets, ranks)
-    return folder.read_run(tmp_path / "seeded")
+        finish(RunFolder(tmp_path / "seeded").cell(cell.name), sets, ranks)
+    return read_run(tmp_path / "seeded")
 
 
-def cell_of(run: folder.Run, head: str, seed: int) -> str:
+def cell_of(run: Run, head: str, seed: int) -> str:
     return next(
         cell.name for cell in run.cells if (cell.axes["head"], cell.axes["seed"]) == (head, seed)
     )
@@ -125,19 +121,19 @@ def test_over_seeds_the_seed_is_the_unit(tmp_path: Path, sets: CandidateSets) ->
     run = two_settings(tmp_path, sets)
     a, b = cell_of(run, "relu", 3), cell_of(run, "linear", 1)
     rows = compare.compare_over_seeds(run, a, b)
-    assert [(row["split"], row["protocol"], row["task"]) for row in rows] == [
+    assert [(row.split, row.protocol, row.task) for row in rows] == [
         (split, protocol, "epa") for split in ("dev", "test") for protocol in ("official", "clean")
     ]
     for row in rows:
         # Differences 0.5, 0.25, 0.5: mean 5/12, sd √(1/48), so t = (5/12) / √(1/144) = 5.
-        assert (row["seeds"], row["a"], row["b"]) == (3, 0.75, pytest.approx(1 / 3))
-        assert row["difference"] == pytest.approx(5 / 12)
-        assert row["sd"] == pytest.approx((1 / 48) ** 0.5)
-        assert row["low"] == pytest.approx(5 / 12 - 4.30265 / 12, abs=1e-5)
-        assert row["high"] == pytest.approx(5 / 12 + 4.30265 / 12, abs=1e-5)
+        assert (row.seeds, row.a, row.b) == (3, 0.75, pytest.approx(1 / 3))
+        assert row.difference == pytest.approx(5 / 12)
+        assert row.sd == pytest.approx((1 / 48) ** 0.5)
+        assert row.low == pytest.approx(5 / 12 - 4.30265 / 12, abs=1e-5)
+        assert row.high == pytest.approx(5 / 12 + 4.30265 / 12, abs=1e-5)
         # With two degrees of freedom p = 1 − t / √(2 + t²).
-        assert row["p"] == pytest.approx(1 - 5 / 27**0.5)
-        assert row["p_holm"] == pytest.approx(4 * row["p"])
+        assert row.p == pytest.approx(1 - 5 / 27**0.5)
+        assert row.p_holm == pytest.approx(4 * row.p)
     shown = compare.readable(rows)[0]
     assert (shown["seeds"], shown["A − B"], shown["sd"]) == (3, "+41.7", "14.4")
     # Any cell stands for its setting, and `best` is a cell of it.
@@ -148,7 +144,7 @@ def test_a_setting_does_not_differ_from_itself_over_seeds(
     tmp_path: Path, sets: CandidateSets
 ) -> None:
     rows = compare.compare_over_seeds(two_settings(tmp_path, sets), "best", "best")
-    assert all(row["difference"] == row["sd"] == 0 and row["p"] == 1 for row in rows)
+    assert all(row.difference == row.sd == 0 and row.p == 1 for row in rows)
 
 
 def test_over_seeds_needs_three_shared_seeds_of_cells(tmp_path: Path, sets: CandidateSets) -> None:
@@ -157,11 +153,11 @@ def test_over_seeds_needs_three_shared_seeds_of_cells(tmp_path: Path, sets: Cand
     fewer = dataclasses.replace(run, cells=[cell for cell in run.cells if cell.name != a])
     with pytest.raises(InputError, match=r"needs 3 .* A with seeds 2, 3 and B with seeds 1, 2, 3"):
         compare.compare_over_seeds(fewer, "best", b)
-    path = run.folder / "cells" / a / "records.parquet"
-    with pytest.raises(InputError, match=r"baseline/x has no seeds"):
-        compare.compare_over_seeds(
-            dataclasses.replace(run, baselines={"x": path}), "best", "baseline/x"
-        )
+
+
+def test_a_baseline_has_no_seeds(run: Path) -> None:
+    with pytest.raises(InputError, match=r"baseline/tfidf has no seeds"):
+        compare.compare_over_seeds(read_run(run), "best", "baseline/tfidf")
 
 
 def test_over_seeds_every_seed_answers_the_same_queries(
@@ -169,7 +165,7 @@ def test_over_seeds_every_seed_answers_the_same_queries(
 ) -> None:
     run = two_settings(tmp_path, sets)
     a, b = cell_of(run, "relu", 1), cell_of(run, "linear", 2)
-    path = run.folder / "cells" / b / "records.parquet"
+    path = run.folder.cell(b).records
     write_records({"dev": (sets, short(sets))}, path)
     with pytest.raises(InputError, match=r"seed~2/.*: misses 1 of the 8 queries"):
         compare.compare_over_seeds(run, a, b)
@@ -179,13 +175,13 @@ def test_the_command_finds_the_only_run(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(run.parent.parent)
-    assert main.main(["compare", "best", "baseline/tfidf"]) == 0
+    assert main(["compare", "best", "baseline/tfidf"]) == 0
     assert "| dev | clean | epa | 8 | 50.0 | 75.0 | -25.0 |" in capsys.readouterr().out
-    assert main.main(["compare", "best", "best", "--over-seeds"]) == 2
+    assert main(["compare", "best", "best", "--over-seeds"]) == 2
     assert "found A with seeds 1 and B with seeds 1" in capsys.readouterr().err
     (run.parent / "other").mkdir()
     (run.parent / "other" / "matrix.csv").touch()
-    assert main.main(["compare", "best", "baseline/tfidf"]) == 2
+    assert main(["compare", "best", "baseline/tfidf"]) == 2
     assert "found results/mini, results/other" in capsys.readouterr().err
 
 
@@ -194,4 +190,4 @@ def test_without_a_trained_cell_there_is_no_best(run: Path, tmp_path: Path) -> N
     for name in ("matrix.csv", "config.json"):
         (tmp_path / "empty" / name).write_text((run / name).read_text())
     with pytest.raises(InputError, match="best: no cell has been trained yet"):
-        compare.compare(folder.read_run(tmp_path / "empty"), "best", "best")
+        compare.compare(read_run(tmp_path / "empty"), "best", "best")

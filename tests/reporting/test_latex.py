@@ -5,23 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint.reporting import latex, scores
+from counterpoint.reporting import latex
 from counterpoint.reporting.latex import escape, tabular
-from counterpoint.runs import folder
-from tests.reporting.test_scores import run
-
-__all__ = ["sets", "run"]
+from counterpoint.reporting.tables import write_tables
+from counterpoint.runs.folder import read_run
 
 
-def figure(value: float, low: float = float("nan"), high: float = float("nan")):
-    return latex._Figure((value, low, high))
+def score(value: float, low: float = float("nan"), high: float = float("nan")) -> latex._Score:
+    return latex._Score((value, low, high))
 
 
 def test_the_best_is_bold_and_the_second_underlined_in_each_column() -> None:
     rows = [
-        ["a", figure(0.5), figure(0.1)],
-        ["b", figure(0.25), figure(0.3)],
-        ["c", figure(0.125), figure(float("nan"))],
+        ["a", score(0.5), score(0.1)],
+        ["b", score(0.25), score(0.3)],
+        ["c", score(0.125), score(float("nan"))],
     ]
     lines = tabular(["system", "x", "y"], rows, 1, intervals=False).splitlines()
     assert lines[0] == r"\begin{tabular}{lrr}"
@@ -32,20 +30,20 @@ def test_the_best_is_bold_and_the_second_underlined_in_each_column() -> None:
 
 
 def test_over_all_columns_there_is_one_best_and_what_is_printed_alike_ranks_alike() -> None:
-    rows = [["a", figure(0.5001), figure(0.4)], ["b", figure(0.5004), figure(0.3)]]
+    rows = [["a", score(0.5001), score(0.4)], ["b", score(0.5004), score(0.3)]]
     text = tabular(["system", "x", "y"], rows, 1, intervals=False, over_columns=True)
     assert re.findall(r"textbf\{(.*?)\}", text) == ["50.0", "50.0"]
     assert re.findall(r"underline\{(.*?)\}", text) == ["40.0"]
 
 
 def test_a_column_that_is_not_ranked_has_no_mark() -> None:
-    rows = [["a", figure(0.5), figure(0.1)], ["b", figure(0.2), figure(0.3)]]
+    rows = [["a", score(0.5), score(0.1)], ["b", score(0.2), score(0.3)]]
     lines = tabular(["s", "x", "y"], rows, 0, intervals=False, unranked=["y"]).splitlines()
     assert lines[4:6] == [r"a & \textbf{50} & 10 \\", r"b & \underline{20} & 30 \\"]
 
 
 def test_intervals_are_subscripts_on_demand() -> None:
-    rows = [["a", figure(0.5, 0.4, 0.61)], ["b", figure(0.2)]]
+    rows = [["a", score(0.5, 0.4, 0.61)], ["b", score(0.2)]]
     assert r"\textbf{50}\textsubscript{40--61} \\" in tabular(["s", "x"], rows, 0, intervals=True)
     assert "textsubscript" not in tabular(["s", "x"], rows, 0, intervals=False)
     # Without an interval there is nothing to show.
@@ -65,8 +63,7 @@ def test_names_are_escaped(text: str, expected: str) -> None:
 
 
 def test_the_tables_of_a_run(run: Path) -> None:
-    found = scores.overview(folder.read_run(run))
-    latex.write_latex(found, run / "tables", 1, intervals=True)
+    write_tables(read_run(run), 1, intervals=True)
     baselines = (run / "tables" / "baselines.tex").read_text()
     # Re-ranked 1, 1, 2, 2 and the baseline's 1, 1, 1, 2.
     assert re.search(r"best cell & \\underline\{50\.0\}\\textsubscript\{", baselines)

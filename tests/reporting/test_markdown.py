@@ -6,19 +6,19 @@ import pandas as pd
 import pytest
 
 from counterpoint.evaluation.records import QueryResults, write_records
-from counterpoint.io import atomic
-from counterpoint.reporting import markdown, plots, scores
-from counterpoint.runs import folder
+from counterpoint.io.atomic import write_text
+from counterpoint.reporting import markdown, plots
+from counterpoint.reporting.curves import curves
+from counterpoint.reporting.tables import write_scores
+from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
-from tests.reporting.test_scores import THREE_SEEDS, finish, imported, records, run, seeded
-
-__all__ = ["imported", "sets", "run"]
+from tests.support.runs import THREE_SEEDS, finish, query_results, seeded
 
 LEAKS = "## legacy (leaks the answer; nothing is ranked by it)"
 
 
 def write(run: Path, decimals: int = 1) -> str:
-    return markdown.write_tables(scores.overview(folder.read_run(run)), run / "tables", decimals)
+    return write_scores(read_run(run), decimals, intervals=False)
 
 
 def sections(run: Path, name: str) -> dict[str, str]:
@@ -28,14 +28,14 @@ def sections(run: Path, name: str) -> dict[str, str]:
 
 
 def with_legacy(sets: CandidateSets, reranked: list[int]) -> list[QueryResults]:
-    return [*records(sets, [1, 2], reranked), *records(sets, [2, 3], [1], ["legacy"])]
+    return [*query_results(sets, [1, 2], reranked), *query_results(sets, [2, 3], [1], ["legacy"])]
 
 
 @pytest.fixture
 def leaking(run: Path, sets: CandidateSets) -> Path:
-    """The run, whose best cell has figures under `legacy` too."""
+    """The run, whose best cell has scores under `legacy` too."""
     both = with_legacy(sets, [1, 1, 2, 2])
-    path = run / "cells" / pd.read_csv(run / "matrix.csv").cell[1] / "records.parquet"
+    path = RunFolder(run).cell(pd.read_csv(run / "matrix.csv").cell[1]).records
     write_records({"dev": (sets, both), "test": (sets, both)}, path)
     return run
 
@@ -68,7 +68,7 @@ def test_every_protocol_has_its_grids_and_the_leaking_one_is_named(leaking: Path
     clean, official, legacy = found
     assert clean == (
         "clean: accuracy@1 after re-ranking / recall@10 of the first stage, the ceiling of "
-        "re-ranking ten"
+        "re-ranking 10"
     )
     assert (official, f"## {legacy}") == ("official", LEAKS)
     assert found[clean].count("| cls | relu | 25.0 / 100.0 | **50.0 / 100.0** |") == 2
@@ -81,7 +81,7 @@ def test_every_protocol_has_its_grids_and_the_leaking_one_is_named(leaking: Path
 
 def test_further_cells_have_their_ceiling_as_a_column(leaking: Path, sets: CandidateSets) -> None:
     name = pd.read_csv(leaking / "matrix.csv").cell[4]
-    finish(leaking / "cells" / name, sets, [3])
+    finish(RunFolder(leaking).cell(name), sets, [3])
     write(leaking, 0)
     clean = next(iter(sections(leaking, "comparison.md").values()))
     assert "| δ | retrieval_loss.margin | dev | dev recall@10 | test | test recall@10 |" in clean
@@ -91,12 +91,12 @@ def test_further_cells_have_their_ceiling_as_a_column(leaking: Path, sets: Candi
 def test_strategies_have_every_protocol(leaking: Path) -> None:
     write(leaking)
     clean, official, legacy = sections(leaking, "strategies.md").values()
-    for text, figures in (
+    for text, scores in (
         (clean, "| 50.0 / 50.0 | – |"),
         (official, "| 50.0 / 50.0 | – |"),
         (legacy, "| 100.0 / 100.0 | – |"),
     ):
-        assert f"| decreasing | 1 | 0.01 {figures}" in text
+        assert f"| decreasing | 1 | 0.01 {scores}" in text
     assert f"## {legacy.splitlines()[0]}" == LEAKS
 
 
@@ -104,7 +104,7 @@ def test_protocols_stand_side_by_side_with_their_queries(leaking: Path) -> None:
     write(leaking, 0)
     lines = (leaking / "tables" / "protocols.md").read_text().splitlines()
     assert [line for line in lines if line.startswith("| system")] == [
-        "| system | figure | dev official | dev clean | dev legacy (leaks) "
+        "| system | score | dev official | dev clean | dev legacy (leaks) "
         "| test official | test clean | test legacy (leaks) |"
     ]
     name = pd.read_csv(leaking / "matrix.csv").cell[1]
@@ -123,10 +123,10 @@ def test_the_summary_has_every_protocol(leaking: Path) -> None:
         "accuracy@1", "in", "%,", "epa", "clean", "official", "legacy", "(leaks)",
     ]  # fmt: skip
     assert lines[head + 1].split() == ["dev", "test"] * 3
-    figures = {line[:28].strip(): line[28:].split() for line in lines[head + 2 : head + 5]}
-    assert figures == {
+    scores = {line[:28].strip(): line[28:].split() for line in lines[head + 2 : head + 5]}
+    assert scores == {
         "best cell, re-ranked": ["50.0", "50.0", "50.0", "50.0", "100.0", "100.0"],
-        "best cell, first stage": ["50.0", "50.0", "50.0", "50.0", "0.0", "0.0"],
+        "best cell, first stage": ["50.0", "50.0", "50.0", "50.0", "–", "–"],
         "tfidf (baseline)": ["75.0", "75.0", "75.0", "75.0", "–", "–"],
     }
 
@@ -151,16 +151,14 @@ def test_the_tasks_stand_side_by_side(leaking: Path) -> None:
     assert lines[head + 2].split() == ["tfidf", "(baseline)", *"–" * 7, "75.0"]
 
 
-def test_where_every_query_was_seen_there_is_no_clean_figure(
-    run: Path, sets: CandidateSets
-) -> None:
+def test_where_every_query_was_seen_there_is_no_clean_score(run: Path, sets: CandidateSets) -> None:
     """The test role's folder has no unseen query: a dash, and a sentence, in every table."""
     for path in run.glob("**/records.parquet"):
         reranked = None if "baselines" in str(path) else [1, 2]
-        dev = records(sets, [1], reranked)
+        dev = query_results(sets, [1], reranked)
         write_records({"dev": (sets, dev), "test": (sets, dev[:1])}, path)
     text = write(run)
-    sentence = "no unseen query in validation: no clean figure\n"
+    sentence = "no unseen query in test: no clean score\n"
     assert sentence in text
     for name in ("comparison.md", "strategies.md", "protocols.md", "tasks.md"):
         assert (run / "tables" / name).read_text().count(sentence) == 1
@@ -199,7 +197,7 @@ def test_where_every_setting_has_one_seed_the_table_says_so(run: Path) -> None:
 
 def test_diverged_cells_and_differing_code_are_told(run: Path, sets: CandidateSets) -> None:
     names = pd.read_csv(run / "matrix.csv").cell.tolist()
-    finish(run / "cells" / names[4], sets, [2], status="diverged", code="b")
+    finish(RunFolder(run).cell(names[4]), sets, [2], status="diverged", code="b")
     text = write(run)
     assert "1 cells diverged:" in text
     assert "trained by 2 different states of the code" in text
@@ -208,13 +206,11 @@ def test_diverged_cells_and_differing_code_are_told(run: Path, sets: CandidateSe
 def test_a_run_without_any_record_still_has_tables(run: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     for name in ("matrix.csv", "config.json"):
-        atomic.write_text(empty / name, (run / name).read_text())
-    text = markdown.write_tables(scores.overview(folder.read_run(empty)), empty / "tables", 1)
+        write_text(empty / name, (run / name).read_text())
+    text = write(empty)
     assert "0 of 5 cells trained" in text
     assert "5 cells missing" in text
-    assert (
-        plots.draw_curves(scores.curves(folder.read_run(empty)), empty / "plots", "png", 60) == []
-    )
+    assert plots.draw_curves(curves(read_run(empty)), empty / "plots", "png", 60) == []
 
 
 def test_imported_logs_have_a_table_that_names_the_leak(run: Path, imported: Path) -> None:
@@ -256,11 +252,3 @@ def test_without_imported_logs_there_is_no_table_of_them(run: Path) -> None:
 )
 def test_strategies_have_their_names(initial: float, decrease: float, name: str) -> None:
     assert markdown.strategy_name(initial, decrease) == name
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(42.4, "42 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (59.7, "1 min 00 s")],
-)
-def test_durations_in_words(seconds: float, text: str) -> None:
-    assert markdown.duration(seconds) == text

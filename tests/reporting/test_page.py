@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from counterpoint.runs.epoch_log import append
 
 from counterpoint.cli.main import main
 from counterpoint.config import loading, matrix
@@ -23,7 +24,6 @@ from counterpoint.io import text as text_module
 from counterpoint.reporting import scores
 from counterpoint.reporting.page import build
 from counterpoint.runs import folder as folder_module
-from counterpoint.runs.epoch_log import append
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from tests.support.debates import ROLES, debate
 

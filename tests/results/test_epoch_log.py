@@ -1,84 +1,111 @@
 """The epoch log: what is appended is what is read."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
-from counterpoint.runs.epoch_log import append, read
+from counterpoint.results.epoch_log import (
+    Distances,
+    EpochRecord,
+    EpochScores,
+    Losses,
+    NegativeCounts,
+    Spread,
+    append,
+    read,
+    truncate,
+)
+from tests.support.runs import epoch_record
 
-
-def test_what_is_appended_is_read_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "epochs.jsonl"
-    records = [{"epoch": i, "loss": {"triplet": i / 3}, "events": ["a", "ü"]} for i in range(3)]
-    for record in records:
-        append(path, record)
-    assert read(path) == records
-
-
-values = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-(2**53), 2**53),
-        st.floats(allow_nan=False, allow_infinity=False),
-        st.text(),
+NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+COUNTS = st.integers(0, 2**53)
+SPLITS = st.sampled_from(["train", "dev", "test"])
+SPREADS = st.builds(Spread, NUMBERS, NUMBERS)
+RECORDS = st.builds(
+    EpochRecord,
+    epoch=COUNTS,
+    learning_rate=FINITE,
+    random_rate=FINITE,
+    negatives=st.builds(NegativeCounts, COUNTS, COUNTS, COUNTS, COUNTS),
+    losses=st.dictionaries(SPLITS, st.builds(Losses, NUMBERS, NUMBERS, NUMBERS, NUMBERS)),
+    distances=st.dictionaries(SPLITS, st.builds(Distances, SPREADS, SPREADS)),
+    accuracy=st.dictionaries(
+        SPLITS,
+        st.dictionaries(
+            st.sampled_from(["official", "clean"]),
+            st.builds(EpochScores, NUMBERS, NUMBERS, NUMBERS),
+        ),
     ),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
+    gap=NUMBERS,
+    spread=NUMBERS,
+    diverged=st.none() | st.text(),
+    events=st.lists(st.text(), max_size=3),
 )
 
 
 @settings(max_examples=50, deadline=None)
-@given(records=st.lists(st.dictionaries(st.text(), values, max_size=3), max_size=3))
-def test_any_record_comes_back(records: list[dict[str, Any]]) -> None:
-    numbered = [{**record, "epoch": epoch} for epoch, record in enumerate(records)]
+@given(records=st.lists(RECORDS, max_size=3))
+def test_any_record_comes_back(records: list[EpochRecord]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "epochs.jsonl"
         path.touch()
-        for record in numbered:
+        for record in records:
             append(path, record)
-        assert read(path) == numbered
+        assert read(path) == records
+
+
+def test_a_line_has_these_keys_in_this_order(tmp_path: Path) -> None:
+    """Logs of cells that are trained already must stay what they are."""
+    path = tmp_path / "epochs.jsonl"
+    append(path, epoch_record(3))
+    values = json.loads(path.read_text())
+    assert list(values) == [
+        "epoch", "learning_rate", "random_rate", "negatives", "losses", "distances", "accuracy",
+        "gap", "spread", "diverged", "events",
+    ]  # fmt: skip
+    assert list(values["negatives"]) == ["random", "hard_point", "hard_counter", "same_debate"]
+    assert list(values["losses"]["dev"]) == ["retrieval", "counter", "negative", "total"]
+    assert values["distances"]["dev"]["negative"] == {"mean": 0.5, "std": 0.1}
+    assert values["accuracy"]["dev"]["clean"] == {
+        "retrieval": 0.5, "reranked": 0.25, "recall@10": 1.0,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
 def test_only_a_newline_ends_a_record(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "epochs.jsonl"
-    append(path, {"epoch": 0, "reason": f"a{separator}b"})
-    assert read(path) == [{"epoch": 0, "reason": f"a{separator}b"}]
+    record = epoch_record(0, events=[f"a{separator}b", "two\nlines"])
+    append(path, record)
+    assert read(path) == [record]
+    assert path.read_bytes().count(b"\n") == 1
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_finite_number_becomes_null(tmp_path: Path, value: float) -> None:
     path = tmp_path / "epochs.jsonl"
-    append(path, {"epoch": 0, "loss": value, "deep": {"list": [1.5, value], "pair": (value, 2)}})
-    assert read(path) == [
-        {"epoch": 0, "loss": None, "deep": {"list": [1.5, None], "pair": [None, 2]}}
-    ]
-
-
-def test_a_record_is_one_line_of_strict_json(tmp_path: Path) -> None:
-    path = tmp_path / "epochs.jsonl"
-    append(path, {"epoch": 0, "note": "two\nlines", "loss": math.nan})
-    lines = path.read_text(encoding="utf-8").split("\n")
-    assert len(lines) == 2
-    assert lines[1] == ""
+    losses = {"dev": Losses(value, 1.5, 2.0, value)}
+    append(path, epoch_record(0, losses=losses, gap=value))
 
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    assert json.loads(lines[0], parse_constant=refuse)["note"] == "two\nlines"
+    json.loads(path.read_text(), parse_constant=refuse)
+    (record,) = read(path)
+    assert record.losses == {"dev": Losses(None, 1.5, 2.0, None)}
+    assert record.gap is None
 
 
 def test_the_same_records_make_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        append(tmp_path / name, {"epoch": 0, "loss": 1 / 3, "word": "ü"})
+        append(tmp_path / name, epoch_record(0, gap=1 / 3, events=["ü"]))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -86,6 +113,12 @@ def test_an_empty_log_has_no_records(tmp_path: Path) -> None:
     path = tmp_path / "epochs.jsonl"
     path.touch()
     assert read(path) == []
+
+
+def without(key: str) -> bytes:
+    values = epoch_record(1).to_json()
+    del values[key]
+    return json.dumps(values).encode()
 
 
 @pytest.mark.parametrize(
@@ -97,13 +130,37 @@ def test_an_empty_log_has_no_records(tmp_path: Path) -> None:
         b"",
         b"[1, 2]",
         b'"epoch"',
-        b'{"loss": 1.0}',
+        without("epoch"),
+        without("accuracy"),
+        json.dumps(epoch_record(1).to_json() | {"random_rate": "much"}).encode(),
     ],
 )
 def test_a_broken_line_is_named_with_its_file(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "epochs.jsonl"
-    path.write_bytes(b'{"epoch": 0}\n' + line + b'\n{"epoch": 2}\n')
+    append(path, epoch_record(0))
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    append(path, epoch_record(2))
     with pytest.raises(InputError) as caught:
         read(path)
-    assert str(path) in str(caught.value)
-    assert "line 2" in str(caught.value)
+    assert f"{path}, line 2: not the record of an epoch" in str(caught.value)
+
+
+def test_a_log_is_cut_to_its_first_records(tmp_path: Path) -> None:
+    path = tmp_path / "epochs.jsonl"
+    records = [epoch_record(number) for number in range(3)]
+    for record in records:
+        append(path, record)
+    truncate(path, 2)
+    assert read(path) == records[:2]
+    with pytest.raises(InputError, match=r"the log of 3 epochs was cut"):
+        truncate(path, 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"the log of 2 epochs was cut"):
+        truncate(path, 2)
+    truncate(path, 0)
+    assert path.read_bytes() == b""
+
+
+def test_a_record_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        epoch_record(0).epoch = 1  # type: ignore[misc]  # which is what is refused

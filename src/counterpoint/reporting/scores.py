@@ -32,7 +32,10 @@ def all_scores(run: Run) -> pd.DataFrame:
         InputError: records that cannot be used, or that lack a query which others have.
     """
     axes = {cell.name: cell.axes for cell in run.cells}
-    scoring, same = Scoring(read_debates(run.folder.arguments)), SameQueries()
+    systems = list(run.systems.items())
+    # A run that has no results yet may have no corpus either.
+    scoring = Scoring(read_debates(run.folder.arguments) if systems else {})
+    same = SameQueries()
 
     def measure(item: tuple[str, Path]) -> list[dict[str, Any]]:
         name, path = item
@@ -43,7 +46,6 @@ def all_scores(run: Run) -> pd.DataFrame:
         return [{**head, **vars(score)} for score in scoring.scores(records)]
 
     # Most of the time goes into sorting resamples, where numpy lets other threads run.
-    systems = list(run.systems.items())
     # The first one alone: the others are held against it, and share its resamples.
     rows = [row for item in systems[:1] for row in measure(item)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
@@ -128,7 +130,7 @@ def ceilings(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     tens = select(table, stage="retrieval", metric="recall@10")
     k_of = {cell.name: reranked_texts(run, cell) for cell in run.cells}
     base = run.config.evaluation.rerank
-    tens = tens[[k_of.get(name, base) == 10 for name in tens["cell"]]]
+    tens = tens[tens["cell"].map(k_of).fillna(base) == 10]
     parts = [tens[["cell", *KEYS, "value"]]]
     for name, path in run.systems.items():
         k = k_of.get(name, base)

@@ -27,6 +27,13 @@ def write_tables(run: Run, decimals: int, *, intervals: bool) -> str:
     Raises:
         InputError: records that cannot be used, or that lack a query which others have.
     """
+    text = write_scores(run, decimals, intervals=intervals)
+    claims.write_claims(run, run.folder.tables, decimals)
+    return text
+
+
+def write_scores(run: Run, decimals: int, *, intervals: bool) -> str:
+    """The same without the claims."""
     overview = Overview(run, all_scores(run))
     by_value, imported = axis_table(overview), imported_table(run)
     frames = {"cells.csv": overview.scores, "comparison.csv": overview.comparison()}
@@ -46,7 +53,6 @@ def write_tables(run: Run, decimals: int, *, intervals: bool) -> str:
         frames["imported.csv"] = imported
         texts["imported.md"] = imported_markdown(imported, decimals)
     _write(run, frames, texts)
-    claims.write_claims(run, run.folder.tables, decimals)
     return texts["summary.txt"]
 
 

@@ -27,7 +27,7 @@ class JsonFile:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             return TypeAdapter(cls).validate_python(cls.from_json(values))
-        except (ValueError, ValidationError, KeyError, TypeError) as error:
+        except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"{path}: not what this version writes ({reason}); delete the cell's folder to "
@@ -82,9 +82,9 @@ class Seconds(JsonFile):
     @classmethod
     def from_json(cls, values: Any) -> Any:
         """Stages stand beside the other keys in the file."""
-        own = {"started", "ended", "total"}
-        stages = {key: value for key, value in values.items() if key not in own}
-        return {**{key: values[key] for key in own}, "stages": stages}
+        known = {"started", "ended", "total"}
+        stages = {key: value for key, value in values.items() if key not in known}
+        return {**{key: values[key] for key in known}, "stages": stages}
 
     def to_json(self) -> dict[str, Any]:
         """Stages stand beside the other keys in the file."""
