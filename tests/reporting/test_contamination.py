@@ -10,17 +10,15 @@ import pandas as pd
 import pytest
 
 from counterpoint.cli.main import main
-from counterpoint.config import loading, matrix
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
 from counterpoint.evaluation.records import QueryResults, write_records
 from counterpoint.io import atomic
-from counterpoint.io import text as text_module
-from counterpoint.reporting import scores
 from counterpoint.reporting.contamination import leak, readable
-from counterpoint.runs import folder as folder_module
-from counterpoint.runs.folder import Run
+from counterpoint.reporting.scores import best_of_run
+from counterpoint.runs.folder import Run, RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
+from tests.support.runs import plan, write_files
 
 Captured = pytest.CaptureFixture[str]
 Ranks = Mapping[tuple[str, str], list[int]]
@@ -66,20 +64,15 @@ def make_run(folder: Path, decontaminate: str, sets: CandidateSets, cells: list[
     values: dict[str, Any] = {"run": folder.name, "corpus": {"decontaminate": decontaminate}}
     values["matrix"] = {"axes": {"fusion": ["cls", "concat"], "head": ["relu"]}}
     values["matrix"]["axes"]["decrease_rate"] = [0]
-    read = loading.load(values, "test")
-    planned = matrix.expand(read, "test")
-    atomic.write_text(folder / "matrix.csv", text_module.csv_text(matrix.rows(planned)))
-    atomic.write_json(folder / "config.json", read.model_dump(mode="json"))
-    for cell, ranks in zip(planned, cells, strict=False):
-        own = folder / "cells" / cell.name
-        own.mkdir(parents=True)
+    run = RunFolder(folder)
+    for cell, ranks in zip(plan(folder, values, sets.ids), cells, strict=False):
         by_split = {
             split: (sets, [planted(sets, protocol, ranks[split, protocol]) for protocol in QUERIES])
             for split in ("dev", "test")
         }
-        write_records(by_split, own / "records.parquet")
-        atomic.write_json(own / "outcome.json", {"status": "finished", "reason": "because"})
-    return folder_module.read_run(folder)
+        write_records(by_split, run.cell(cell.name).records)
+        write_files(run.cell(cell.name))
+    return read_run(folder)
 
 
 @pytest.fixture
@@ -112,22 +105,22 @@ EXPECTED = [
 def test_the_rows_of_two_planted_runs_by_hand(runs: tuple[Run, Run]) -> None:
     rows = leak(*runs, name_of(runs[0]))
     columns = ("split", "protocol", "n", "a", "b", "low", "high")
-    assert [tuple(row[column] for column in columns) for row in rows] == EXPECTED
-    assert {row["task"] for row in rows} == {"epa"}
+    assert [tuple(getattr(row, column) for column in columns) for row in rows] == EXPECTED
+    assert {row.task for row in rows} == {"epa"}
     for row in rows:
-        assert row["difference"] == row["a"] - row["b"]
-    p = [row["p"] for row in rows]
+        assert row.difference == row.a - row.b
+    p = [row.p for row in rows]
     # No resample of 10,000 is at or above zero where all differences are −1.
     assert p[4] == 2 / 10_001
     assert p[2] == p[3] == 1
     assert [p[0], p[1], p[5]] == pytest.approx([0.5] * 3, abs=0.05)
     # Holm over the six rows.
-    assert rows[4]["p_holm"] == 6 * p[4]
-    assert rows[0]["p_holm"] == rows[2]["p_holm"] == 1
+    assert rows[4].p_holm == 6 * p[4]
+    assert rows[0].p_holm == rows[2].p_holm == 1
 
 
 def test_best_is_the_first_runs(runs: tuple[Run, Run]) -> None:
-    best = scores.best_of_run(runs[0])
+    best = best_of_run(runs[0])
     assert best == name_of(runs[0])
     assert leak(*runs, "best") == leak(*runs, best)
 
@@ -160,12 +153,12 @@ def test_runs_in_the_wrong_order_are_refused(runs: tuple[Run, Run]) -> None:
 
 
 def test_a_run_from_before_the_option_has_all_pairs(runs: tuple[Run, Run]) -> None:
-    path = runs[0].folder / "config.json"
+    path = runs[0].folder.config
     options = json.loads(path.read_text())
     before = leak(*runs, "best")
     del options["corpus"]["decontaminate"]
     atomic.write_json(path, options)
-    assert leak(*runs, "best") == before
+    assert leak(read_run(runs[0].folder.path), runs[1], "best") == before
 
 
 def test_a_cell_that_the_second_run_lacks_is_refused(runs: tuple[Run, Run]) -> None:
@@ -178,7 +171,7 @@ def test_a_cell_that_the_second_run_lacks_is_refused(runs: tuple[Run, Run]) -> N
 
 def test_other_queries_in_the_second_run_are_refused(runs: tuple[Run, Run], small: Corpus) -> None:
     sets = candidate_sets(small, "test")
-    path = runs[1].folder / "cells" / name_of(runs[0]) / "records.parquet"
+    path = runs[1].folder.cell(name_of(runs[0])).records
     found = [planted(sets, protocol, WITHOUT["dev", protocol]) for protocol in QUERIES]
     write_records({"dev": (sets, found), "test": (sets, found)}, path)
     with pytest.raises(InputError, match="misses 8 of the 8 queries"):
@@ -188,8 +181,15 @@ def test_other_queries_in_the_second_run_are_refused(runs: tuple[Run, Run], smal
 def test_the_command_prints_and_writes_the_table(
     runs: tuple[Run, Run], tmp_path: Path, capsys: Captured
 ) -> None:
-    given = ["--run", runs[0].folder, "--without", runs[1].folder, "--csv", tmp_path / "x.csv"]
-    assert main.main(["leak", "best", *map(str, given)]) == 0
+    given = [
+        "--run",
+        runs[0].folder.path,
+        "--without",
+        runs[1].folder.path,
+        "--csv",
+        tmp_path / "x.csv",
+    ]
+    assert main(["leak", "best", *map(str, given)]) == 0
     printed = capsys.readouterr().out
     assert "| dev | all | official | 8 | 62.5 | 37.5 | +25.0 | +0.0 to +50.0 |" in printed
     table = pd.read_csv(tmp_path / "x.csv")
@@ -200,8 +200,15 @@ def test_the_command_prints_and_writes_the_table(
 def test_the_command_refuses_and_writes_nothing(
     runs: tuple[Run, Run], tmp_path: Path, capsys: Captured
 ) -> None:
-    given = ["--run", runs[1].folder, "--without", runs[0].folder, "--csv", tmp_path / "x.csv"]
-    assert main.main(["leak", "best", *map(str, given)]) == 2
+    given = [
+        "--run",
+        runs[1].folder.path,
+        "--without",
+        runs[0].folder.path,
+        "--csv",
+        tmp_path / "x.csv",
+    ]
+    assert main(["leak", "best", *map(str, given)]) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith("counterpoint: ")
     assert "name the run on all pairs by --run" in printed.err

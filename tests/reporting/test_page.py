@@ -1,5 +1,6 @@
 """The report: what it says of a run, and that it works in a browser, whatever the run has."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -10,11 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from counterpoint.runs.epoch_log import append
 
 from counterpoint.cli.main import main
-from counterpoint.config import loading, matrix
-from counterpoint.config.options import RunConfig
 from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.corpus.sources import open_source
@@ -22,9 +20,16 @@ from counterpoint.evaluation.records import QueryResults, write_records
 from counterpoint.io import atomic
 from counterpoint.io import text as text_module
 from counterpoint.reporting import scores
-from counterpoint.reporting.page import build
-from counterpoint.runs import folder as folder_module
+from counterpoint.reporting.page import build, charts, sections
+from counterpoint.reporting.page import queries as queries_module
+from counterpoint.reporting.page.answer import answer
+from counterpoint.reporting.page.contents import Contents
+from counterpoint.reporting.page.names import labels_of
+from counterpoint.results.epoch_log import EpochRecord, EpochScores, Losses, NegativeCounts
+from counterpoint.runs.folder import RunFolder, read_run
+from counterpoint.study.old_log import OldEpoch
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
+from tests.support import runs
 from tests.support.debates import ROLES, debate
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -61,7 +66,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return read_corpus(open_source(str(root)), ROLES)[0]
 
 
-def records(
+def query_results(
     sets: CandidateSets,
     first: Sequence[int],
     reranked: Sequence[int] | None,
@@ -70,103 +75,70 @@ def records(
     """Ranks, repeated over the queries; what is chosen is the gold or the next query's."""
     n = sets.pairs
     own = np.arange(n)
-    ranks = np.resize(first, n)
     after = None if reranked is None else np.resize(reranked, n)
     wrong = np.stack([(own + 1) % n, own], axis=1)
     order = None if after is None else np.where((after == 1)[:, None], wrong[:, ::-1], wrong)
-    return [
-        QueryResults(
-            task="epa",
-            protocol=protocol,
-            queries=own,
-            candidates=np.full(n, 9),
-            rank=ranks,
-            nearest=wrong,
-            reranked=after,
-            reordered=order,
-        )
-        for protocol in protocols
-    ]
+    plain = runs.query_results(sets, first, reranked, protocols)
+    return [dataclasses.replace(part, nearest=wrong, reordered=order) for part in plain]
 
 
-def epoch(number: int) -> dict[str, Any]:
-    figure = {"retrieval": 0.5, "reranked": 0.25 + number / 100, "recall@10": 1.0}
-    losses = {"retrieval": 0.5, "counter": 0.6, "negative": 0.1 + number / 10, "total": 1.0}
-    distances = {name: {"mean": 0.5, "std": 0.1} for name in ("positive", "negative")}
-    return {
-        "epoch": number,
-        "random_rate": 1 - number / 50,
-        "losses": dict.fromkeys(("train", "dev", "test"), losses),
-        "distances": dict.fromkeys(("train", "dev", "test"), distances),
-        "accuracy": {
-            "train": {"official": figure},
-            **{split: {"official": figure, "clean": figure} for split in ("dev", "test")},
-        },
-        "gap": 0.1,
-        "negatives": {"random": 10, "hard_point": 4, "hard_counter": number, "same_debate": 3},
-    }
+def epoch(number: int) -> EpochRecord:
+    scores = EpochScores(retrieval=0.5, reranked=0.25 + number / 100, recall_at_10=1.0)
+    losses = Losses(retrieval=0.5, counter=0.6, negative=0.1 + number / 10, total=1.0)
+    both = {"official": scores, "clean": scores}
+    return runs.epoch_record(
+        number,
+        random_rate=1 - number / 50,
+        losses=dict.fromkeys(("train", "dev", "test"), losses),
+        accuracy={"train": {"official": scores}, "dev": both, "test": both},
+        negatives=NegativeCounts(random=10, hard_point=4, hard_counter=number, same_debate=3),
+    )
 
 
 class Maker:
     """Leaves what a run leaves."""
 
     def __init__(self, folder: Path, corpus: Corpus) -> None:
-        self.folder = folder
+        self.run = RunFolder(folder)
         self.corpus = corpus
         self.protocols: tuple[str, ...] = ("official", "clean", "legacy")
         self.splits = ROLES
 
     def plan(self, values: dict[str, Any], baselines: Sequence[str] = ()) -> list[str]:
         """Plan a matrix; the names of its cells."""
-        read = loading.parse(RunConfig, {"run": "mini", "matrix": values}, "test")
-        cells = matrix.expand(read, "test")
-        atomic.write_text(self.folder / "matrix.csv", text_module.csv_text(matrix.rows(cells)))
-        options = read.model_dump(mode="json")
-        options["corpus"]["splits"] = self.splits
-        atomic.write_json(self.folder / "config.json", options | {"baselines": list(baselines)})
-        write_arguments(self.corpus, self.folder / "corpus" / "arguments.parquet")
+        options = {"matrix": values, "baselines": list(baselines)}
+        cells = runs.plan(self.run.path, options, splits=self.splits)
+        write_arguments(self.corpus, self.run.arguments)
         audit = [{"split": "training", "roles": "train", "pairs": 1234, "tasks_left_out": ""}]
-        atomic.write_text(self.folder / "corpus" / "audit.csv", text_module.csv_text(audit))
+        atomic.write_text(self.run.audit, text_module.csv_text(audit))
         return [cell.name for cell in cells]
 
     def _write(self, path: Path, first: Sequence[int], reranked: Sequence[int] | None) -> None:
         by_split = {}
         for role in ("dev", "test"):
             sets = candidate_sets(self.corpus, self.splits[role])
-            by_split[role] = (sets, records(sets, first, reranked, self.protocols))
+            by_split[role] = (sets, query_results(sets, first, reranked, self.protocols))
         write_records(by_split, path)
 
     def finish(self, name: str, ranks: Sequence[int], status: str = "finished") -> None:
         """Leave a trained cell, half of whose golds rank first before re-ranking."""
-        own = self.folder / "cells" / name
-        self._write(own / "records.parquet", [1, 2], ranks)
-        outcome = {"status": status, "reason": "because", "epochs": 3, "best_epoch": 1}
-        atomic.write_json(own / "outcome.json", outcome | {"parameters": {"head": 7}})
-        provenance = {"code": "abc", "python": "3.11", "packages": {"torch": "9.9"}}
-        atomic.write_json(own / "provenance.json", provenance)
-        seconds = {
-            "started": "2026-11-23T10:00:00+00:00",
-            "ended": "2026-11-23T10:01:40+00:00",
-            "train": 50.0,
-            "total": 100.0,
-        }
-        atomic.write_json(own / "seconds.json", seconds)
-        for number in range(3):
-            append(own / "epochs.jsonl", epoch(number))
+        own = self.run.cell(name)
+        self._write(own.records, [1, 2], ranks)
+        runs.write_files(own, status=status)
+        runs.write_epochs(own, [epoch(number) for number in range(3)])
 
     def fail(self, name: str) -> None:
         """Leave a failed cell, and its log."""
-        reason = {"reason": "RuntimeError: <i>no</i> memory"}
-        atomic.write_json(self.folder / "state" / name / "failure.json", reason)
-        atomic.write_text(self.folder / "logs" / "cells" / f"{name}.log", "…\n")
+        runs.fail(self.run, name, "RuntimeError: <i>no</i> memory")
+        atomic.write_text(self.run.cell_log(name), "…\n")
 
     def baseline(self, name: str, ranks: Sequence[int]) -> None:
-        self._write(self.folder / "baselines" / name / "records.parquet", ranks, None)
+        self._write(self.run.baseline(name), ranks, None)
 
     def report(self, *options: str) -> Path:
         """Make it by the command, tables and all."""
-        assert main.main(["report", "--run", str(self.folder), *options]) == 0
-        return self.folder / "report" / "index.html"
+        assert main(["report", "--run", str(self.run.path), *options]) == 0
+        return self.run.report
 
 
 @pytest.fixture
@@ -188,29 +160,29 @@ def partial(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path:
     for name in names[12:14]:
         made.fail(name)
     made.report()
-    return made.folder
+    return made.run.path
 
 
 def embedded(page: Path) -> dict[str, Any]:
     """The page's data."""
     text = page.read_text(encoding="utf-8")
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found is not None
     values: dict[str, Any] = json.loads(found[1])
     return values
 
 
-def found_in(folder: Path) -> build.Found:
-    return build.look(folder_module.read_run(folder), 1)
+def contents_of(folder: Path) -> Contents:
+    return build.contents_of(read_run(folder), 1)
 
 
 # --- what it says ---
 
 
-def test_the_answer_names_the_best_its_figure_and_the_difference(partial: Path) -> None:
+def test_the_answer_names_the_best_its_score_and_the_difference(partial: Path) -> None:
     # The best cell answers the first two of each four queries, the baseline the first. All debates
     # have the same four queries, so every resample gives the same.
-    assert build.answer(found_in(partial)) == (
+    assert answer(contents_of(partial)) == (
         "Best on dev, of the 12 cells of 24 trained so far: embedding, relu, δ 0.02. On 24 unseen "
         "test queries it finds the counterargument first in 50.0 % (50.0–50.0); the best baseline, "
         "tfidf, in 25.0 %; difference +25.0 points (+25.0 to +25.0): above the baseline by more "
@@ -234,7 +206,7 @@ def test_the_answer_claims_no_more_than_the_interval(
     maker.finish(name, ranks)
     maker.baseline("tfidf", baseline)
     maker.report()
-    assert re.search(f"{ending}$", build.answer(found_in(maker.folder)))
+    assert re.search(f"{ending}$", answer(contents_of(maker.run.path)))
 
 
 def test_without_any_cell_the_page_says_so(maker: Maker) -> None:
@@ -267,9 +239,9 @@ def test_where_test_is_dev_the_answer_says_that_it_was_chosen_by_it(maker: Maker
     (name,) = maker.plan({"axes": {"fusion": ["cls"]}})
     maker.finish(name, [1, 2])
     maker.report()
-    answer = build.answer(found_in(maker.folder))
-    assert "On 24 unseen dev queries it finds" in answer
-    assert answer.endswith(
+    text = answer(contents_of(maker.run.path))
+    assert "On 24 unseen dev queries it finds" in text
+    assert text.endswith(
         "no baseline has been evaluated yet. It was chosen by these very queries, which flatters "
         "it."
     )
@@ -282,7 +254,7 @@ def test_labels_name_what_tells_cells_apart(maker: Maker) -> None:
             "include": [{"fusion": "cls", "margin": 0.8, "seed": 1}],
         }
     )
-    found = list(build.labels(folder_module.read_run(maker.folder)).values())
+    found = list(labels_of(read_run(maker.run.path)).values())
     assert found == [
         "cls, relu, δ 0.01, seed 1, retrieval_loss.margin 1",
         "cls, relu, δ 0.01, seed 2, retrieval_loss.margin 1",
@@ -304,7 +276,7 @@ def test_failed_and_missing_cells_stand_with_reason_and_log(partial: Path) -> No
     assert listing.count("options~base.log</td>") == 2
 
 
-def test_the_figures_are_those_of_the_tables(partial: Path) -> None:
+def test_the_scores_are_those_of_the_tables(partial: Path) -> None:
     data = embedded(partial / "report" / "index.html")
     table = pd.read_csv(partial / "tables" / "cells.csv")
     table = table[(table.task == "epa") & (table.metric == "accuracy@1")]
@@ -312,44 +284,46 @@ def test_the_figures_are_those_of_the_tables(partial: Path) -> None:
     for place, (split, protocol, _) in enumerate(data["where"]):
         here = table[(table.split == split) & (table.protocol == protocol)]
         last = here[(here.stage == "reranked") | (here.kind == "baseline")].set_index("cell")
-        names = [cell.name for cell in folder_module.read_run(partial).cells]
+        names = [cell.name for cell in read_run(partial).cells]
         values = last["value"].reindex([*names, "baseline/random", "baseline/tfidf"])
-        expected = [None if pd.isna(value) else round(build.SCALE * value) for value in values]
-        assert data["figures"]["value"][place] == expected
+        if protocol == "legacy":
+            values.iloc[-2:] = None
+        expected = [None if pd.isna(value) else round(charts.SCALE * value) for value in values]
+        assert data["scores"]["value"][place] == expected
         assert data["n"][place] == 24
 
 
-def test_an_embedded_figure_rounds_to_what_the_tables_have() -> None:
+def test_an_embedded_score_rounds_to_what_the_tables_have() -> None:
     shares = [right / n for n in (713, 783, 1287, 1401) for right in range(n + 1)]
-    for share, embedded_as in zip(shares, build._scaled(shares), strict=True):
+    for share, embedded_as in zip(shares, charts._scaled(shares), strict=True):
         assert embedded_as is not None
-        assert f"{100 * embedded_as / build.SCALE:.1f}" == f"{100 * share:.1f}"
+        assert f"{100 * embedded_as / charts.SCALE:.1f}" == f"{100 * share:.1f}"
 
 
-def test_a_course_has_the_log_in_columns(partial: Path) -> None:
+def test_a_curve_has_the_log_in_columns(partial: Path) -> None:
     data = embedded(partial / "report" / "index.html")
-    assert len(data["courses"]) == 12
-    course = data["courses"][0]
-    assert (course["epochs"], course["best"], course["system"]) == ([0, 1, 2], 1, 0)
-    assert course["columns"]["accuracy/dev/clean"] == [2500000, 2600000, 2700000]
-    assert course["columns"]["loss/dev/negative"] == [1000000, 2000000, 3000000]
-    assert course["columns"]["rate"] == [10000000, 9800000, 9600000]
-    assert course["negatives"]["hard_counter"] == [0, 1, 2]
+    assert len(data["curves"]) == 12
+    curve = data["curves"][0]
+    assert (curve["epochs"], curve["best"], curve["system"]) == ([0, 1, 2], 1, 0)
+    assert curve["columns"]["accuracy/dev/clean"] == [2500000, 2600000, 2700000]
+    assert curve["columns"]["loss/dev/negative"] == [1000000, 2000000, 3000000]
+    assert curve["columns"]["rate"] == [10000000, 9800000, 9600000]
+    assert curve["negatives"]["hard_counter"] == [0, 1, 2]
 
 
 def test_columns_without_any_number_are_left_out() -> None:
-    nothing = {"retrieval": None, "reranked": None}
-    record = {"epoch": 0, "accuracy": {"dev": {"clean": nothing, "official": {"reranked": 0.5}}}}
-    course = build._course([record])
-    assert course["columns"] == {"accuracy/dev/official": [5000000]}
-    assert course["negatives"] == {}
+    nothing = EpochScores(None, None, None)
+    accuracy = {"dev": {"clean": nothing, "official": EpochScores(0.5, 0.5, 0.5)}}
+    record = runs.epoch_record(0, accuracy=accuracy, losses={})
+    curve = charts._of_cell([record])
+    assert curve["columns"] == {"rate": [10000000], "accuracy/dev/official": [5000000]}
 
 
 def test_queries_show_what_was_chosen_instead(partial: Path) -> None:
-    queries = build._queries(found_in(partial))
+    queries = queries_module.queries(contents_of(partial))
     # The best cell answers the first two of each four queries: the con side, being sorted.
     assert {query.point.side for query in queries["answers"]} == {"con"}
-    assert len(queries["answers"]) == len(queries["fails"]) == build.QUERIES_SHOWN
+    assert len(queries["answers"]) == len(queries["fails"]) == queries_module.QUERIES_SHOWN
     for query in queries["answers"]:
         assert query.chosen == query.gold
     for query in queries["fails"]:
@@ -360,15 +334,15 @@ def test_queries_show_what_was_chosen_instead(partial: Path) -> None:
 
 
 def test_markup_in_texts_is_text(partial: Path, corpus: Corpus) -> None:
-    found = found_in(partial)
+    contents = contents_of(partial)
     evil = next(argument for argument in corpus.arguments if EVIL in argument.text)
-    query = build.Query(evil, evil, evil, 1, 1, 9)
+    query = queries_module.Query(evil, evil, evil, 1, 1, 9)
     drawn = {"answers": [query], "fails": []}
     assert EVIL not in build.embedded({"text": EVIL})
     assert json.loads(build.embedded({"text": EVIL})) == {"text": EVIL}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "_queries", lambda found: drawn)
-        page = build.page(found)
+        patch.setattr(build, "queries", lambda contents: drawn)
+        page = build.page(contents)
     assert EVIL not in page
     assert "&lt;/script&gt;&lt;script&gt;" in page
 
@@ -382,8 +356,8 @@ def test_the_page_is_alone_and_small(partial: Path) -> None:
     assert page.stat().st_size < 8 * 2**20
     # Of a cell: 60 epochs, and nine figures of some five digits in each of 43 places (eight tasks
     # and two protocols, `legacy`; dev and test, and train without `clean`).
-    course = build._course([epoch(number) for number in range(60)])
-    a_cell = len(build.embedded(course)) + 43 * 9 * 6
+    curve = charts._of_cell([epoch(number) for number in range(60)])
+    a_cell = len(build.embedded(curve)) + 43 * 9 * 6
     assert page.stat().st_size + 105 * a_cell < 8 * 2**20
 
 
@@ -391,12 +365,12 @@ def test_tables_are_made_again_where_records_are_newer(maker: Maker) -> None:
     first, second = maker.plan({"axes": {"fusion": ["cls", "concat"]}})
     maker.finish(first, [1, 2])
     maker.report()
-    assert scores.is_current(folder_module.read_run(maker.folder), "claims.csv")
+    assert scores.is_current(read_run(maker.run.path), "claims.csv")
     maker.finish(second, [1])
-    assert not scores.is_current(folder_module.read_run(maker.folder), "claims.csv")
-    assert sum(value is not None for value in embedded(maker.report())["figures"]["value"][0]) == 2
-    atomic.write_json(maker.folder.parent / "imported" / "old" / "source.json", {})
-    assert not scores.is_current(folder_module.read_run(maker.folder), "claims.csv")
+    assert not scores.is_current(read_run(maker.run.path), "claims.csv")
+    assert sum(value is not None for value in embedded(maker.report())["scores"]["value"][0]) == 2
+    atomic.write_json(maker.run.path.parent / "imported" / "old" / "source.json", {})
+    assert not scores.is_current(read_run(maker.run.path), "claims.csv")
 
 
 def test_tables_that_the_page_has_made_are_as_configured(maker: Maker) -> None:
@@ -404,7 +378,7 @@ def test_tables_that_the_page_has_made_are_as_configured(maker: Maker) -> None:
     (only,) = maker.plan({"axes": {"fusion": ["cls"]}})
     maker.finish(only, [1, 2])
     maker.report("--decimals", "2", "--intervals")
-    text = (maker.folder / "tables" / "baselines.tex").read_text()
+    text = (maker.run.path / "tables" / "baselines.tex").read_text()
     assert re.search(r"50\.00\}*\\textsubscript\{", text)
 
 
@@ -412,8 +386,37 @@ def test_over_three_seeds_the_interval_is_a_t_interval(maker: Maker) -> None:
     names = maker.plan({"axes": {"fusion": ["cls"], "seed": [1, 2, 3]}})
     for name, ranks in zip(names, ([1], [1, 2], [2, 1]), strict=True):
         maker.finish(name, ranks)
-    # 4.3027 / sqrt(3), from a table of Student's t with two degrees of freedom
-    assert embedded(maker.report())["reach"] == {"3": 2.4841}
+    data = embedded(maker.report())
+    assert data["settings"] == [[0, 1, 2]]
+    place = data["where"].index(["dev", "clean", "epa"])
+    # 1, 1/2 and 1/2: 4.3027 from a table of Student's t with two degrees of freedom.
+    reach = 4.30265 * (1 / 12) ** 0.5 / 3**0.5
+    for name, value in (("value", 2 / 3), ("low", 2 / 3 - reach), ("high", 2 / 3 + reach)):
+        assert data["means"][name][place][0] / data["scale"] == pytest.approx(value, abs=1e-5)
+    assert data["means"]["first"][place] == [data["scale"] // 2]
+
+
+def test_a_mean_over_seeds_lacks_no_seed_and_needs_three_for_an_interval(maker: Maker) -> None:
+    axes = {"fusion": ["cls", "concat"], "seed": [1, 2]}
+    for name in maker.plan({"axes": axes})[1:]:
+        maker.finish(name, [1, 2])
+    means = embedded(maker.report())["means"]
+    assert means["value"][0] == [None, 5000000]
+    assert means["low"][0] == means["high"][0] == [None, None]
+
+
+def test_what_leaks_has_no_score_without_a_second_stage(partial: Path) -> None:
+    data = embedded(partial / "report" / "index.html")
+    place = data["where"].index(["dev", "legacy", "epa"])
+    assert data["scores"]["value"][place][0] is not None
+    assert set(data["scores"]["first"][place]) == {None}
+    for name in ("value", "ceiling", "mrr"):
+        assert data["scores"][name][place][-2:] == [None, None]
+    rows = sections.baseline_rows(contents_of(partial))
+    # Clean, official, legacy and the ceiling, of dev and of test.
+    assert [[text == "–" for text in row.scores] for row in rows] == [
+        [False, False, True, False] * 2
+    ] * 2
 
 
 # --- in a browser ---
@@ -536,7 +539,7 @@ def test_a_chart_has_a_table_and_follows_its_selects(partial: Path, visit: Open)
         "126.026.026.00.980",
         "227.027.027.00.960",
     ]
-    page.locator("#course-controls").get_by_label("cell").select_option(index=7)
+    page.locator("#epoch-controls").get_by_label("cell").select_option(index=7)
     assert "(diverged)" in page.locator("#accuracy-says").inner_text()
     page.locator("#heat-controls").get_by_label("rate").select_option("δ 0, r0 1")
     page.locator("#heat-data summary").click()
@@ -633,14 +636,15 @@ def test_seeds_and_further_axes_open(maker: Maker, visit: Open) -> None:
     assert values == ["50.0", "50.0", "50.0", "– (missing)"]
 
 
-def test_an_imported_log_is_a_course_that_leaks(maker: Maker) -> None:
+def test_an_imported_log_is_a_curve_that_leaks(maker: Maker) -> None:
     maker.plan({"axes": {"fusion": ["cls"]}})
-    log = maker.folder.parent / "imported" / "old"
+    log = maker.run.path.parent / "imported" / "old"
     atomic.write_json(log / "source.json", {})
-    append(log / "epochs.jsonl", {"epoch": 0, "accuracy": {"dev": {"legacy": {"reranked": 0.8}}}})
-    (course,) = embedded(maker.report())["courses"]
-    assert course["label"] == "imported/old (legacy, leaks the answer)"
-    assert course["columns"] == {"accuracy/dev/legacy": [8000000]}
+    record = OldEpoch(0, None, {"dev": 0.8}).to_json()
+    atomic.write_text(log / "epochs.jsonl", json.dumps(record) + "\n")
+    (curve,) = embedded(maker.report())["curves"]
+    assert curve["label"] == "imported/old (legacy, leaks the answer)"
+    assert curve["columns"] == {"accuracy/dev/legacy": [8000000]}
 
 
 PAGES = sorted(Path(__file__).parents[2].glob("results/*/report/index.html"))
