@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from snakemake.utils import update_config
 
-from counterpoint.config import loading, matrix
 from counterpoint.errors import InputError
-from counterpoint.io import atomic
-from counterpoint.io import text as text_module
-from counterpoint.runs import folder as folder_module
-from counterpoint.runs.epoch_log import append
-from counterpoint.study import claims
-from counterpoint.study.claims import HEADS, Verdict
+from counterpoint.io.atomic import write_text
+from counterpoint.io.text import csv_text
+from counterpoint.results.epoch_log import EpochScores
+from counterpoint.runs.folder import CellFolder, RunFolder, read_run
+from counterpoint.study import verdicts
+from counterpoint.study.claims import read_verdicts, write_claims
+from counterpoint.study.clauses import CLAUSES, HEADS
+from counterpoint.study.verdicts import Verdict
+from tests.support import runs
+from tests.support.configuration import on_top
 
 FUSIONS = ("embedding", "cls", "concat")
 DEBATES, EACH = 6, 40
@@ -27,19 +28,19 @@ DEBATES, EACH = 6, 40
 
 CONFIG = {
     "baselines": [],
-    "corpus": {"path": "sample", "url": None, "splits": {"dev": "validation", "test": "test"}},
+    "corpus": {"path": "sample"},
     "encoder": {"name": "mini", "pooling": "mean"},
     "training": {"epochs": 5},
 }
 CURVE = [0.1, 0.2, 0.3, 0.4, 0.4]
 
-ENOUGH = claims.LEAST_SETTINGS
+ENOUGH = verdicts.LEAST_SETTINGS
 
 
 @pytest.fixture(autouse=True)
 def _three_settings_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is worked out by hand stays small."""
-    monkeypatch.setattr(claims, "LEAST_SETTINGS", 3)
+    monkeypatch.setattr(verdicts, "LEAST_SETTINGS", 3)
 
 
 def hits(*each: int) -> list[int]:
@@ -59,9 +60,14 @@ def name(cell: dict[str, Any]) -> str:
 
 
 def plan(folder: Path, cells: Iterable[dict[str, Any]]) -> None:
+    runs.plan(folder, CONFIG, [query(number) for number in range(DEBATES * EACH)])
     rows = [{"cell": name(cell), **cell, "options": "base"} for cell in cells]
-    atomic.write_text(folder / "matrix.csv", text_module.csv_text(rows))
-    atomic.write_json(folder / "config.json", CONFIG)
+    write_text(RunFolder(folder).matrix, csv_text(rows))
+
+
+def query(number: int) -> str:
+    """The id of one of the queries, forty a debate."""
+    return f"validation/law/d{number // EACH}/pro{number % EACH:02d}a"
 
 
 def finish(
@@ -75,11 +81,11 @@ def finish(
     parameters: int = 10,
     seconds: float = 5.0,
     status: str = "finished",
-) -> Path:
+) -> CellFolder:
     """Leave what a finished cell leaves."""
-    own = folder / "cells" / name(cell)
+    own = RunFolder(folder).cell(name(cell))
     right = hits(10) if right is None else right
-    queries = [f"validation/law/d{n // EACH}/pro{n % EACH:02d}" for n in range(len(right))]
+    queries = [query(number) for number in range(len(right))]
     parts = [
         pd.DataFrame(
             {
@@ -100,28 +106,22 @@ def finish(
             ("test", "clean", "epa", [1] * len(right)),
         )
     ]
-    own.mkdir(parents=True)
-    pd.concat(parts).to_parquet(own / "records.parquet")
-    atomic.write_json(
-        own / "outcome.json",
-        {
-            "status": status,
-            "reason": "because",
-            "epochs": len(curve),
-            "parameters": {"encoder": 0, "projection": 4, "head": parameters - 4},
-        },
-    )
-    atomic.write_json(own / "seconds.json", {"train": seconds, "total": 99.0})
-    for epoch, value in enumerate(curve):
-        accuracy = {"dev": {"clean": {"reranked": value}}}
-        record = {"epoch": epoch, "accuracy": accuracy, "gap": 0.0 if gap is None else gap[epoch]}
-        append(own / "epochs.jsonl", record)
+    own.path.mkdir(parents=True)
+    pd.concat(parts).to_parquet(own.records)
+    counts = {"encoder": 0, "projection": 4, "head": parameters - 4}
+    runs.write_files(own, status=status, epochs=len(curve), parameters=counts, train=seconds)
+    records = []
+    for number, value in enumerate(curve):
+        accuracy = {"dev": {"clean": EpochScores(value, value, 1.0)}}
+        wide = 0.0 if gap is None else gap[number]
+        records.append(runs.epoch_record(number, accuracy=accuracy, gap=wide))
+    runs.write_epochs(own, records)
     return own
 
 
 def answers(folder: Path, claim: str) -> dict[str, Verdict]:
     """The verdicts of a claim by clause."""
-    found = claims.claims(folder_module.read_run(folder))
+    found = verdicts.answer(read_run(folder))
     return {verdict.clause: verdict for verdict in found if verdict.claim == claim}
 
 
@@ -154,7 +154,7 @@ def test_what_some_debates_deny_is_undecided_and_so_is_nothing(tmp_path: Path) -
 
 def test_queries_are_matched_by_name_and_not_by_place(tmp_path: Path) -> None:
     verdict = fusions(tmp_path, hits(14, 0, 0, 0, 0, 0), hits(10, 0, 0, 0, 0, 0))
-    path = tmp_path / "cells" / name(axes("concat")) / "records.parquet"
+    path = RunFolder(tmp_path).cell(name(axes("concat"))).records
     pd.read_parquet(path).iloc[::-1].to_parquet(path)
     assert answers(tmp_path, "C1")["concat beats embedding"] == verdict
 
@@ -419,7 +419,7 @@ def partial(tmp_path: Path) -> Path:
 
 
 def test_a_diverged_cell_counts_for_accuracy_and_not_for_curves(partial: Path) -> None:
-    cells = folder_module.read_run(partial).cells
+    cells = read_run(partial).cells
     accuracy = answers(partial, "C2")["LayerNorm + ReLU beats neither"]
     assert (accuracy.settings, accuracy.planned) == (5, 6)
     assert accuracy.missing == (cells[-1].name,)
@@ -429,8 +429,8 @@ def test_a_diverged_cell_counts_for_accuracy_and_not_for_curves(partial: Path) -
 
 
 def test_the_page_names_what_is_not_as_planned(partial: Path) -> None:
-    run = folder_module.read_run(partial)
-    claims.write_claims(run, partial / "tables", 1)
+    run = read_run(partial)
+    write_claims(run, run.folder.tables, 1)
     text = (partial / "tables" / "claims.md").read_text(encoding="utf-8")
     assert "dev split `validation` of `sample`; encoder `mini`, pooling `mean`" in text
     assert "epochs planned: `5`; 11 of 12 cells trained" in text
@@ -450,21 +450,21 @@ def test_the_page_names_what_is_not_as_planned(partial: Path) -> None:
 def test_the_page_names_ten_missing_cells_and_counts_the_others(tmp_path: Path) -> None:
     cells = [axes(fusion, seed=seed) for fusion in FUSIONS for seed in range(1, 6)]
     plan(tmp_path, cells)
-    claims.write_claims(folder_module.read_run(tmp_path), tmp_path / "tables", 1)
+    write_claims(read_run(tmp_path), tmp_path / "tables", 1)
     text = (tmp_path / "tables" / "claims.md").read_text(encoding="utf-8")
     assert text.count("\n- `") == 10
     assert "- … and 5 more" in text
 
 
 def test_the_csv_has_every_clause_and_nothing_that_is_not_a_number(partial: Path) -> None:
-    claims.write_claims(folder_module.read_run(partial), partial / "tables", 1)
+    write_claims(read_run(partial), partial / "tables", 1)
     path = partial / "tables" / "claims.csv"
     assert "nan" not in path.read_text(encoding="utf-8").lower()
     rows = pd.read_csv(path, keep_default_na=False)
-    assert len(rows) == len(claims.CLAUSES)
+    assert len(rows) == len(CLAUSES)
     assert set(rows.claim) == {f"C{number}" for number in range(1, 10)}
     row = rows[rows.clause == "LayerNorm + ReLU converges faster than neither"].iloc[0]
-    cells = folder_module.read_run(partial).cells
+    cells = read_run(partial).cells
     assert row.missing.split(" ") == [cells[0].name, cells[-1].name]
     assert (row.value, row.seeds, row.verdict) == ("0.0", "", "undecided")
 
@@ -474,31 +474,37 @@ def test_other_queries_are_an_error_that_names_both(tmp_path: Path) -> None:
     whole = finish(tmp_path, axes("concat"), hits(14))
     less = finish(tmp_path, axes("embedding"), hits(10)[:-1])
     with pytest.raises(InputError) as error:
-        claims.claims(folder_module.read_run(tmp_path))
-    assert str(whole / "records.parquet") in str(error.value)
-    assert str(less / "records.parquet") in str(error.value)
+        verdicts.answer(read_run(tmp_path))
+    assert str(whole.records) in str(error.value)
+    assert str(less.records) in str(error.value)
     assert "240 and 239, of which 239 in both" in str(error.value)
     assert "train the one that departs again" in str(error.value)
 
 
 def test_the_shipped_configuration_has_cells_for_every_clause(tmp_path: Path) -> None:
-    options: dict[str, Any] = {}
-    for file in ("config.yaml", "claims.yaml"):
-        path = Path(__file__).parents[2] / "config" / file
-        update_config(options, yaml.safe_load(path.read_text(encoding="utf-8")))
-    read = loading.load(options, "claims.yaml")
-    rows = matrix.rows(matrix.expand(read, "claims.yaml"))
-    atomic.write_text(tmp_path / "matrix.csv", text_module.csv_text(rows))
-    atomic.write_json(tmp_path / "config.json", read.model_dump(mode="json"))
-    found = claims.claims(folder_module.read_run(tmp_path))
+    runs.plan(tmp_path, on_top("claims.yaml"))
+    answered = verdicts.answer(read_run(tmp_path))
     # 24 or 32 cells of a grid without one axis, three further strategies, two more seeds of two
     # heads, whose comparison in three fusions these are six more of.
-    planned = {(verdict.claim, verdict.planned) for verdict in found}
+    planned = {(verdict.claim, verdict.planned) for verdict in answered}
     grid = {("C2", 24), ("C2", 30), ("C3", 30), ("C4", 24), ("C5", 12), ("C9", 24)}
     assert planned == {("C1", 39), ("C7", 39), ("C8", 39), ("C6", 3), ("C6", 12)} | grid
-    assert {verdict.why for verdict in found} == {"no setting at hand"}
+    assert {verdict.why for verdict in answered} == {"no setting at hand"}
 
 
 def test_no_two_clauses_have_the_same_words() -> None:
-    words = [clause.words for clause in claims.CLAUSES]
+    words = [clause.words for clause in CLAUSES]
     assert len(set(words)) == len(words)
+
+
+def test_what_is_written_is_read_back(partial: Path) -> None:
+    run = read_run(partial)
+    write_claims(run, run.folder.tables, 1)
+    assert read_verdicts(run.folder.tables / "claims.csv") == verdicts.answer(run)
+
+
+def test_a_table_of_another_version_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "claims.csv"
+    path.write_text("claim,missing\nC1,\n")
+    with pytest.raises(InputError, match=r"claims\.csv: not the verdicts of this version"):
+        read_verdicts(path)

@@ -78,13 +78,13 @@ SWEEP = {"initial_random_rate": 1.0}
 FIXED = {"initial_random_rate": 0.8, "head": "layernorm_relu"}
 
 
-def _fusion(
+def _fusion(  # noqa: PLR0917  a row of the table below
     claim: str, words: str, what: Quantity, one: str, other: str, sign: Range, documents: str = ""
 ) -> Clause:
     return Clause(claim, words, what, "fusion", (one,), (other,), sign, documents)
 
 
-def _head(
+def _head(  # noqa: PLR0917  a row of the table below
     claim: str,
     words: str,
     what: Quantity,
@@ -96,7 +96,7 @@ def _head(
     return Clause(claim, words, what, "head", one, others, sign, documents)
 
 
-def _rate(
+def _rate(  # noqa: PLR0917  a row of the table below
     claim: str,
     words: str,
     what: Quantity,

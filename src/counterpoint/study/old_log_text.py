@@ -115,7 +115,7 @@ def read_log(path: Path, name: str) -> OldLog:
     Raises:
         InputError: a line that is neither UTF-8 nor GB18030, no accuracy line, an accuracy that
             is no fraction, epochs that do not rise by one, or one within the log that lacks
-            figures.
+            accuracies.
     """
     text = _Text(path)
     notes: list[str] = []
@@ -289,7 +289,7 @@ def _grouped(path: Path, events: Sequence[_Event], notes: list[str]) -> list[_Ep
                 early += 1
     notes += _beginning(epochs, early, opener)
     if opener is not None and pending.count:
-        notes.append(f"{pending.count} losses after the last epoch's figures are left out")
+        notes.append(f"{pending.count} losses after the last epoch's accuracies are left out")
     return epochs
 
 
@@ -323,7 +323,7 @@ def _beginning(epochs: Sequence[_Epoch], early: int, opener: str | None) -> Iter
     if early:
         first = "opening line" if opener is None else f"{opener} accuracy"
         yield (
-            f"{early} accuracy lines before the first {first} are left out: figures come at the "
+            f"{early} accuracy lines before the first {first} are left out: accuracies come at the "
             "end of an epoch, so they belong to none in the file"
         )
     if epochs and epochs[0].number:
@@ -337,7 +337,9 @@ def _whole(path: Path, epochs: list[_Epoch], notes: list[str]) -> list[_Epoch]:
     """The epochs that have every figure: all, or all but the last."""
     roles = [role for role in ROLES.values() if any(role in epoch.accuracy for epoch in epochs)]
     if not roles:
-        raise InputError(f"{path}: no accuracy line within an epoch; expected figures at its end")
+        raise InputError(
+            f"{path}: no accuracy line within an epoch; expected accuracies at its end"
+        )
     if nowhere := " and ".join(role for role in ROLES.values() if role not in roles):
         notes.append(f"no {nowhere} accuracy anywhere in the file")
     for epoch in epochs:
@@ -347,8 +349,8 @@ def _whole(path: Path, epochs: list[_Epoch], notes: list[str]) -> list[_Epoch]:
         what = f"line {epoch.line}: epoch {epoch.number}, which begins there, has no {missing} "
         if epoch is not epochs[-1]:
             raise InputError(
-                f"{path}, {what}accuracy, but other epochs follow; expected figures of all splits "
-                "in every epoch; restore the lines, or delete that split's everywhere"
+                f"{path}, {what}accuracy, but other epochs follow; expected accuracies of all "
+                "splits in every epoch; restore the lines, or delete that split's everywhere"
             )
         notes.append(f"{what}accuracy; left out, as the log ends in it")
         return epochs[:-1]

@@ -1,5 +1,6 @@
 """What the script of the page reads; charts.js and its siblings say how."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -166,7 +167,9 @@ def _rows(rows: Iterable[Iterable[float]]) -> list[Numbers]:
 
 
 def _scaled(values: Iterable[float | None]) -> Numbers:
-    return [None if value is None or value != value else round(SCALE * value) for value in values]
+    return [
+        None if value is None or math.isnan(value) else round(SCALE * value) for value in values
+    ]
 
 
 # --- epoch by epoch ---
