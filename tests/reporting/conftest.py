@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
+from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus
+from counterpoint.corpus.sources import open_source
 from counterpoint.evaluation.records import write_records
 from counterpoint.runs.folder import RunFolder
 from counterpoint.study.old_logs import import_logs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
+from tests.support.debates import ROLES, debate
+from tests.support.pages import EVIL, GRID, Maker
 from tests.support.runs import fail, finish, plan, query_results
 
 CONFIG: dict[str, Any] = {
@@ -49,3 +53,38 @@ def imported(run: Path, tmp_path: Path) -> Path:
         (tmp_path / f"{name}.log").write_text("\n".join(lines) + "\n")
     import_logs([tmp_path / "a.log", tmp_path / "b.log"], run.parent / "imported")
     return run
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Three splits, each with six debates of four pairs; one test point is malicious markup."""
+    root = tmp_path_factory.mktemp("corpus")
+    for split in ROLES.values():
+        for number in range(6):
+            for path, text in debate(split, "law", f"d{number}", {"pro": 2, "con": 2}).items():
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                evil = EVIL if path.startswith("test/law/d0/pro/pro01a") else ""
+                (root / path).write_text(text + evil, encoding="utf-8")
+    return read_corpus(open_source(str(root)), ROLES)[0]
+
+
+@pytest.fixture
+def maker(tmp_path: Path, corpus: Corpus) -> Maker:
+    return Maker(tmp_path / "results" / "mini", corpus)
+
+
+@pytest.fixture(scope="session")
+def partial(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path:
+    """24 planned cells, of which ten are missing, two failed and one diverged; two baselines."""
+    made = Maker(tmp_path_factory.mktemp("partial") / "results" / "mini", corpus)
+    names = made.plan(GRID, ["random", "tfidf"])
+    made.baseline("random", [9])
+    made.baseline("tfidf", [1, 2, 2, 2])
+    for place, name in enumerate(names[:12]):
+        # Of four queries one is answered, by one cell two.
+        made.finish(name, [1, 1, 2, 2] if place == 5 else [1, 2, 2, 2],
+                    status="diverged" if place == 7 else "finished")  # fmt: skip
+    for name in names[12:14]:
+        made.fail(name)
+    made.report()
+    return made.run.path
