@@ -1,15 +1,21 @@
 """The file of per-query records."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from counterpoint.evaluation.records import write_records
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.errors import InputError
+from counterpoint.evaluation.records import read_records, write_records
 from counterpoint.search.distances import Euclidean
 from counterpoint.tasks.candidates import candidate_sets
 from tests.support.evaluation import fast, random_system, results_of
+from tests.support.runs import query_results
 
 
 @pytest.fixture
@@ -114,3 +120,37 @@ def test_an_empty_protocol_writes_no_row(sample, tmp_path) -> None:
     rows = pq.read_table(tmp_path / "records.parquet").to_pylist()
     assert len(rows) == sets.pairs
     assert {row["protocol"] for row in rows} == {"official"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("rank", 0, "rank is 0"),
+        ("rank", None, "rank is <NA>"),
+        ("reranked", -1, "reranked is -1"),
+        ("reranked", None, "reranked is <NA>"),
+    ],
+)
+def test_a_rank_that_is_none_is_named(
+    tmp_path: Path, small: Corpus, column: str, value: int | None, words: str
+) -> None:
+    path = tmp_path / "records.parquet"
+    sets = candidate_sets(small, "validation")
+    write_records({"dev": (sets, query_results(sets, [1, 2], [1]))}, path)
+    found = pd.read_parquet(path)
+    found[column] = found[column].astype("Int64")
+    found.loc[3, column] = value
+    found.to_parquet(path)
+    query = found.loc[3, "query"]
+    with pytest.raises(InputError, match=f"parquet: dev, official, epa, query {query}: {words}"):
+        read_records(path)
+
+
+def test_a_file_that_is_no_records_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    path.write_bytes(b"half a file")
+    with pytest.raises(InputError, match=r"records\.parquet: not the records of a system"):
+        read_records(path)
+    pd.DataFrame({"split": ["dev"]}).to_parquet(path)
+    with pytest.raises(InputError, match=r"records\.parquet: not the records of a system"):
+        read_records(path)

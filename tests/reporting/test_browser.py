@@ -159,16 +159,14 @@ def test_nothing_scrolls_sideways_at_400_pixels(partial: Path, visit: Open) -> N
 def test_light_and_dark_differ_and_follow_the_system(partial: Path, visit: Open) -> None:
     page = visit(partial / "report" / "index.html", color_scheme="light")
 
-    def colours() -> tuple[str, str]:
-        body = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        return body, page.evaluate("document.querySelector('#rate path.js-line').style.stroke")
-
-    light = colours()
+    shown = (
+        "getComputedStyle(document.body).backgroundColor",
+        "document.querySelector('#rate path.js-line').style.stroke",
+    )
+    light = [page.evaluate(colour) for colour in shown]
     page.emulate_media(color_scheme="dark")
-    wait_until(page, f"getComputedStyle(document.body).backgroundColor != '{light[0]}'")
-    dark = colours()
-    assert light[0] != dark[0]
-    assert light[1] != dark[1]
+    for colour, before in zip(shown, light, strict=True):
+        wait_until(page, f"{colour} != '{before}'")
 
 
 def test_print_hides_what_only_a_screen_can_do(partial: Path, visit: Open) -> None:
