@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from counterpoint.corpus.sources import MAX_TEXT_BYTES
+
 
 class Memory:
     """A source that holds its files as they are given, in the order given."""
@@ -18,6 +20,9 @@ class Memory:
     def files(self) -> Iterator[str]:
         yield from self._tree
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int = MAX_TEXT_BYTES) -> bytes:
         content = self._tree[path]
         return content.encode() if isinstance(content, str) else content
+
+    def stamp(self, path: str, *, contents: bool) -> str:
+        return self.read(path).hex()
