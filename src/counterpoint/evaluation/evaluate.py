@@ -75,7 +75,7 @@ def query_results(
             parts[asked.protocol, task].append(
                 BlockResults(
                     queries=asked.queries,
-                    candidates=contest.candidates(),
+                    candidates=contest.candidates,
                     rank=contest.ranks(preceding),
                     nearest=contest.nearest(depth),
                 )
@@ -124,7 +124,7 @@ def epoch_scores(
         parts[asked.protocol].append(
             BlockResults(
                 queries=asked.queries,
-                candidates=contest.candidates(),
+                candidates=contest.candidates,
                 rank=rank_among(nearest, gold, depth + 1),
                 nearest=nearest,
             )

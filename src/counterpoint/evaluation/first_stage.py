@@ -1,7 +1,8 @@
 """First stage: a task's candidates in the order of their costs, and the rank of the gold.
 
 Ties count against the system: whoever ties with the gold ranks before it (docs/method.md,
-"Evaluation"). All is computed where the costs lie; only whole results come back as arrays.
+"Evaluation"). Masks are made as arrays; all else is computed where the costs lie, and comes back
+at the end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -73,16 +74,15 @@ class Contest:
 
     def __init__(self, sets: CandidateSets, task: str, asked: AskedBlock) -> None:
         device = asked.block.cost.device
-        mask = torch.from_numpy(sets.candidates(task, asked.protocol, asked.queries)).to(device)
+        mask = sets.candidates(task, asked.protocol, asked.queries)
         # A block's queries lie in few debates and themes: most columns are nobody's candidates.
-        self._columns = mask.any(dim=0).nonzero()[:, 0]
-        self._candidates = mask.index_select(1, self._columns)
+        columns = np.flatnonzero(mask.any(axis=0))
+        self.candidates: Ints = mask.sum(axis=1)
+        """(n,) how many each query has."""
+        self._columns = torch.from_numpy(columns).to(device)
+        self._candidates = torch.from_numpy(mask[:, columns]).to(device)
         self._block = asked.block.among(self._columns, self._candidates)
-        self._gold = torch.searchsorted(self._columns, torch.from_numpy(asked.queries).to(device))
-
-    def candidates(self) -> Tensor:
-        """(n,) int64: how many each query has."""
-        return self._candidates.sum(dim=1)
+        self._gold = torch.from_numpy(np.searchsorted(columns, asked.queries)).to(device)
 
     def ranks(self, preceding: Tensor) -> Tensor:
         """(n,) int64: the gold's ranks, from the rows (n, 2N) that precede it."""
@@ -106,7 +106,7 @@ class BlockResults:
     """First-stage results of a block of n queries, where they were computed."""
 
     queries: Ints
-    candidates: Tensor
+    candidates: Ints
     rank: Tensor
     nearest: Tensor
     """(n, depth)"""
@@ -115,7 +115,10 @@ class BlockResults:
 def joined(protocol: str, task: str, parts: Sequence[BlockResults], depth: int) -> QueryResults:
     """The blocks' results as those of one task and protocol; there may be no block."""
 
-    def together(tensors: list[Tensor], *width: int) -> Ints:
+    def whole(arrays: list[Ints]) -> Ints:
+        return np.concatenate([np.empty(0, dtype=np.int64), *arrays])
+
+    def fetched(tensors: list[Tensor], *width: int) -> Ints:
         if not tensors:
             return np.empty((0, *width), dtype=np.int64)
         array: Ints = torch.cat(tensors).cpu().numpy()
@@ -124,8 +127,8 @@ def joined(protocol: str, task: str, parts: Sequence[BlockResults], depth: int) 
     return QueryResults(
         task=task,
         protocol=protocol,
-        queries=np.concatenate([np.empty(0, np.int64), *(part.queries for part in parts)]),
-        candidates=together([part.candidates for part in parts]),
-        rank=together([part.rank for part in parts]),
-        nearest=together([part.nearest for part in parts], depth),
+        queries=whole([part.queries for part in parts]),
+        candidates=whole([part.candidates for part in parts]),
+        rank=fetched([part.rank for part in parts]),
+        nearest=fetched([part.nearest for part in parts], depth),
     )

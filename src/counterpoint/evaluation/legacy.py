@@ -48,7 +48,7 @@ def legacy_results(
         parts.append(
             BlockResults(
                 queries=numbers,
-                candidates=torch.full_like(gold, len(sets.ids)),
+                candidates=np.full(len(numbers), len(sets.ids)),
                 rank=rank_among(rows, gold, beyond),
                 nearest=rows,
             )
