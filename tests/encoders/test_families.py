@@ -1,11 +1,10 @@
 """Transformers of several families: texts without padding, and layers that do not learn.
 
-Either is computed otherwise than the model as it comes, with the same result.
+Either is computed otherwise than by the model as it comes, with the same result.
 """
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -20,13 +19,11 @@ from transformers import (
 )
 from transformers.models.auto import AutoModel
 
-from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.packing import PACKED, packs
+from counterpoint.encoders.packing import PACKED
 from counterpoint.encoders.pretrained import resolve
-from counterpoint.encoders.tokens import tokenise
+from tests.support.encoders import embedded, gradients, live_encoder, other_versions
 
 SIZES = {
     "hidden_size": 16,
@@ -59,57 +56,45 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def live(folder: Path, corpus: Corpus, **changes: object) -> LiveEncoder:
-    values = {"name": str(folder), "max_tokens": 32, "trainable": 2, "dropout": 0.0}
-    options = EncoderOptions.model_validate(values | changes)
-    return LiveEncoder(options, tokenise(corpus, options)).train()
+    return live_encoder(folder, corpus, **{"trainable": 2, "dropout": 0.0, **changes}).train()
 
 
 def vectors_and_gradients(encoder: LiveEncoder) -> dict[str, torch.Tensor]:
-    texts = torch.tensor([4, 1, 7, 1, 0])
-    with torch.no_grad():
-        embedded = gathered(encoder.embed(torch.arange(9), "query"), 9)
+    vectors = {"embedded": embedded(encoder, 9)}
     encoder.zero_grad()
-    x = encoder(texts, "candidate")
+    x = encoder(torch.tensor([4, 1, 7, 1, 0]), "candidate")
     x.square().sum().backward()
-    found = {"embedded": embedded, "x": x.detach()}
-    for name, parameter in encoder.named_parameters():
-        if parameter.grad is not None:
-            found[name] = parameter.grad.clone()
-    return found
+    return {**vectors, "x": x.detach(), **gradients(encoder)}
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-@pytest.mark.parametrize("trainable", ["all", 2])
-def test_texts_in_a_row_give_the_vectors_and_gradients_of_padded_ones(
-    folder: Path, small: Corpus, pooling: str, trainable: object
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trainable": "all", "pooling": "cls"},
+        {"trainable": "all", "pooling": "mean"},
+        {"pooling": "cls"},
+        {"pooling": "mean"},
+        {"towers": "separate"},
+    ],
+    ids=str,
+)
+def test_vectors_and_gradients_are_those_of_the_model_as_it_comes(
+    folder: Path, small: Corpus, changes: dict[str, object]
 ) -> None:
-    row, padded = (live(folder, small, pooling=pooling, trainable=trainable) for _ in range(2))
-    packed = row.models["query"].config.model_type in PACKED
-    assert row._packs == packed
-    padded._packs = False
-    expected, found = vectors_and_gradients(padded), vectors_and_gradients(row)
-    assert found.keys() == expected.keys()
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("roles", ["shared", "separate"])
-def test_vectors_and_gradients_are_those_of_the_whole_model(
-    folder: Path, small: Corpus, roles: str
-) -> None:
-    cut, whole = (live(folder, small, towers=roles) for _ in range(2))
-    assert cut.computes_lower_layers_once
-    whole._cuts = {}
-    # Its layers keep the hook, which stops whoever is not cut.
-    for module in whole.modules():
-        module._forward_pre_hooks.clear()
-    expected, found = vectors_and_gradients(whole), vectors_and_gradients(cut)
+    """Whole, and with padding."""
+    ours = live(folder, small, **changes)
+    assert ours.packs == (ours.models["query"].config.model_type in PACKED)
+    assert ours.computes_lower_layers_once == (changes.get("trainable") != "all")
+    with other_versions():
+        theirs = live(folder, small, **changes)
+    assert not theirs.packs
+    assert not theirs.computes_lower_layers_once
+    expected, found = vectors_and_gradients(theirs), vectors_and_gradients(ours)
     assert found.keys() == expected.keys()
     assert len(found) > 10
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5)
-    assert cut.state_dict().keys() == whole.state_dict().keys()
-    assert cut.fingerprint() == whole.fingerprint()
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, rtol=1e-4, atol=1e-4)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
 
 
 def test_pieces_change_nothing(small: Corpus, tiny_bert: Path) -> None:
@@ -136,14 +121,8 @@ def test_the_lower_layers_see_each_text_once(small: Corpus, tiny_bert: Path) -> 
     assert calls["upper"] == 2 * before["upper"]
 
 
-def test_packs_hold_each_text_once_within_the_budget() -> None:
-    lengths = np.array([3, 4, 2, 9, 1, 1])
-    assert [part.tolist() for part in packs(lengths, 9)] == [[0, 1, 2], [3], [4, 5]]
-    assert [part.tolist() for part in packs(lengths, 100)] == [[0, 1, 2, 3, 4, 5]]
-
-
 @pytest.mark.parametrize("changes", [{"dropout": None}, {"dropout": 0.1}, {"trainable": "all"}])
-def test_where_it_is_not_exact_nothing_is_cut(
+def test_where_it_is_not_exact_nothing_is_split(
     small: Corpus, tiny_bert: Path, changes: dict[str, object]
 ) -> None:
     encoder = live(tiny_bert, small, **changes)
@@ -151,7 +130,7 @@ def test_where_it_is_not_exact_nothing_is_cut(
     assert encoder(torch.arange(3), "query").shape == (3, 32)
 
 
-def test_words_narrower_than_the_layers_are_not_cut(small: Corpus, tmp_path: Path) -> None:
+def test_words_narrower_than_the_layers_are_not_split(small: Corpus, tmp_path: Path) -> None:
     AutoModel.from_config(ElectraConfig(**SIZES, embedding_size=8)).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(resolve("all-MiniLM-L6-v2")).save_pretrained(tmp_path)
     encoder = live(tmp_path, small)

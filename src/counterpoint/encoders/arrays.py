@@ -17,13 +17,14 @@ from counterpoint.errors import InputError
 from counterpoint.io.atomic import write_safetensors
 
 
-def told_options(options: EncoderOptions | None, names: Iterable[str]) -> dict[str, str]:
+def described(options: EncoderOptions | None, names: Iterable[str]) -> dict[str, str]:
+    """Some options by name, as a file of arrays holds them; none of them for None."""
     if options is None:
         return {}
     folder = Path(options.name).expanduser()
     # One encoder has several names.
     name = str(folder.resolve()) if folder.is_dir() else options.name.removeprefix(PUBLISHER)
-    return {each: name if each == "name" else str(getattr(options, each)) for each in names}
+    return {option: name if option == "name" else str(getattr(options, option)) for option in names}
 
 
 def texts_digest(corpus: Texts) -> str:
@@ -45,14 +46,21 @@ def write_arrays(
     corpus: Texts,
     path: str | Path,
 ) -> None:
+    """Write arrays by name (safetensors), with facts about them and what tells their corpus."""
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    own = {"texts": texts_digest(corpus), "sha256": arrays_checksum(arrays.values())}
-    write_safetensors(path, tensors, {**own, **facts})
+    checks = {"texts": texts_digest(corpus), "sha256": arrays_checksum(arrays.values())}
+    write_safetensors(path, tensors, {**checks, **facts})
 
 
 def read_arrays(
     path: str | Path, names: tuple[str, ...], corpus: Texts, options: Mapping[str, str]
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """Read the named arrays of a file, and its facts; the arrays stay in the file.
+
+    Raises:
+        InputError: it is no such file, is damaged, belongs to another corpus, or was made with
+            other options than these.
+    """
     try:
         # As torch's tensors, because safetensors copies numpy's and maps torch's.
         with safe_open(path, framework="pt") as stored:

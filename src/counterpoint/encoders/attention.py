@@ -1,4 +1,4 @@
-"""Attention of texts with or without padding, and putting it into a transformer."""
+"""Attention of texts with or without padding."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from counterpoint.encoders.dropout import (
     LEVELS,
-    Dropout,
     DropoutFunction,
     drop_levels,
-    rates,
     uses_own_kernels,
 )
 
@@ -33,7 +31,7 @@ class Packing:
     """Tokens of the longest."""
 
 
-def attention(
+def attention(  # noqa: PLR0917  as transformers calls it
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -92,7 +90,7 @@ def _one_by_one(
     scaling: float | None,
 ) -> Tensor:
     lengths = packing.starts.diff().tolist()
-    texts = zip(*(torch.split(each, lengths, dim=2) for each in (query, key, value)), strict=True)
+    texts = zip(*(torch.split(part, lengths, dim=2) for part in (query, key, value)), strict=True)
     return torch.cat([plain_attention(q, k, v, None, dropout, scaling) for q, k, v in texts], dim=1)
 
 
@@ -110,12 +108,12 @@ def _flash(
     Python a call that the GPU waits (docs/benchmarks-gpu.md).
     """
     # Not by an index, whose gradient is copied into a tensor of zeros.
-    q, k, v = (each.transpose(1, 2).squeeze(0) for each in (query, key, value))
+    q, k, v = (part.transpose(1, 2).squeeze(0) for part in (query, key, value))
     starts, longest = packing.starts, packing.longest
-    found: Tensor = torch.ops.aten._flash_attention_forward(
+    result: Tensor = torch.ops.aten._flash_attention_forward(
         q, k, v, starts, starts, longest, longest, dropout, False, False, scale=scaling
     )[0]
-    return found.unsqueeze(0)
+    return result.unsqueeze(0)
 
 
 def flash_takes(width: int) -> bool:
@@ -131,6 +129,19 @@ def plain_attention(
     dropout: float,
     scaling: float | None,
 ) -> Tensor:
+    """Softmax of scaled products, in plain operations.
+
+    Args:
+        query: (n, heads, t, w).
+        key: (n, heads, t, w).
+        value: (n, heads, t, w).
+        mask: added to the products; broadcasts to (n, heads, t, t).
+        dropout: rate over the weights; rounded to a multiple of 1/256.
+        scaling: of the products; None for w ** -0.5.
+
+    Returns:
+        (n, t, heads, w).
+    """
     scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.mT
     if mask is not None:
         scores += mask
@@ -145,24 +156,12 @@ def plain_attention(
 
 
 def _causal(module: nn.Module, options: dict[str, Any]) -> bool:
-    asked = options.get("is_causal")
-    return bool(getattr(module, "is_causal", True) if asked is None else asked)
+    option = options.get("is_causal")
+    return bool(getattr(module, "is_causal", True) if option is None else option)
 
 
-def install(model: "PreTrainedModel", rate: float | None) -> None:
-    """Put our dropout and attention into a transformer, in place.
-
-    Args:
-        model: as transformers loads it.
-        rate: of every dropout; None for each layer's own.
-    """
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Dropout):
-                setattr(parent, name, Dropout(child.p))
-    if rate is not None:
-        for module, name in rates(model):
-            setattr(module, name, rate)
+def register(model: "PreTrainedModel") -> None:
+    """Have a model that would take SDPA call `attention`."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
@@ -170,3 +169,9 @@ def install(model: "PreTrainedModel", rate: float | None) -> None:
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(ATTENTION)
+
+
+def is_registered(model: nn.Module) -> bool:
+    """Whether a model calls `attention`."""
+    settings: Any = model.config
+    return bool(settings._attn_implementation == ATTENTION)

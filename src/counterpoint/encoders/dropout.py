@@ -1,4 +1,4 @@
-"""Dropout that costs little on a CPU, and attention (docs/method.md, "Speed").
+"""Dropout that costs little on a CPU (docs/method.md, "Speed").
 
 torch draws a random number for every element, on one thread: a sixth of a training step. Here a
 64-bit number is drawn for every eight elements and each of its bytes decides over one, so a rate is
@@ -19,8 +19,11 @@ LEVELS = 256
 
 
 class DropoutFunction(torch.autograd.Function):
+    """Values of any shape with some set to zero, and the others times a scale."""
+
     @staticmethod
     def forward(ctx: Any, values: Tensor, dropped: int, scale: float) -> Tensor:
+        """Zero an element where its random byte lies below `dropped`; scale the others."""
         # As int8, which torch multiplies several times faster than bool.
         kept = (random_bytes(values.shape) >= dropped).view(torch.int8)
         ctx.save_for_backward(kept)
@@ -29,6 +32,7 @@ class DropoutFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """The gradients go the way of the values."""
         (kept,) = ctx.saved_tensors
         return _scaled(gradients[0] * kept, ctx.scale), None, None
 
@@ -38,6 +42,7 @@ def _scaled(values: Tensor, scale: float) -> Tensor:
 
 
 def uses_own_kernels(values: Tensor) -> bool:
+    """Whether our operations pay: on a CPU, in a model that is not compiled."""
     return values.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
@@ -82,6 +87,14 @@ class Dropout(nn.Module):
         return dropout(values, self.p) if self.training and self.p else values
 
 
+def replace_dropout(model: nn.Module) -> None:
+    """Put `Dropout` in the place of every `nn.Dropout`, at the same rate, in place."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(parent, name, Dropout(child.p))
+
+
 def rates(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     """Every rate of dropout in a model: the module and the attribute that holds it."""
     for module in model.modules():
@@ -89,9 +102,9 @@ def rates(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
             yield module, "p"
         else:
             # Some families call the function, with a rate that the module has under such a name.
-            held = [
+            attributes = [
                 name
                 for name, value in vars(module).items()
                 if "dropout" in name and isinstance(value, float)
             ]
-            yield from ((module, name) for name in held)
+            yield from ((module, name) for name in attributes)

@@ -11,7 +11,7 @@ from torch import Tensor
 from counterpoint.arrays import Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
-from counterpoint.encoders.arrays import read_arrays, told_options, write_arrays
+from counterpoint.encoders.arrays import described, read_arrays, write_arrays
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.tokens import OF_TOKENS
 
@@ -26,14 +26,14 @@ def write_features(
     options: EncoderOptions | None = None,
 ) -> None:
     """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts."""
-    write_arrays({"x": features}, told_options(options, OF_FEATURES), corpus, path)
+    write_arrays({"x": features}, described(options, OF_FEATURES), corpus, path)
 
 
 def read_features(
     path: str | Path, corpus: Texts, options: EncoderOptions | None = None
 ) -> npt.NDArray[np.float32]:
     """Read what `write_features` wrote; see `read_tokens`."""
-    arrays, _ = read_arrays(path, ("x",), corpus, told_options(options, OF_FEATURES))
+    arrays, _ = read_arrays(path, ("x",), corpus, described(options, OF_FEATURES))
     features: npt.NDArray[np.float32] = arrays["x"]
     return features
 

@@ -1,5 +1,7 @@
 """A transformer whose lower layers do not learn: what they make of a text needs no second pass."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -43,15 +45,21 @@ def layers_of(model: nn.Module, name: str) -> nn.ModuleList:
 
 
 class _Reached(Exception):
+    """The states that enter the first layer that learns: what `lower` asks for."""
+
     def __init__(self, states: Tensor) -> None:
         super().__init__()
         self.states = states
 
 
-class Cut:
+class SplitTransformer:
     """A transformer in two parts: the layers below the first one that learns, and the rest.
 
-    It works on any model that calls the layers of one list in turn, with the states first.
+    It works on any model that calls the layers of one list in turn, with the states first. What a
+    family does before and after its layers (embeddings, masks, norms, pooler) differs and has no
+    common interface, so the model's own forward pass runs both times: for the lower part it is left
+    by an exception when the first learning layer is reached, for the upper part its list holds the
+    learning layers alone while it runs.
 
     Args:
         model: a transformer.
@@ -62,40 +70,46 @@ class Cut:
     def __init__(self, model: nn.Module, layers: nn.ModuleList, learning: int) -> None:
         self._model = model
         self._layers = layers
-        self._upper = list(layers)[-learning:]
-        self._given: Tensor | None = None
-        self._upper[0].register_forward_pre_hook(self._enter, with_kwargs=True)
+        self._learning = list(layers)[-learning:]
 
-    def _enter(
-        self,
-        _: nn.Module,
-        args: tuple[Any, ...],
-        named: dict[str, Any],
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Before the first layer that learns: leave with what comes, or put in what was given."""
-        if self._given is None:
+    def lower(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """(n, t, H): what reaches the first layer that learns, of (n, t) token ids and mask."""
+
+        def leave(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
             raise _Reached(args[0] if args else named["hidden_states"])
-        if args:
-            return (self._given, *args[1:]), named
-        return args, {**named, "hidden_states": self._given}
 
-    def below(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """(n, t, H): what reaches the first layer that learns, of (n, t) token ids."""
-        try:
-            self._model(input_ids=ids, attention_mask=mask)
-        except _Reached as reached:
-            return reached.states
+        with self._before_learning(leave):
+            try:
+                self._model(input_ids=ids, attention_mask=mask)
+            except _Reached as reached:
+                return reached.states
         raise AssertionError("the model did not call its layers")
 
-    def above(self, inputs_embeds: Tensor, **named: Any) -> Any:
-        """The model's output, of what `below` gave in the place of its embeddings."""
+    def upper(self, inputs_embeds: Tensor, **named: Any) -> Any:
+        """The model's output, of what `lower` gave, (n, t, H), in the place of its embeddings."""
+
+        def enter(
+            _: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            if args:
+                return (inputs_embeds, *args[1:]), named
+            return args, {**named, "hidden_states": inputs_embeds}
+
         whole = self._layers._modules
-        self._given = inputs_embeds
         # The model runs through the list as it finds it.
-        self._layers._modules = {str(place): each for place, each in enumerate(self._upper)}
+        self._layers._modules = {str(i): layer for i, layer in enumerate(self._learning)}
         try:
-            # What its embeddings make of the states is thrown away: little work, and right shapes.
-            return self._model(inputs_embeds=inputs_embeds, **named)
+            with self._before_learning(enter):
+                # What its embeddings make of the states is thrown away: little work, right shapes.
+                return self._model(inputs_embeds=inputs_embeds, **named)
         finally:
             self._layers._modules = whole
-            self._given = None
+
+    @contextmanager
+    def _before_learning(self, hook: Callable[..., Any]) -> Iterator[None]:
+        """Have the first layer that learns call `hook` before it runs."""
+        handle = self._learning[0].register_forward_pre_hook(hook, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from counterpoint.encoders.attention import ATTENTION
+from counterpoint.arrays import Ints
+from counterpoint.encoders.attention import is_registered
 
 PACKED = frozenset({"bert", "electra", "roberta", "xlm-roberta"})
 """Families whose models take texts one after the other: all that mixes tokens is `attention`."""
 
 
-def packs_texts(model: nn.Module) -> bool:
+def takes_packed_texts(model: nn.Module) -> bool:
+    """Whether a transformer takes texts one after the other, as one row of tokens."""
     settings: Any = model.config
-    ours = settings._attn_implementation == ATTENTION
-    return ours and settings.model_type in PACKED
+    return is_registered(model) and settings.model_type in PACKED
 
 
 def means_of_texts(states: Tensor, starts: Tensor) -> Tensor:
@@ -31,35 +31,29 @@ def means_of_texts(states: Tensor, starts: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Entering:
-    """What enters a transformer for every token of n texts.
+class TokenInputs:
+    """What enters a transformer for every token of n texts, as rows of a table."""
 
-    `rows` (…, H) is a table, in which the tokens of a text stand one after the other and any row
-    may stand for padding; `ends` and `lengths` (n,) int64 say where each text's end, and how many
-    they are.
-    """
+    table: Tensor
+    """(tokens, H): a text's tokens stand one after the other; any row may stand for padding."""
+    ends: Ints
+    """(n,) the row behind each text's last token."""
+    lengths: Ints
+    """(n,) tokens of each text."""
 
-    rows: Tensor
-    ends: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
-
-    def places(self, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def rows(self, part: Ints) -> Ints:
         """The rows of some texts' tokens, one text after the other."""
         return token_rows(self.ends[part], self.lengths[part])
 
 
-def token_rows(
-    ends: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def token_rows(ends: Ints, lengths: Ints) -> Ints:
     """The numbers of the tokens of texts, one after the other, by where each text ends."""
     return np.concatenate(
         [np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
     )
 
 
-def length_batches(
-    lengths: npt.NDArray[np.int64], budget: int, call: int
-) -> Iterator[npt.NDArray[np.int64]]:
+def length_batches(lengths: Ints, budget: int, call: int) -> Iterator[Ints]:
     """Positions of texts, longest first, in the batches that cost least.
 
     A batch costs as many tokens as it has with its padding, and a call on top. The longest come
@@ -88,7 +82,7 @@ def length_batches(
         start = int(ends[start])
 
 
-def packs(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[np.int64]]:
+def packs(lengths: Ints, budget: int) -> Iterator[Ints]:
     """Positions of texts in order, as many at a time as have `budget` tokens together.
 
     Args:
@@ -96,9 +90,9 @@ def packs(lengths: npt.NDArray[np.int64], budget: int) -> Iterator[npt.NDArray[n
         budget: no smaller than any of them.
     """
     start, tokens = 0, 0
-    for place, length in enumerate(lengths.tolist()):
+    for text, length in enumerate(lengths.tolist()):
         if tokens + length > budget:
-            yield np.arange(start, place)
-            start, tokens = place, 0
+            yield np.arange(start, text)
+            start, tokens = text, 0
         tokens += length
     yield np.arange(start, len(lengths))

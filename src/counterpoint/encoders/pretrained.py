@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
 
 from counterpoint.config.options import EncoderOptions
-from counterpoint.encoders.attention import install
 from counterpoint.encoders.layers import layers_of, position_count
+from counterpoint.encoders.surgery import install
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import sha256
 
@@ -52,10 +51,10 @@ def resolve(name: str) -> str:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations:
             model = Path(spec.submodule_search_locations[0]) / "model"
-            found = sha256(model / "model.safetensors")
-            if found != checksum:
+            actual = sha256(model / "model.safetensors")
+            if actual != checksum:
                 raise InputError(
-                    f"{model / 'model.safetensors'}: sha256 {found}, expected {checksum}; "
+                    f"{model / 'model.safetensors'}: sha256 {actual}, expected {checksum}; "
                     f"reinstall the package {package}"
                 )
             return str(model)
@@ -89,7 +88,12 @@ def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
 
 
 def load_model(options: EncoderOptions) -> "PreTrainedModel":
-    """Load the transformer in float32; freeze what `trainable` does not name. See LiveEncoder."""
+    """Load the transformer in float32; freeze what `trainable` does not name.
+
+    Raises:
+        InputError: it cannot be loaded, has no weights for a part that is used, takes fewer tokens
+            than `max_tokens`, or has fewer layers than `trainable`.
+    """
     from transformers import AutoModel
 
     model: PreTrainedModel
@@ -101,26 +105,8 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
         dtype=torch.float32,
         output_loading_info=True,
     )
-    install(model, options.dropout)
-    cast_once(model)
-    missing = [
-        key
-        for key in sorted(loading["missing_keys"])
-        if options.pooling == "pooler" or not key.startswith("pooler.")
-    ]
-    if missing:
-        raise InputError(
-            f"encoder.name: {options.name} has no weights for {', '.join(missing)}; they would be "
-            "random" + ("; use pooling cls or mean" if options.pooling == "pooler" else "")
-        )
-    limit = position_count(model)
-    if limit is not None and options.max_tokens > limit:
-        raise InputError(
-            f"encoder.max_tokens: {options.max_tokens} is more than the {limit} positions of "
-            f"{options.name}"
-        )
-    if options.pooling == "pooler" and getattr(model, "pooler", None) is None:
-        raise InputError(f"encoder.pooling: {options.name} has no pooler; use cls or mean")
+    install(model, options)
+    _check(model, sorted(loading["missing_keys"]), options)
     if options.trainable != "all":
         model.requires_grad_(False)
     if isinstance(options.trainable, int):
@@ -136,18 +122,20 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
     return model
 
 
-def cast_once(model: nn.Module) -> None:
-    """Have what enters a layer's attention cast once on a GPU under autocast, in place.
-
-    Query, key and value would each cast it, and add up their gradients in float32: six passes over
-    a batch's states a layer, a twentieth of a step. On a CPU autocast keeps to itself.
-    """
-    for module in model.modules():
-        if all(hasattr(module, name) for name in ("query", "key", "value")):
-            module.register_forward_pre_hook(_cast)
-
-
-def _cast(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    if args and args[0].is_cuda and torch.is_autocast_enabled("cuda"):
-        return args[0].to(torch.get_autocast_dtype("cuda")), *args[1:]
-    return args
+def _check(model: "PreTrainedModel", missing_keys: list[str], options: EncoderOptions) -> None:
+    """Refuse a model that cannot do what the options ask for; see `load_model`."""
+    pooler = options.pooling == "pooler"
+    missing = [key for key in missing_keys if pooler or not key.startswith("pooler.")]
+    if missing:
+        raise InputError(
+            f"encoder.name: {options.name} has no weights for {', '.join(missing)}; they would be "
+            "random" + ("; use pooling cls or mean" if pooler else "")
+        )
+    limit = position_count(model)
+    if limit is not None and options.max_tokens > limit:
+        raise InputError(
+            f"encoder.max_tokens: {options.max_tokens} is more than the {limit} positions of "
+            f"{options.name}"
+        )
+    if pooler and getattr(model, "pooler", None) is None:
+        raise InputError(f"encoder.pooling: {options.name} has no pooler; use cls or mean")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
-from counterpoint.encoders.arrays import read_arrays, told_options, write_arrays
+from counterpoint.encoders.arrays import described, read_arrays, write_arrays
 from counterpoint.encoders.pretrained import load_pretrained
 
 
@@ -27,6 +27,7 @@ class Tokens:
     pad: int
 
     def __len__(self) -> int:
+        """Number of texts."""
         return len(self.starts) - 1
 
     def lengths(self, texts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -68,6 +69,7 @@ def tokenise(corpus: Texts, options: EncoderOptions) -> Tokens:
 
 
 OF_TOKENS = ("name", "max_tokens")
+"""The options that tokens are made with."""
 
 
 def write_tokens(
@@ -78,7 +80,7 @@ def write_tokens(
     With the options that they were made with, `read_tokens` knows them.
     """
     arrays: dict[str, npt.NDArray[Any]] = {"ids": tokens.ids, "starts": tokens.starts}
-    write_arrays(arrays, {"pad": str(tokens.pad), **told_options(options, OF_TOKENS)}, corpus, path)
+    write_arrays(arrays, {"pad": str(tokens.pad), **described(options, OF_TOKENS)}, corpus, path)
 
 
 def read_tokens(path: str | Path, corpus: Texts, options: EncoderOptions | None = None) -> Tokens:
@@ -87,5 +89,5 @@ def read_tokens(path: str | Path, corpus: Texts, options: EncoderOptions | None 
     Raises:
         InputError: it is no such file, belongs to another corpus, or was made with other options.
     """
-    arrays, facts = read_arrays(path, ("ids", "starts"), corpus, told_options(options, OF_TOKENS))
+    arrays, facts = read_arrays(path, ("ids", "starts"), corpus, described(options, OF_TOKENS))
     return Tokens(arrays["ids"], arrays["starts"], int(facts["pad"]))

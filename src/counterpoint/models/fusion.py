@@ -20,7 +20,7 @@ class Vectors(NamedTuple):
 
     def split(self, parts: int) -> "Vectors":
         """Those of `parts` times as many texts, (parts, n, ·)."""
-        return Vectors(*(each.reshape(parts, -1, each.shape[-1]) for each in self))
+        return Vectors(*(part.reshape(parts, -1, part.shape[-1]) for part in self))
 
 
 @dataclass(frozen=True)

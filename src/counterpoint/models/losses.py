@@ -65,13 +65,25 @@ def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
     return functional.cross_entropy(logits.masked_fill(masked, -torch.inf), gold)
 
 
-RETRIEVAL_LOSSES: dict[str, Callable[[Batch, RetrievalLossOptions], Tensor]] = {
-    "triplet": triplet,
-    "infonce": infonce,
-}
+@dataclass(frozen=True)
+class RetrievalLoss:
+    """A retrieval loss, and what the model and training must know of it."""
 
-NORMALISED = frozenset({"infonce"})
-"""Losses under which e has length 1 everywhere: in training, mining and retrieval."""
+    function: Callable[[Batch, RetrievalLossOptions], Tensor]
+    unit_length: bool
+    """Whether e has length 1 everywhere: in training, mining and retrieval."""
+    across_batch: bool
+    """Whether a triple's loss depends on who shares its batch, the points as candidates too."""
+
+    def __call__(self, batch: Batch, options: RetrievalLossOptions) -> Tensor:
+        """The mean over a batch; scalar."""
+        return self.function(batch, options)
+
+
+RETRIEVAL_LOSSES: dict[str, RetrievalLoss] = {
+    "triplet": RetrievalLoss(triplet, unit_length=False, across_batch=False),
+    "infonce": RetrievalLoss(infonce, unit_length=True, across_batch=True),
+}
 
 
 def classifier(logits: Tensor) -> Tensor:

@@ -51,8 +51,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         ) from error
     expected = {tensor.data_ptr(): name for name, tensor in reversed(model.state_dict().items())}
     shapes = {name: model.state_dict()[name].shape for name in expected.values()}
-    found = {name: tensor.shape for name, tensor in weights.items()}
-    if shapes != found:
-        differing = sorted({name for name, _ in shapes.items() ^ found.items()})
+    stored = {name: tensor.shape for name, tensor in weights.items()}
+    if shapes != stored:
+        differing = sorted({name for name, _ in shapes.items() ^ stored.items()})
         raise InputError(f"{path}: weights of another model; these differ: {', '.join(differing)}")
     model.load_state_dict(weights, strict=False)
