@@ -24,7 +24,7 @@ def make(kind: str, corpus: Corpus, folder: Path) -> Encoder:
     if changes is None:
         x = np.random.default_rng(1).normal(size=(len(corpus.texts), 32))
         return FrozenFeatures(x.astype(np.float32))
-    return live_encoder(folder, corpus, batch_tokens=40, **changes)
+    return live_encoder(folder, corpus, batch_tokens=64, **changes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
