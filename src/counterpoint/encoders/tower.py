@@ -51,7 +51,8 @@ class Tower:
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return next(self._model.parameters()).device
+        device: torch.device = next(self._model.parameters()).device
+        return device
 
     @property
     def packs(self) -> bool:
