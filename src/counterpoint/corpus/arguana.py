@@ -74,11 +74,12 @@ def read_splits(
     for split in splits:
         root = f"{prefix}{split}/"
         below = [path for path in paths if path.startswith(root)]
-        found = _drop_unanswered(list(_read_split(source, root, split, below, problems)), problems)
+        texts = list(_read_split(source, root, split, below, problems))
+        usable = _drop_unanswered(texts, problems)
         bare[split] = _bare_debates(root, below, folders, problems)
-        if not any(argument.kind == "counter" for argument in found):
+        if not any(argument.kind == "counter" for argument in usable):
             problems.append(_empty_split(prefix, split, folders))
-        arguments += found
+        arguments += usable
     return arguments, bare, problems
 
 
@@ -91,9 +92,9 @@ def _locate(name: str, paths: Sequence[str], folders: Sequence[str], splits: Seq
     matches = (pattern.match(path) for path in (*paths, *folders))
     prefixes = sorted({match["prefix"] for match in matches if match})
     # The published zip holds other derivations of the same debates beside this folder.
-    own = [prefix for prefix in prefixes if prefix.endswith("02-extracted-arguments/")]
-    if len(own) == 1 or len(prefixes) == 1:
-        return (own or prefixes)[0]
+    published = [prefix for prefix in prefixes if prefix.endswith("02-extracted-arguments/")]
+    if len(published) == 1 or len(prefixes) == 1:
+        return (published or prefixes)[0]
     if prefixes:
         places = ", ".join(repr(prefix) for prefix in prefixes)
         raise InputError(
@@ -215,11 +216,11 @@ def _read_text(source: Source, path: str, problems: list[Problem]) -> str | None
 
 
 def _drop_unanswered(
-    found: Sequence[tuple[str, Argument]], problems: list[Problem]
+    texts: Sequence[tuple[str, Argument]], problems: list[Problem]
 ) -> list[Argument]:
-    points = {argument.id for _, argument in found if argument.kind == "point"}
+    points = {argument.id for _, argument in texts if argument.kind == "point"}
     kept = []
-    for path, argument in found:
+    for path, argument in texts:
         if argument.kind == "point" or argument.pair in points:
             kept.append(argument)
         else:

@@ -109,7 +109,9 @@ class Corpus:
         if self.decontaminate != "train":
             return frozenset()
         folders = {folder for role, folder in self.roles.items() if role != "train"}
-        return frozenset(each.text_hash for each in self.arguments if each.split in folders)
+        return frozenset(
+            argument.text_hash for argument in self.arguments if argument.split in folders
+        )
 
 
 _COLUMNS = tuple(field.name for field in fields(Argument))

@@ -94,7 +94,7 @@ def read_beir(source: Source, split: str = "test") -> BeirCorpus:
     texts = _read_jsonl(source, f"{root}queries.jsonl", title=False)
     path = f"{root}qrels/{split}.tsv"
     judged = _read_qrels(source, path, documents, texts)
-    relevant = {query: found for query, found in judged.items() if found}
+    relevant = {query: gains for query, gains in judged.items() if gains}
     if not relevant:
         raise InputError(f"{source.name}: {path}: no judgement above 0, so there is no query")
     return BeirCorpus(
@@ -124,7 +124,7 @@ def _lines(source: Source, path: str) -> Iterator[tuple[str, str]]:
 
 def _read_jsonl(source: Source, path: str, *, title: bool) -> dict[str, str]:
     """Id to normalised text."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for place, line in _lines(source, path):
         try:
             row = json.loads(line)
@@ -136,13 +136,13 @@ def _read_jsonl(source: Source, path: str, *, title: bool) -> dict[str, str]:
             raise InputError(
                 f'{place}: expected an object with "_id", not empty, and "text", both texts'
             )
-        if row["_id"] in found:
+        if row["_id"] in texts:
             raise InputError(f"{place}: id {row['_id']!r} stands there twice; ids are unique")
         parts = [str(row.get("title") or ""), row["text"]] if title else [row["text"]]
-        found[row["_id"]] = normalise(" ".join(parts))
-        if re.search(r"[\ud800-\udfff]", row["_id"] + found[row["_id"]]):
+        texts[row["_id"]] = normalise(" ".join(parts))
+        if re.search(r"[\ud800-\udfff]", row["_id"] + texts[row["_id"]]):
             raise InputError(f"{place}: half a surrogate pair is escaped; expected Unicode text")
-    return found
+    return texts
 
 
 def _read_qrels(
@@ -170,7 +170,7 @@ def _read_qrels(
                 raise InputError(
                     f"{place}: {kind} {name!r} is not in {file}; correct the judgement or add it"
                 )
-        own = relevant.setdefault(query, {})
+        gains = relevant.setdefault(query, {})
         if int(score) > 0 and query != document:
-            own[row_of[document]] = int(score)
+            gains[row_of[document]] = int(score)
     return relevant

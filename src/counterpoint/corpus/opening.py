@@ -137,13 +137,13 @@ def split_folders(source: Source) -> list[str]:
         InputError: there are none.
     """
     pattern = re.compile(r"(?:.*/)?([^/]+)/[^/]+/[^/]+/(?:pro|con)/[^/]+\.txt")
-    found = {match[1] for match in map(pattern.fullmatch, source.files()) if match}
-    if not found:
+    names = {match[1] for match in map(pattern.fullmatch, source.files()) if match}
+    if not names:
         raise InputError(
             f"corpus {source.name}: no SPLIT/THEME/DEBATE/{{pro,con}}/ in it; expected debates in "
             "ArguAna's layout, a file of pairs, or BEIR's layout"
         )
-    return sorted(found)
+    return sorted(names)
 
 
 def is_pair_file(path: str) -> bool:

@@ -4,10 +4,6 @@ The columns `point` and `counter` are needed; `debate`, `theme`, `side` and `spl
 or be empty in some rows. Other columns are ignored (docs/method.md, "The corpus").
 """
 
-import csv
-import difflib
-import io
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,19 +13,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 from counterpoint.corpus.arguments import ROLES, Argument, Corpus, Kind, text_hash
+from counterpoint.corpus.pair_records import (
+    NEEDED,
+    OPTIONAL,
+    Record,
+    listed,
+    read_records,
+    shown,
+)
 from counterpoint.corpus.problems import Problem, report
-from counterpoint.corpus.sources import MAX_TEXT_BYTES, PAIR_FILE_ENDINGS, is_pair_file
+from counterpoint.corpus.sources import MAX_TEXT_BYTES
 from counterpoint.errors import InputError
 from counterpoint.io.rng import generator
 
-NEEDED = ("point", "counter")
-OPTIONAL = ("debate", "theme", "side", "split")
-
 SHARES = {"train": 60, "dev": 20, "test": 20}
 """Per cent of the debates that each role gets where the file names no splits."""
-
-Record = Mapping[str, object] | str
-"""Column to value, or why the row could not be taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def read_pairs(
         InputError: no such file, not UTF-8, empty, or without a needed column; else everything
             wrong in its rows, in one report.
     """
-    records = _records(path, _read(path))
+    records = read_records(path)
     folders = list(dict.fromkeys(roles[role] for role in ROLES if role in roles))
     splits = list(dict.fromkeys(_splits(records)))
     # A folder's own name goes before a role's: a folder `test` may play the role dev.
@@ -107,139 +105,7 @@ def split_names(path: Path) -> list[str]:
     Raises:
         InputError: as `read_pairs`, for the file as a whole.
     """
-    return list(dict.fromkeys(_splits(_records(path, _read(path))))) or ["all"]
-
-
-# From bytes to records
-
-
-def _read(path: Path) -> str:
-    if not is_pair_file(path):
-        raise InputError(f"{path}: expected a name that ends in {', '.join(PAIR_FILE_ENDINGS)}")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        text = data.decode("utf-8-sig")  # as spreadsheets write it
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        value = error.object[error.start]
-        raise InputError(
-            f"{path}:{line}: not UTF-8 (byte {value:#04x}); convert the file"
-        ) from error
-    if not text.strip():
-        raise InputError(f"{path}: an empty file; expected the columns {_listed(NEEDED)}")
-    return text
-
-
-def _records(path: Path, text: str) -> list[tuple[int, Record]]:
-    """(line, record) of every row; the line is where the row begins."""
-    ending = path.suffix.lower()
-    if ending in (".csv", ".tsv"):
-        return _csv_records(path, text, "\t" if ending == ".tsv" else ",")
-    return _json_records(path, text)
-
-
-def _csv_records(path: Path, text: str, delimiter: str) -> list[tuple[int, Record]]:
-    rows = _csv_rows(text, delimiter)
-    line, header = rows[0]
-    if isinstance(header, str):
-        raise InputError(f"{path}:{line}: the header: {header}")
-    names = [_column(name) for name in header]
-    _check_columns(path, names)
-    places = {name: names.index(name) for name in (*NEEDED, *OPTIONAL) if name in names}
-
-    def record(fields: list[str] | str) -> Record:
-        if isinstance(fields, str):
-            return fields
-        if len(fields) > len(names):
-            return (
-                f"{len(fields)} fields, but {len(names)} columns; quote a field with {delimiter!r}"
-            )
-        # Spreadsheets leave out empty fields at the end of a row.
-        return {name: fields[place] for name, place in places.items() if place < len(fields)}
-
-    return [(line, record(fields)) for line, fields in rows[1:]]
-
-
-def _csv_rows(text: str, delimiter: str) -> list[tuple[int, list[str] | str]]:
-    """(line, fields) of every row that is not blank; a text says why there are no fields."""
-    rows: list[tuple[int, list[str] | str]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    # No field is longer than the file: what is too long for a text is reported by its row.
-    before = csv.field_size_limit(len(text))
-    try:
-        while True:
-            line = reader.line_num + 1
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return rows
-            except csv.Error as error:
-                what = f"lines {line} to {reader.line_num}: {error}; check the quotes"
-                rows.append((line, what))
-            else:
-                if fields:
-                    rows.append((line, fields))
-    finally:
-        csv.field_size_limit(before)
-
-
-def _json_records(path: Path, text: str) -> list[tuple[int, Record]]:
-    if text.lstrip().startswith("["):
-        raise InputError(f"{path}: begins with '['; expected JSON lines, one object a line")
-    # Not splitlines, which also splits at characters that may stand within a JSON string.
-    lines = enumerate(text.split("\n"), start=1)
-    records = [(line, _json_record(row)) for line, row in lines if row.strip()]
-    names = dict.fromkeys(name for _, row in records if isinstance(row, Mapping) for name in row)
-    if names:
-        _check_columns(path, list(names))
-    return records
-
-
-def _json_record(row: str) -> Record:
-    try:
-        found = json.loads(row, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        return f"not JSON ({error.msg} at column {error.colno}); expected one object a line"
-    except (ValueError, RecursionError) as error:
-        return f"not JSON ({error}); expected one object a line"
-    if not isinstance(found, dict):
-        return f"{_shown(found)} is no object; expected one object a line"
-    return {_column(name): value for name, value in found.items()}
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value; write null for what is missing")
-
-
-def _column(name: str) -> str:
-    return name.strip().lower()
-
-
-def _check_columns(path: Path, names: Sequence[str]) -> None:
-    twice = [name for name in (*NEEDED, *OPTIONAL) if names.count(name) > 1]
-    if twice:
-        raise InputError(f"{path}: several columns {_listed(twice)}; leave one of that name")
-    missing = [name for name in NEEDED if name not in names]
-    if not missing:
-        return
-    raise InputError(
-        f"{path}: no column {_listed(missing)} (columns found: {_listed(names)}); expected "
-        f"{_listed(NEEDED)}, and optionally {_listed(OPTIONAL)}{_hint(missing, names)}"
-    )
-
-
-def _hint(missing: Sequence[str], names: Sequence[str]) -> str:
-    if len(names) == 1 and set(NEEDED) <= set(re.split(r"[,;|\t]", names[0])):
-        return "; separate the columns by commas in .csv, by tabs in .tsv"
-    others = [name for name in names if name not in (*NEEDED, *OPTIONAL)]
-    near = [(name, difflib.get_close_matches(name, others, n=1)) for name in missing]
-    return "".join(f"; rename {found[0]!r} to {name!r}?" for name, found in near if found)
-
-
-# From records to pairs
+    return list(dict.fromkeys(_splits(read_records(path)))) or ["all"]
 
 
 def _splits(records: Iterable[tuple[int, Record]]) -> Iterator[str]:
@@ -281,18 +147,18 @@ def _faults(record: Mapping[str, object], *, split_needed: bool) -> Iterator[str
         if value is None or (isinstance(value, str) and not value.strip()):
             yield f"an empty {column}; expected an argument"
         elif not isinstance(value, str):
-            yield f"{column}: {_shown(value)} is no text"
+            yield f"{column}: {shown(value)} is no text"
         else:
             yield from _faults_of_text(column, value)
     for column in OPTIONAL:
         value = record.get(column)
         if isinstance(value, bool | list | dict):
-            yield f"{column}: {_shown(value)} is no text"
+            yield f"{column}: {shown(value)} is no text"
         else:
             yield from _faults_of_text(column, _as_text(value))
     side = _as_text(record.get("side"))
     if side.lower() not in ("", "pro", "con"):
-        yield f"side: {_shown(side)}; expected pro or con"
+        yield f"side: {shown(side)}; expected pro or con"
     if split_needed and not _as_text(record.get("split")):
         yield "no split, which other rows have; name one, or leave out the column"
 
@@ -302,7 +168,7 @@ def _faults_of_text(column: str, text: str) -> Iterator[str]:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError:
         # JSON can escape half a surrogate pair, which no file can hold.
-        yield f"{column}: {_shown(text)} holds a lone surrogate; expected Unicode text"
+        yield f"{column}: {shown(text)} holds a lone surrogate; expected Unicode text"
     else:
         if size > MAX_TEXT_BYTES:
             yield f"{column}: {size} bytes; a text of more than {MAX_TEXT_BYTES} bytes is refused"
@@ -330,19 +196,7 @@ def _as_text(value: object) -> str:
 
 def _escaped(name: str) -> str:
     """A name as part of an id: a `/` would divide it, and a control character a table's line."""
-    return re.sub(r"[%/\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: quote(found[0], ""), name)
-
-
-def _listed(names: Sequence[str]) -> str:
-    # A file without a header has texts in its place.
-    return ", ".join(_shown(name) for name in names[:20])
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return re.sub(r"[%/\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: quote(match[0], ""), name)
 
 
 # Splits and ids
@@ -352,7 +206,7 @@ def _empty_splits(
     path: Path, folders: Sequence[str], pairs: Sequence[_Pair], splits: Sequence[str]
 ) -> list[Problem]:
     used = {pair.folder for pair in pairs}
-    what = f"(splits found: {_listed(splits)}); set corpus.splits"
+    what = f"(splits found: {listed(splits)}); set corpus.splits"
     return [
         Problem(str(path), f"no row of the split {folder!r} can be used {what}", skippable=False)
         for folder in folders
@@ -371,7 +225,7 @@ def _divided(
     debates = sorted({(pair.theme, pair.debate) for pair in pairs})
     if len(debates) < len(shares):
         what = (
-            f"{len(debates)} debates to divide among the splits {_listed(list(shares))}; expected "
+            f"{len(debates)} debates to divide among the splits {listed(list(shares))}; expected "
             "at least one for each; add pairs, or set corpus.splits"
         )
         problems.append(Problem(str(path), what, skippable=False))

@@ -234,9 +234,9 @@ def fingerprint(path: str) -> str:
     Raises:
         InputError: as `open_source`, or something cannot be read.
     """
-    found = expand_variables(path)
-    if is_pair_file(found):
-        return _sha256_of(found)[:16]
+    file = expand_variables(path)
+    if is_pair_file(file):
+        return _sha256_of(file)[:16]
     return _digest(open_source(path), contents=path == "sample")
 
 
@@ -321,7 +321,7 @@ def download(url: str, checksum: str, folder: Path | None = None) -> Path:
     import requests
 
     try:
-        found = pooch.retrieve(
+        file = pooch.retrieve(
             url,
             known_hash=f"sha256:{checksum}",
             path=folder or pooch.os_cache("counterpoint"),
@@ -331,4 +331,4 @@ def download(url: str, checksum: str, folder: Path | None = None) -> Path:
         raise InputError(f"corpus.url {url}: {error}") from error
     except requests.RequestException as error:
         raise InputError(f"corpus.url {url}: cannot be downloaded: {error}") from error
-    return Path(found)
+    return Path(file)
