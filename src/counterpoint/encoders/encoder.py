@@ -66,12 +66,12 @@ class Encoder(nn.Module, ABC):
 def gathered(parts: Iterable[tuple[Ints, Tensor]], n: int) -> Tensor:
     """The parts of n texts in the order of their positions: (n, H), with gradients as they come."""
     positions, vectors = zip(*parts, strict=True)
-    place = np.concatenate(positions)
+    position = np.concatenate(positions)
     x = vectors[0] if len(vectors) == 1 else torch.cat(vectors)
-    if np.array_equal(place, np.arange(n)):
+    if np.array_equal(position, np.arange(n)):
         return x
     order = np.empty(n, dtype=np.int64)
-    order[place] = np.arange(n)
+    order[position] = np.arange(n)
     return x[on_device(torch.from_numpy(order), x.device)]
 
 

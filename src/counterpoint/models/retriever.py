@@ -64,7 +64,7 @@ class Retriever(nn.Module):
 
     @torch.no_grad()
     def score(self, p: Vectors, c: Vectors, points: Tensor, candidates: Tensor) -> Tensor:
-        """`pair_scores` of this model's fusion and head."""
+        """(n,) float32 scores of pairs, (n,) rows of `p` and of `c`; see `pair_scores`."""
         return pair_scores(self.fuse, self.head, (p, c), (points, candidates))
 
     @property
