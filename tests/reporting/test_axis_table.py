@@ -120,7 +120,7 @@ def test_a_tie_goes_to_the_margin_nearest_to_one_and_test_decides_nothing(
 ) -> None:
     table = table_of(make(tmp_path, sets, DEV)).set_index(MARGIN)
     assert table["picked"].tolist() == [False, True, False]
-    assert table.loc[1.0, "test_reranked"] == 0.75
+    assert table["test_reranked"][1.0] == 0.75
     assert table["test_reranked"].isna().tolist() == [True, False, True]
 
 

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint.reporting import latex
-from counterpoint.reporting.latex import escape, tabular
+from counterpoint.reporting.latex import Score, escape, tabular
 from counterpoint.reporting.tables import write_tables
 from counterpoint.runs.folder import read_run
 
+Rows = list[list[str | Score]]
 
-def score(value: float, low: float = float("nan"), high: float = float("nan")) -> latex._Score:
-    return latex._Score((value, low, high))
+
+def score(value: float, low: float = float("nan"), high: float = float("nan")) -> Score:
+    return Score((value, low, high))
 
 
 def test_the_best_is_bold_and_the_second_underlined_in_each_column() -> None:
-    rows = [
+    rows: Rows = [
         ["a", score(0.5), score(0.1)],
         ["b", score(0.25), score(0.3)],
         ["c", score(0.125), score(float("nan"))],
@@ -30,20 +31,20 @@ def test_the_best_is_bold_and_the_second_underlined_in_each_column() -> None:
 
 
 def test_over_all_columns_there_is_one_best_and_what_is_printed_alike_ranks_alike() -> None:
-    rows = [["a", score(0.5001), score(0.4)], ["b", score(0.5004), score(0.3)]]
+    rows: Rows = [["a", score(0.5001), score(0.4)], ["b", score(0.5004), score(0.3)]]
     text = tabular(["system", "x", "y"], rows, 1, intervals=False, over_columns=True)
     assert re.findall(r"textbf\{(.*?)\}", text) == ["50.0", "50.0"]
     assert re.findall(r"underline\{(.*?)\}", text) == ["40.0"]
 
 
 def test_a_column_that_is_not_ranked_has_no_mark() -> None:
-    rows = [["a", score(0.5), score(0.1)], ["b", score(0.2), score(0.3)]]
+    rows: Rows = [["a", score(0.5), score(0.1)], ["b", score(0.2), score(0.3)]]
     lines = tabular(["s", "x", "y"], rows, 0, intervals=False, unranked=["y"]).splitlines()
     assert lines[4:6] == [r"a & \textbf{50} & 10 \\", r"b & \underline{20} & 30 \\"]
 
 
 def test_intervals_are_subscripts_on_demand() -> None:
-    rows = [["a", score(0.5, 0.4, 0.61)], ["b", score(0.2)]]
+    rows: Rows = [["a", score(0.5, 0.4, 0.61)], ["b", score(0.2)]]
     assert r"\textbf{50}\textsubscript{40--61} \\" in tabular(["s", "x"], rows, 0, intervals=True)
     assert "textsubscript" not in tabular(["s", "x"], rows, 0, intervals=False)
     # Without an interval there is nothing to show.

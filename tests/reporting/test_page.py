@@ -199,8 +199,8 @@ def test_markup_in_texts_is_text(partial: Path, corpus: Corpus) -> None:
     evil = next(argument for argument in corpus.arguments if EVIL in argument.text)
     query = queries_module.Query(evil, evil, evil, 1, 1, 9)
     drawn = {"answers": [query], "fails": []}
-    assert EVIL not in build.embedded({"text": EVIL})
-    assert json.loads(build.embedded({"text": EVIL})) == {"text": EVIL}
+    assert EVIL not in charts.embedded({"text": EVIL})
+    assert json.loads(charts.embedded({"text": EVIL})) == {"text": EVIL}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "queries", lambda contents: drawn)
         page = build.page(contents)
@@ -218,7 +218,7 @@ def test_the_page_is_alone_and_small(partial: Path) -> None:
     # Of a cell: 60 epochs, and nine figures of some five digits in each of 43 places (eight tasks
     # and two protocols, `legacy`; dev and test, and train without `clean`).
     curve = charts._of_cell([epoch(number) for number in range(60)])
-    a_cell = len(build.embedded(curve)) + 43 * 9 * 6
+    a_cell = len(charts.embedded(curve)) + 43 * 9 * 6
     assert page.stat().st_size + 105 * a_cell < 8 * 2**20
 
 

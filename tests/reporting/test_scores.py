@@ -1,11 +1,11 @@
 """The tidy table of scores: what is there is counted, what is missing is named."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from counterpoint.config.options import RunConfig
 from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation import metrics, statistics
@@ -20,7 +20,7 @@ from counterpoint.reporting.scores import (
     without_parts,
 )
 from counterpoint.reporting.tables import write_tables
-from counterpoint.runs.folder import CellFolder, PlannedCell, RunFolder, read_run
+from counterpoint.runs.folder import CellFolder, PlannedCell, Run, RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
 from tests.support.runs import finish, plan, query_results, short
 
@@ -114,7 +114,7 @@ def test_a_setting_without_all_its_seeds_is_not_averaged() -> None:
         for fusion in ("cls", "concat")
         for seed in (1, 2)
     ]
-    run = SimpleNamespace(cells=cells)
+    run = Run(RunFolder(Path()), RunConfig(run="mini"), cells)
     there = pd.DataFrame({"cell": ["cls-1", "cls-2", "concat-2", "baseline/bm25"]})
     kept = without_parts(run, there)["cell"].tolist()
     assert kept == ["cls-1", "cls-2", "baseline/bm25"]

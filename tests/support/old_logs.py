@@ -1,12 +1,12 @@
 """Text logs as the original study's scripts print them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from counterpoint.study.old_log_text import ROLES
 
 
 def lines_of(
-    epochs: list[tuple[float | str, ...]],
+    epochs: Sequence[tuple[float | str, ...]],
     *,
     losses: tuple[object, ...] = (3.0, 1.0),
     opening: bool = True,

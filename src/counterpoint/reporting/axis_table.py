@@ -93,13 +93,13 @@ def axis_table(overview: Overview) -> AxisTable | None:
 
 
 def pick(table: pd.DataFrame, axis: str) -> int | None:
-    """The place of the row with the highest dev mean; of equals see `PREFERRED`."""
+    """The number of the row with the highest dev mean; of equals see `PREFERRED`."""
     preferred = PREFERRED.get(axis)
 
-    def order(place: int) -> tuple[float, float, int]:
+    def order(row: int) -> tuple[float, float, int]:
         # Rounded, because what ties must not be told apart by the order in which it was added up.
-        away = 0.0 if preferred is None else round(abs(table[axis][place] - preferred), 9)
-        return -round(table[DEV][place], 9), away, place
+        away = 0.0 if preferred is None else round(abs(table[axis][row] - preferred), 9)
+        return -round(table[DEV][row], 9), away, row
 
     return min(table.index[table[DEV].notna()], key=order, default=None)
 

@@ -48,7 +48,7 @@ def comparison(overview: Overview, split: str, decimals: int, intervals: bool) -
         names = zip(["initial random rate", *extra], key, strict=True)
         parts.append(_comment(", ".join(f"{axis} {value}" for axis, value in names)))
         head = ["fusion", "head", *(rf"$\delta={rate:g}$" for rate in rates)]
-        rows: list[list[str | _Score]] = []
+        rows: list[list[str | Score]] = []
         for (fusion, kind), part in group.groupby(["fusion", "head"], sort=False):
             by_rate = part.drop_duplicates("decrease_rate").set_index("decrease_rate")
             scores = [_of_setting(overview, by_rate, rate, split) for rate in rates]
@@ -64,10 +64,10 @@ def systems(overview: Overview, decimals: int, intervals: bool) -> str:
     head = ["system"]
     for split in SPLITS:
         head += [f"{split} {PROTOCOLS[protocol].label}" for protocol in SHOWN]
-    rows: list[list[str | _Score]] = []
+    rows: list[list[str | Score]] = []
     for label, name in named.items():
         stage = "reranked" if name == overview.best else "retrieval"
-        row: list[str | _Score] = [escape(label)]
+        row: list[str | Score] = [escape(label)]
         for split in SPLITS:
             row += [
                 _of_system(overview, name, split, protocol, stage)
@@ -83,16 +83,16 @@ def systems(overview: Overview, decimals: int, intervals: bool) -> str:
     )
 
 
-class _Score(tuple[float, float, float]):
+class Score(tuple[float, float, float]):
     """A value with the ends of its interval, each not-a-number where there is none."""
 
     __slots__ = ()
 
 
-MISSING = _Score((np.nan, np.nan, np.nan))
+MISSING = Score((np.nan, np.nan, np.nan))
 
 
-def _of_setting(overview: Overview, by_rate: pd.DataFrame, rate: Any, split: str) -> _Score:
+def _of_setting(overview: Overview, by_rate: pd.DataFrame, rate: Any, split: str) -> Score:
     """A setting's mean over seeds, with the interval over seeds or that of its only cell."""
     if rate not in by_rate.index:
         return MISSING
@@ -101,17 +101,17 @@ def _of_setting(overview: Overview, by_rate: pd.DataFrame, rate: Any, split: str
     ends = setting[f"{column}_low"], setting[f"{column}_high"]
     if setting["seeds_planned"] == 1:
         ends = _of_system(overview, setting["cells"][0], split, "clean", "reranked")[1:]
-    return _Score((setting[column], *ends))
+    return Score((setting[column], *ends))
 
 
-def _of_system(overview: Overview, name: str, split: str, protocol: str, stage: str) -> _Score:
+def _of_system(overview: Overview, name: str, split: str, protocol: str, stage: str) -> Score:
     score = overview.score(name, split, protocol, stage)
-    return MISSING if score is None else _Score(score[end] for end in ("value", "low", "high"))
+    return MISSING if score is None else Score(score[end] for end in ("value", "low", "high"))
 
 
 def tabular(
     head: Sequence[str],
-    rows: Sequence[Sequence[str | _Score]],
+    rows: Sequence[Sequence[str | Score]],
     decimals: int,
     intervals: bool,
     *,
@@ -129,14 +129,14 @@ def tabular(
         unranked: columns in which nothing is marked.
     """
     width = len(head)
-    scores = [[cell[0] if isinstance(cell, _Score) else np.nan for cell in row] for row in rows]
+    scores = [[cell[0] if isinstance(cell, Score) else np.nan for cell in row] for row in rows]
     # What is printed alike ranks alike.
     values = np.round(100 * np.array(scores, dtype=float).reshape(-1, width), decimals)
     lines = []
     for i, row in enumerate(rows):
         cells = []
         for j, cell in enumerate(row):
-            if isinstance(cell, _Score):
+            if isinstance(cell, Score):
                 rivals = values if over_columns else values[:, j]
                 if head[j] in unranked:
                     rivals = values[:0]
@@ -145,7 +145,7 @@ def tabular(
                 cells.append(cell)
         lines.append(" & ".join(cells) + r" \\")
     columns = "".join(
-        "r" if any(isinstance(row[j], _Score) for row in rows) else "l" for j in range(width)
+        "r" if any(isinstance(row[j], Score) for row in rows) else "l" for j in range(width)
     )
     body = "\n".join(lines)
     return (
@@ -155,7 +155,7 @@ def tabular(
 
 
 def _printed(
-    cell: _Score, value: float, rivals: np.ndarray[Any, Any], decimals: int, intervals: bool
+    cell: Score, value: float, rivals: np.ndarray[Any, Any], decimals: int, intervals: bool
 ) -> str:
     if np.isnan(value):
         return "--"

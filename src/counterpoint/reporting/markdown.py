@@ -220,10 +220,10 @@ def _seeds_of(
         whole = mean != DASH
         row[split] = f"{mean} ± {sd}" if whole else DASH
         row[f"{split} 95 %"] = f"{low} to {high}" if low != DASH else DASH
-        for word, place in (("lowest", "idxmin"), ("highest", "idxmax")):
+        for word, extreme in (("lowest", "idxmin"), ("highest", "idxmax")):
             text = DASH
             if whole:
-                cell = cells.loc[getattr(cells[column], place)()]
+                cell = cells.loc[getattr(cells[column], extreme)()]
                 text = f"{percent(cell[column], decimals)} (seed {cell['seed']})"
             row[f"{split} {word}"] = text
     return row

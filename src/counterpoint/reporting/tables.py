@@ -36,7 +36,7 @@ def write_scores(run: Run, decimals: int, *, intervals: bool) -> str:
     """The same without the claims."""
     overview = Overview(run, all_scores(run))
     by_value, imported = axis_table(overview), imported_table(run)
-    frames = {"cells.csv": overview.scores, "comparison.csv": overview.comparison()}
+    frames = {run.folder.scores.name: overview.scores, "comparison.csv": overview.comparison()}
     texts = {
         "comparison.md": markdown.comparison(overview, decimals),
         "strategies.md": markdown.strategies(overview, decimals),

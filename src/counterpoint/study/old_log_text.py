@@ -334,7 +334,7 @@ def _beginning(epochs: Sequence[_Epoch], early: int, opener: str | None) -> Iter
 
 
 def _whole(path: Path, epochs: list[_Epoch], notes: list[str]) -> list[_Epoch]:
-    """The epochs that have every figure: all, or all but the last."""
+    """The epochs that have every accuracy: all, or all but the last."""
     roles = [role for role in ROLES.values() if any(role in epoch.accuracy for epoch in epochs)]
     if not roles:
         raise InputError(

@@ -212,14 +212,14 @@ def _over_seeds(
     seeds = defaultdict(set)
     for item in comparisons:
         seeds[item.setting].add(item.seed)
-    enough = {setting: found for setting, found in seeds.items() if len(found) >= LEAST_SEEDS}
+    enough = {setting: some for setting, some in seeds.items() if len(some) >= LEAST_SEEDS}
     common = set.intersection(*enough.values()) if enough else set()
     if len(common) < LEAST_SEEDS:
         return None, Interval()
     differences = []
     for seed in sorted(common):
-        own = [item for item in comparisons if item.seed == seed and item.setting in enough]
-        arms = _difference_arms(own, evidence.cells, ACCURACY.name).mean(axis=(0, 1))
+        of_seed = [item for item in comparisons if item.seed == seed and item.setting in enough]
+        arms = _difference_arms(of_seed, evidence.cells, ACCURACY.name).mean(axis=(0, 1))
         differences.append(float(ACCURACY.compare(arms)))
     spread = over_seeds(np.array(differences))
     value, low, high = np.round([spread.mean, spread.low, spread.high], 9).tolist()

@@ -3,9 +3,7 @@
 Scores are read from `tables/`, never computed again; only the answer at the top pairs two systems.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -76,13 +74,7 @@ def page(contents: Contents) -> str:
         ceiling=overview.ceiling_name,
         ceiling_of=overview.ceiling_of,
         plotly=Markup(get_plotlyjs()),
-        data=embedded(data(contents)),
+        data=data(contents),
         css=Markup(source("page.css")),
         js=Markup("".join(source(name) for name in SCRIPTS)),
     )
-
-
-def embedded(value: Any) -> Markup:
-    """JSON that may stand in a script element: without `<` it can neither end nor open one."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))

@@ -1,5 +1,6 @@
 """What the script of the page reads; charts.js and its siblings say how."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from counterpoint.evaluation.records import KEYS, SPLITS
 from counterpoint.evaluation.statistics import over_seeds
@@ -31,8 +33,18 @@ Numbers = list[int | None]
 """In units of 1 / `SCALE`; None where there is none."""
 
 
-def data(contents: Contents) -> dict[str, Any]:
-    """All of it, as JSON has it."""
+def data(contents: Contents) -> Markup:
+    """All of it, as JSON that may stand in the page."""
+    return embedded(_values(contents))
+
+
+def embedded(value: Any) -> Markup:
+    """JSON that may stand in a script element: without `<` it can neither end nor open one."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _values(contents: Contents) -> dict[str, Any]:
     run, overview = contents.run, contents.overview
     systems: list[dict[str, Any]] = [
         {
@@ -72,10 +84,10 @@ def _index(names: Sequence[str], name: str | None) -> int | None:
 
 
 def _settings(contents: Contents) -> list[list[int]]:
-    """Cells that differ in the seed alone, by their places; those with one seed left out."""
+    """Cells that differ in the seed alone, by their numbers; those with one seed left out."""
     groups: dict[tuple[Value, ...], list[int]] = {}
-    for place, cell in enumerate(contents.run.cells):
-        groups.setdefault(cell.setting, []).append(place)
+    for number, cell in enumerate(contents.run.cells):
+        groups.setdefault(cell.setting, []).append(number)
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -91,7 +103,7 @@ def _scores(
     order: tuple[Sequence[str], ...] = (("train", *SPLITS), SHOWN, tuple(TASKS))
     where: list[tuple[str, str, str]] = sorted(
         table[KEYS].drop_duplicates().itertuples(index=False, name=None),
-        key=lambda place: [keys.index(key) for key, keys in zip(place, order, strict=True)],
+        key=lambda asked: [names.index(name) for name, names in zip(asked, order, strict=True)],
     )
     several = table.set_index(["stage", "metric", *KEYS, "cell"])[["value", "low", "high"]]
     several = several.sort_index()
@@ -131,7 +143,7 @@ def _scores(
 
 def _queries(table: pd.DataFrame, where: Sequence[tuple[str, str, str]]) -> list[int]:
     asked = table.groupby(KEYS)["n"].max()
-    return [int(asked[place]) for place in where]
+    return [int(asked[task]) for task in where]
 
 
 def _means(
@@ -179,13 +191,13 @@ def _curves(contents: Contents) -> list[dict[str, Any]]:
     """The epoch logs of cells, and imported ones, which are all `legacy`."""
     run = contents.run
     curves = []
-    for place, cell in enumerate(run.cells):
+    for number, cell in enumerate(run.cells):
         if cell in run.trained and cell.folder.epochs.is_file():
             label = contents.labels[cell.name]
             label += " (diverged)" if cell.status == "diverged" else ""
             best = cell.outcome().best_epoch
             curves.append(
-                {"label": label, "system": place, "best": best, **_of_cell(cell.epochs())}
+                {"label": label, "system": number, "best": best, **_of_cell(cell.epochs())}
             )
     for name, epochs in imported_logs(run).items():
         label = f"imported/{name} ({LEGACY.name}, leaks the answer)"

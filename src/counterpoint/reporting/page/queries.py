@@ -65,7 +65,7 @@ def queries(contents: Contents) -> dict[str, list[Query]]:
         ("fails", records[records["reranked"] > 1]),
     ):
         chosen = rng.choice(len(part), size=min(QUERIES_SHOWN, len(part)), replace=False)
-        drawn[name] = [_query(part.iloc[place], by_id, counters) for place in sorted(chosen)]
+        drawn[name] = [_query(part.iloc[row], by_id, counters) for row in sorted(chosen)]
     return drawn
 
 
