@@ -6,7 +6,7 @@ arithmetic and the pooler sees one token of a text, so neither counts.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -26,7 +26,7 @@ from counterpoint.encoders.tokens import Tokens, tokenise
 from counterpoint.errors import InputError
 from counterpoint.models.fusion import Vectors
 from counterpoint.training.mining import Negatives
-from counterpoint.training.trainer import Trainer
+from counterpoint.training.trainer import Ended, Event, Trainer
 
 STAGES = ("embed", "mine", "train", "evaluate")
 
@@ -76,7 +76,7 @@ class CountingEncoder(LiveEncoder):
 
 
 class MeasuredTrainer(Trainer):
-    """Notes what was spent before each epoch began, the first pass included, and its negatives.
+    """Notes what was spent before each epoch began, the first pass included.
 
     The first pass is not counted, so equal cells share it: `first` holds its vectors by options.
     """
@@ -84,20 +84,24 @@ class MeasuredTrainer(Trainer):
     first: dict[str, dict[str, Vectors]]
     seconds_before: list[Mapping[str, float]]
     tokens_before: list[tuple[int, int]]
-    negatives: Negatives
 
-    def mine(self, *given: Any, **named: Any) -> Negatives:
-        self.seconds_before.append(dict(self.watch.seconds))
+    @property
+    def negatives(self) -> Negatives:
+        """Of the last epoch that began."""
+        assert self.state.negatives is not None
+        return self.state.negatives
+
+    def mined(self, epoch: int, vectors: dict[str, Vectors]) -> Negatives:
+        self.seconds_before.append(dict(self.state.watch.seconds))
         self.tokens_before.append(self.tokens())
-        self.negatives = super().mine(*given, **named)
-        return self.negatives
+        return super().mined(epoch, vectors)
 
-    def embed(self, roles: tuple[str, ...]) -> dict[str, Vectors]:
-        if self.negatives is not None:
-            return super().embed(roles)
+    def embedded(self, roles: tuple[str, ...]) -> Generator[Event, None, dict[str, Vectors]]:
+        if self.state.negatives is not None:
+            return (yield from super().embedded(roles))
         key = self.options.model_dump_json()
         if key not in self.first:
-            self.first[key] = super().embed(roles)
+            self.first[key] = yield from super().embedded(roles)
         return self.first[key]
 
     def tokens(self) -> tuple[int, int]:
@@ -176,10 +180,14 @@ class Work:
 
 def run_epochs(trainer: MeasuredTrainer) -> list[Epoch]:
     """Train as long as the options say."""
-    outcome = trainer.run(lambda _: None)
-    if outcome.status == "diverged":
-        raise RuntimeError(f"the benchmark's cell {outcome.status}: {outcome.reason}")
-    seconds = [*trainer.seconds_before, trainer.watch.seconds]
+    for event in trainer.events():
+        # Not the final evaluation, which would come next.
+        if isinstance(event, Ended):
+            break
+    status, reason = trainer.state.ended or ("unfinished", "")
+    if status == "diverged":
+        raise RuntimeError(f"the benchmark's cell {status}: {reason}")
+    seconds = [*trainer.seconds_before, trainer.state.watch.seconds]
     tokens = [*trainer.tokens_before, trainer.tokens()]
     return [
         Epoch(

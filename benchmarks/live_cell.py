@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
             "--threads", str(parsed.threads), "--state", f"{name}/state", "--out", f"{name}/cell",
         )  # fmt: skip
         records = epoch_log.read(folder / "cell/epochs.jsonl")
-        losses = [record["losses"]["train"]["total"] for record in records]
+        losses = [record.losses["train"].total for record in records]
         print(json.dumps({"loss": losses}))
         print((folder / "cell/seconds.json").read_text(encoding="utf-8"))
 

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import epochs
 from benchmarks.small_corpus import read_folders, small_corpus
+from counterpoint.evaluation.system import returned
 from counterpoint.io.text import markdown_table
 from counterpoint.runs import devices
 
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     devices.keep_freed_memory()
     with devices.no_denormals():
         # The first pass, which the trainer keeps.
-        found = {"embedding pass": spent(lambda: trainer.embed(("train",)))}
+        found = {"embedding pass": spent(lambda: returned(trainer.embedded(("train",))))}
         found["epoch"] = spent(lambda: epochs.run_epochs(trainer))
     print(markdown_table(rows(found, parsed.most)), end="")
 

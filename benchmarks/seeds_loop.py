@@ -29,7 +29,7 @@ from counterpoint.models.fusion import Vectors
 from counterpoint.models.retriever import Retriever
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from counterpoint.training.mining import random_rate
-from counterpoint.training.trainer import Stopwatch
+from counterpoint.training.stopwatch import Stopwatch
 
 EMBEDDED = 16
 """Texts in a batch of an embedding pass."""

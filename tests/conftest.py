@@ -12,6 +12,7 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.sources import open_source
 from tests.support.debates import ROLES, small_debates
 from tests.support.runs import make_run
+from tests.support.training import JobInputs, features, job_inputs, planted_corpus
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +70,18 @@ def small_tree() -> dict[str, str]:
 def small(small_tree: dict[str, str], write_tree: Callable[[Mapping[str, str]], Path]) -> Corpus:
     """`small_tree` as a corpus."""
     return read_corpus(open_source(str(write_tree(small_tree))), ROLES)[0]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A made-up corpus in which training finds something."""
+    return planted_corpus(tmp_path_factory.mktemp("planted") / "corpus")
+
+
+@pytest.fixture
+def inputs(corpus: Corpus, tmp_path: Path) -> JobInputs:
+    """What a job on it is given."""
+    return job_inputs(corpus, features(corpus), tmp_path)
 
 
 @pytest.fixture

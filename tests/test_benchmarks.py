@@ -24,6 +24,7 @@ from counterpoint.corpus.arguments import pairs_of
 from counterpoint.corpus.synthetic import split_sizes
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import WITH_TASKS
+from tests.support.training import embedded
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_the_seeds_loop_starts_from_our_vectors(work) -> None:
     theirs = seeds_loop.SeedsLoop(work.corpus, work.options())
     split = theirs.splits["dev"]
     vectors = theirs.embed(split)
-    ours = work.trainer(work.options()).embed(("dev",))["query"]
+    ours = embedded(work.trainer(work.options()), "dev")["query"]
     texts = [work.corpus.texts.index(text) for text in split.texts]
     np.testing.assert_allclose(vectors.x, ours.x[texts].detach(), atol=1e-5)
     np.testing.assert_allclose(vectors.e, ours.e[texts].detach(), atol=1e-5)
@@ -204,7 +205,7 @@ def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
     # What came before, the first embedding pass among it, is no part of the epoch.
     before = trainer.seconds_before[0]
     assert before["embed"] > 0
-    whole = sum(trainer.watch.seconds[stage] for stage in epochs.STAGES)
+    whole = sum(trainer.state.watch.seconds[stage] for stage in epochs.STAGES)
     total = sum(each.total for each in measured)
     assert total == pytest.approx(whole - sum(before.values()))
 
@@ -218,7 +219,9 @@ def test_equal_cells_share_the_first_pass_alone(work) -> None:
     assert cells[1].tokens_before == [(0, 0)]
     assert (second.trained, second.embedded) == (first.trained, first.embedded)
     np.testing.assert_array_equal(cells[1].negatives.text, cells[0].negatives.text)
-    other = fresh.trainer(fresh.options({"training": {"batch_size": 2}, "projection": {"width": 8}}))
+    other = fresh.trainer(
+        fresh.options({"training": {"batch_size": 2}, "projection": {"width": 8}})
+    )
     epochs.run_epochs(other)
     assert other.tokens_before[0][1] > 0
 

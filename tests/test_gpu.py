@@ -1,6 +1,7 @@
 """What only a GPU can show; the rest of the suite runs the same code on a CPU."""
 
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,11 @@ import torch
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.tokens import tokenise
 from counterpoint.models.weights import unique_weights
-from counterpoint.training.trainer import Trainer
+from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.training.trainer import StepTaken, Trainer
 from tests.support.encoders import other_versions
-from tests.training.test_trainer import cell, corpus
-
-__all__ = ["corpus"]  # a fixture
+from tests.support.training import cell, live_encoder, train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -45,14 +44,11 @@ def trainer(corpus: Corpus, bert: Path, *, batch: int = 16, **encoder: Any) -> T
         encoder={"name": str(bert), "max_tokens": 512, "trainable": "all", **encoder},
         training={"epochs": 1, "batch_size": batch, "learning_rate": 1e-4},
     )
-    live = LiveEncoder(options.encoder, tokenise(corpus, options.encoder))
-    return Trainer(options, corpus, live, GPU)
+    return Trainer(options, corpus, live_encoder(options, corpus), GPU)
 
 
-def run(trained: Trainer) -> dict[str, Any]:
-    log: list[dict[str, Any]] = []
-    trained.run(log.append)
-    return log[0]
+def run(trained: Trainer) -> EpochRecord:
+    return train(trained).log[0]
 
 
 def weights(trained: Trainer) -> dict[str, torch.Tensor]:
@@ -83,11 +79,11 @@ def test_a_real_lack_of_memory_backs_off_to_the_same_training(
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert cut.model.encoder.pieces > 1
-    assert "out of memory: batches go in 2 pieces" in found["events"]
-    assert not [event for event in expected["events"] if "memory" in event]
+    assert "out of memory: batches go in 2 pieces" in found.events
+    assert not [event for event in expected.events if "memory" in event]
     tolerance = 1e-4 if precision == "float32" else 1e-2
-    for name, loss in expected["losses"]["train"].items():
-        assert found["losses"]["train"][name] == pytest.approx(loss, rel=tolerance)
+    losses = asdict(found.losses["train"])
+    assert losses == pytest.approx(asdict(expected.losses["train"]), rel=tolerance)
     # Where a gradient is nothing but rounding Adam takes a step all the same.
     after = weights(cut)
     moved = sum(float((wanted[name] - start[name]).abs().sum()) for name in start)
@@ -96,21 +92,21 @@ def test_a_real_lack_of_memory_backs_off_to_the_same_training(
 
 
 def test_nothing_waits_for_the_device_within_an_epoch(corpus: Corpus, bert: Path) -> None:
-    trained = trainer(corpus, bert, precision="bfloat16")
-    steps, pass_over_triples = [], trained._train
-
-    def watched(negatives: Any, after_step: Any) -> None:
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            pass_over_triples(negatives, lambda: steps.append(after_step()))
-            with pytest.raises(RuntimeError, match="synchroniz"):
-                torch.ones(1, device=GPU).item()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-
-    trained._train = watched  # type: ignore[method-assign]
-    run(trained)
-    assert len(steps) == len(trained.data.pairs) // 16
+    trained = trainer(corpus, bert, batch=4, precision="bfloat16")
+    steps, last = 0, len(trained.data.pairs) // 4
+    try:
+        for event in trained.events():
+            if isinstance(event, StepTaken):
+                steps += 1
+                # From the first step's end to the last one's.
+                ends = event.steps == last
+                torch.cuda.set_sync_debug_mode("default" if ends else "error")
+                if steps == 1:
+                    with pytest.raises(RuntimeError, match="synchroniz"):
+                        torch.ones(1, device=GPU).item()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert steps == last
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
@@ -154,5 +150,5 @@ def test_a_compiled_encoder_learns_the_same(corpus: Corpus, bert: Path) -> None:
         run(trainer(corpus, bert, precision="bfloat16", dropout=0.0, compile=asked))
         for asked in (False, True)
     )
-    for name, loss in plain["losses"]["train"].items():
-        assert compiled["losses"]["train"][name] == pytest.approx(loss, rel=1e-2)
+    losses = asdict(compiled.losses["train"])
+    assert losses == pytest.approx(asdict(plain.losses["train"]), rel=1e-2)

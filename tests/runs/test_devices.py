@@ -11,12 +11,17 @@ import torch
 
 from counterpoint.errors import Interrupted
 from counterpoint.runs import devices
-from counterpoint.runs.devices import device_for_job, lease, visible_devices
+from counterpoint.runs.devices import Lease, device_for_job, leases, visible_devices
+
+
+def leased(names: list[str], jobs_per_gpu: int, folder: Path) -> Lease:
+    """A slot, as soon as one is free."""
+    return next(lease for lease in leases(names, jobs_per_gpu, folder) if lease is not None)
 
 
 def hold(folder: Path, ready: "multiprocessing.Queue[str]") -> None:
-    with lease(["0", "1"], 1, folder) as name:
-        ready.put(name)
+    with leased(["0", "1"], 1, folder) as lease:
+        ready.put(lease.device)
         signal.pause()
 
 
@@ -35,8 +40,8 @@ def test_two_jobs_get_two_devices_and_a_killed_one_gives_its_back(tmp_path: Path
         assert sorted([one, two]) == ["0", "1"]
         os.kill(first.pid, signal.SIGKILL)
         first.join()
-        with lease(["0", "1"], 1, tmp_path) as free:
-            assert free == one
+        with leased(["0", "1"], 1, tmp_path) as free:
+            assert free.device == one
     finally:
         for process in (first, second):
             process.kill()
@@ -45,17 +50,25 @@ def test_two_jobs_get_two_devices_and_a_killed_one_gives_its_back(tmp_path: Path
 
 def test_jobs_spread_over_devices_before_they_share_one(tmp_path: Path) -> None:
     names = ["0", "1"]
-    with lease(names, 2, tmp_path) as a, lease(names, 2, tmp_path) as b:
-        assert {a, b} == {"0", "1"}
-        with lease(names, 2, tmp_path) as c, lease(names, 2, tmp_path) as d:
-            assert {c, d} == {"0", "1"}
+    with leased(names, 2, tmp_path) as a, leased(names, 2, tmp_path) as b:
+        assert {a.device, b.device} == {"0", "1"}
+        with leased(names, 2, tmp_path) as c, leased(names, 2, tmp_path) as d:
+            assert {c.device, d.device} == {"0", "1"}
+            assert next(leases(names, 2, tmp_path)) is None
 
 
-def test_a_job_that_waits_for_a_device_can_be_stopped(tmp_path: Path) -> None:
+def test_a_job_that_waits_for_a_device_can_be_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stop() -> None:
+        raise Interrupted("asked to stop")
+
+    monkeypatch.setattr(devices, "visible_devices", lambda: ["0"])
+    monkeypatch.setattr(devices, "lock_folder", lambda: tmp_path)
     with (
-        lease(["0"], 1, tmp_path),
-        pytest.raises(Interrupted, match="waited for a GPU"),
-        lease(["0"], 1, tmp_path, lambda: True),
+        leased(["0"], 1, tmp_path),
+        pytest.raises(Interrupted),
+        device_for_job(1, while_waiting=stop),
     ):
         pass
 

@@ -14,10 +14,8 @@ import pytest
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.encoders.tokens import tokenise, write_tokens
 from counterpoint.errors import Interrupted
-from counterpoint.runs.job import RESULTS
-from tests.training.test_trainer import cell, corpus
-
-__all__ = ["corpus"]  # a fixture
+from counterpoint.runs.folder import RESULTS
+from tests.support.training import cell
 
 COMMAND = (sys.executable, "-c", "from counterpoint.cli.main import run; run()", "train")
 

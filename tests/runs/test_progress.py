@@ -15,7 +15,9 @@ import pytest
 from counterpoint.config.loading import parse
 from counterpoint.config.options import CellOptions, StoppingOptions
 from counterpoint.runs import progress
+from counterpoint.runs.folder import StateFolder
 from counterpoint.runs.progress import Progress, Reporter
+from tests.support.epochs import epoch_record
 
 HERE = socket.gethostname()
 
@@ -27,15 +29,6 @@ def said(**values: Any) -> Progress:
 
 def options(epochs: int = 3) -> CellOptions:
     return parse(CellOptions, {"training": {"epochs": epochs}}, "test")
-
-
-def record(epoch: int, *events: str) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "losses": {"train": {"total": 0.51239}},
-        "accuracy": {"dev": {"clean": {"retrieval": 0.1, "reranked": 0.345}}},
-        "events": list(events),
-    }
 
 
 class Terminal(io.StringIO):
@@ -74,39 +67,48 @@ def test_a_log_gets_a_line_an_epoch_with_the_time_left(
     stream = io.StringIO()
     with Reporter(tmp_path, options(), stream) as reporter:
         reporter.begin()
-        for epoch, line in enumerate(("first", "second", "third")):
-            reporter.epoch(record(epoch), line)
+        for epoch in range(3):
+            reporter.epoch(epoch_record(epoch))
     # 30 s and two to come; 70 s for two and one to come; the last has nothing to say.
     assert stream.getvalue().splitlines() == [
-        "first  left at most 1 min 00 s",
-        "second  left at most 35 s",
-        "third",
+        f"{progress.epoch_line(epoch_record(0))}  left at most 1 min 00 s",
+        f"{progress.epoch_line(epoch_record(1))}  left at most 35 s",
+        progress.epoch_line(epoch_record(2)),
     ]
+
+
+def test_an_epoch_in_a_line() -> None:
+    line = progress.epoch_line(epoch_record(7, "best", train=0.5, dev=0.25, train_loss=0.51239))
+    assert line == (
+        "epoch   7  random 0.500  train loss 0.5124  dev loss 1.0000"
+        "  train 25.0% → 50.0%  dev 12.5% → 25.0%  best"
+    )
+    assert "train loss nan" in progress.epoch_line(epoch_record(0, dev=None, train_loss=None))
 
 
 def test_an_epoch_that_stops_the_cell_has_no_time_left(tmp_path: Path) -> None:
     stream = io.StringIO()
     with Reporter(tmp_path, options(), stream) as reporter:
         reporter.begin()
-        reporter.epoch(record(0, "best", "stop: the loss is not a number"), "line")
-    assert stream.getvalue() == "line\n"
+        ended = epoch_record(0, "best", "stop: the loss is not a number")
+        reporter.epoch(ended)
+    assert stream.getvalue() == f"{progress.epoch_line(ended)}\n"
 
 
 def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
     stream = Terminal()
     with Reporter(tmp_path, options(), stream) as reporter:
         reporter.begin()
-        reporter.epoch(record(0), "line")
+        reporter.epoch(epoch_record(0, dev=0.345, train_loss=0.51239))
     shown = stream.getvalue()
     assert "epoch 0/3 |" in shown
     assert "epoch 1/3 |" in shown
     assert "loss 0.5124  dev 34.5%  left at most" in shown
-    assert "line" not in shown
+    assert "random" not in shown
 
 
-def test_a_record_without_dev_figures_has_a_bar_too() -> None:
-    diverged = {"losses": {"train": {"total": float("nan")}}, "accuracy": {}}
-    assert progress.bar_text(diverged, "") == "loss nan"
+def test_a_record_without_dev_scores_has_a_bar_too() -> None:
+    assert progress.bar_text(epoch_record(dev=None, train_loss=None)) == "loss nan"
 
 
 def test_others_can_read_it_until_the_job_ends(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_others_can_read_it_until_the_job_ends(tmp_path: Path) -> None:
             "stops": True,
         }
         reporter.begin()
-        reporter.epoch(record(0), "")
+        reporter.epoch(epoch_record(0))
         found = progress.read(tmp_path)
         assert found is not None
         assert found[0] == reporter.progress
@@ -138,7 +140,7 @@ def test_nothing_is_left_of_a_job_that_fails(tmp_path: Path) -> None:
         pytest.raises(RuntimeError, match="half-way"),
         Reporter(tmp_path, options()),
     ):
-        assert json.loads((tmp_path / progress.NAME).read_text())["done"] == 0
+        assert json.loads(StateFolder(tmp_path).progress.read_text())["done"] == 0
         raise RuntimeError("half-way")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,9 +1,8 @@
 """TensorBoard and MLflow get the epoch log's records, and change nothing of a cell."""
 
 import sys
-from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,35 +10,47 @@ import pytest
 from counterpoint.cli.main import main
 from counterpoint.config.loading import parse
 from counterpoint.config.options import CellOptions
-from counterpoint.corpus.arguments import Corpus, write_arguments
-from counterpoint.encoders.features import write_features
+from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
-from counterpoint.runs import epoch_log, progress, trackers
-from counterpoint.runs.job import RESULTS, Job
+from counterpoint.results import epoch_log
+from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.runs import progress, trackers
+from counterpoint.runs.folder import RESULTS, RunFolder
+from counterpoint.runs.job import Job
+from tests.support.epochs import epoch_record
+from tests.support.training import JobInputs, job_inputs
 
-RECORD = {
-    "epoch": 7,
+RECORD = epoch_record(7, "best", train_loss=None, retrieval_loss=1.25)
+SCALARS = {
+    "learning_rate": 1e-3,
     "random_rate": 0.5,
-    "losses": {"train": {"total": float("nan"), "counter": 1.25}},
-    "accuracy": {"dev": {"clean": {"recall@10": 1}}},
-    "gap": None,
-    "events": ["best"],
-}
-FIGURES = {
-    "random_rate": 0.5,
-    "losses/train/counter": 1.25,
-    "accuracy/dev/clean/recall_at_10": 1.0,
-}
+    **{f"negatives/{kind}": float(number) for kind, number in asdict(RECORD.negatives).items()},
+    "losses/dev/total": 1.0,
+    **{
+        f"losses/{split}/{name}": value
+        for split in ("train", "dev")
+        for name, value in (("retrieval", 1.25), ("counter", 0.5), ("negative", 0.25))
+    },
+    **{
+        f"distances/{split}/{name}": value
+        for split in ("train", "dev")
+        for name, value in (
+            ("positive/mean", 1.0), ("positive/std", 0.1),
+            ("negative/mean", 2.0), ("negative/std", 0.2),
+        )
+    },
+    **{
+        f"accuracy/{where}/{name}": value
+        for where in ("train/official", "dev/clean")
+        for name, value in (("retrieval", 0.25), ("reranked", 0.5), ("recall_at_10", 1.0))
+    },
+    "gap": 0.0,
+    "spread": 1.0,
+}  # fmt: skip
 
 
 def test_the_finite_numbers_of_a_record_are_named_by_their_path() -> None:
-    assert dict(trackers.figures(RECORD)) == FIGURES
-
-
-def test_the_run_and_the_cell_are_told_from_where_results_go(tmp_path: Path) -> None:
-    cell = "fusion~cls/seed~1/options~base"
-    assert trackers.place(tmp_path / "mini" / "cells" / cell) == (tmp_path / "mini", cell)
-    assert trackers.place(tmp_path / "by-hand") == (tmp_path, "by-hand")
+    assert trackers.metrics(RECORD) == SCALARS
 
 
 def test_an_unknown_tracker_is_an_input_error(tmp_path: Path) -> None:
@@ -57,29 +68,29 @@ def test_a_missing_extra_says_how_to_install_it(
         trackers.open(name, tmp_path, "cell")
 
 
-def test_tensorboard_has_the_figures_by_epoch(tmp_path: Path) -> None:
+def test_tensorboard_has_the_numbers_by_epoch(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for _ in range(2):  # the second training replaces the first
-        with trackers.opened(["tensorboard"], tmp_path / "cells" / "a" / "b") as (tracker,):
+        with trackers.opened(["tensorboard"], RunFolder(tmp_path), "a/b") as (tracker,):
             for epoch in range(3):
-                tracker.epoch({**RECORD, "epoch": epoch})
+                tracker.epoch(replace(RECORD, epoch=epoch))
     found = EventAccumulator(str(tmp_path / "tensorboard" / "a" / "b")).Reload()
-    assert sorted(found.Tags()["scalars"]) == sorted(FIGURES)
-    for name, value in FIGURES.items():
+    assert sorted(found.Tags()["scalars"]) == sorted(SCALARS)
+    for name, value in SCALARS.items():
         assert [(each.step, each.value) for each in found.Scalars(name)] == [
             (epoch, value) for epoch in range(3)
         ]
 
 
-def test_mlflow_has_the_figures_by_epoch(tmp_path: Path) -> None:
+def test_mlflow_has_the_numbers_by_epoch(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
-    out = tmp_path / "mini" / "cells" / "a" / "b"
-    with trackers.opened(["mlflow"], out) as (tracker,):
+    run = RunFolder(tmp_path / "mini")
+    with trackers.opened(["mlflow"], run, "a/b") as (tracker,):
         for epoch in range(3):
-            tracker.epoch({**RECORD, "epoch": epoch})
-    with pytest.raises(RuntimeError, match="half-way"), trackers.opened(["mlflow"], out):
+            tracker.epoch(replace(RECORD, epoch=epoch))
+    with pytest.raises(RuntimeError, match="half-way"), trackers.opened(["mlflow"], run, "a/b"):
         raise RuntimeError("half-way")
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mini' / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("mini")
@@ -87,8 +98,8 @@ def test_mlflow_has_the_figures_by_epoch(tmp_path: Path) -> None:
     assert set(runs) == {"FINISHED", "FAILED"}
     assert {run.info.run_name for run in runs.values()} == {"a/b"}
     whole = runs["FINISHED"]
-    assert whole.data.metrics == FIGURES
-    for name, value in FIGURES.items():
+    assert whole.data.metrics == SCALARS
+    for name, value in SCALARS.items():
         history = client.get_metric_history(whole.info.run_id, name)
         assert [(each.step, each.value) for each in history] == [(e, value) for e in range(3)]
 
@@ -97,7 +108,7 @@ def test_mlflow_ends_the_run_of_a_job_that_was_killed(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
     killed, other = (trackers.open("mlflow", tmp_path / "mini", cell) for cell in ("a/b", "a/c"))
     killed.epoch(RECORD)
-    with trackers.opened(["mlflow"], tmp_path / "mini" / "cells" / "a" / "b"):
+    with trackers.opened(["mlflow"], RunFolder(tmp_path / "mini"), "a/b"):
         pass
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mini' / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("mini")
@@ -115,11 +126,11 @@ class Listener:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.records: list[Mapping[str, Any]] = []
+        self.records: list[EpochRecord] = []
         self.ends: list[bool] = []
         self.done: list[int] = []
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         found = progress.read(self.state)
         assert found is not None
         self.done.append(found[0].done)
@@ -132,18 +143,16 @@ class Listener:
 @pytest.fixture
 def inputs(
     small: Corpus, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Any]:
+) -> JobInputs:
     monkeypatch.setattr(trackers, "require_installed", lambda name: None)
     x = rng.normal(size=(len(small.texts), 8)).astype(np.float32)
-    write_arguments(small, tmp_path / "arguments.parquet")
-    write_features(x, small, tmp_path / "features.safetensors")
-    paths = {name: tmp_path / f"{name}.{end}" for name, end in
-             (("arguments", "parquet"), ("features", "safetensors"))}  # fmt: skip
-    return {**paths, "tokens": None, "threads": 1, "jobs_per_gpu": 1, "state": tmp_path / "state"}
+    given = job_inputs(small, x, tmp_path)
+    del given["out"]  # each test's own
+    return given
 
 
 def test_a_tracker_gets_the_epoch_log_and_changes_no_result(
-    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: JobInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = Listener(inputs["state"])
     monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
@@ -158,7 +167,7 @@ def test_a_tracker_gets_the_epoch_log_and_changes_no_result(
 
 
 def test_a_tracker_learns_that_a_job_failed(
-    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: JobInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = Listener(inputs["state"])
     monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
@@ -169,7 +178,7 @@ def test_a_tracker_learns_that_a_job_failed(
 
 
 def test_a_tracker_of_a_resumed_job_gets_the_epochs_before(
-    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: JobInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listeners: list[Listener] = []
 
@@ -182,8 +191,8 @@ def test_a_tracker_of_a_resumed_job_gets_the_epochs_before(
     job = Job(options=options, out=tmp_path / "out", tracker_names=["listener"], **inputs)
     append = epoch_log.append
 
-    def killed(path: Path, record: Mapping[str, Any]) -> None:
-        if record["epoch"] == 2:
+    def killed(path: Path, record: EpochRecord) -> None:
+        if record.epoch == 2:
             raise KeyboardInterrupt
         append(path, record)
 
@@ -193,12 +202,12 @@ def test_a_tracker_of_a_resumed_job_gets_the_epochs_before(
             job.run()
     job.run()
     before, after = listeners
-    assert [record["epoch"] for record in before.records] == [0, 1]
+    assert [record.epoch for record in before.records] == [0, 1]
     assert after.records == epoch_log.read(tmp_path / "out" / "epochs.jsonl")
 
 
 def test_the_command_line_takes_several_trackers(
-    inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: JobInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listeners = {name: Listener(inputs["state"]) for name in trackers.TRACKERS}
     made = {name: lambda folder, cell, name=name: listeners[name] for name in listeners}

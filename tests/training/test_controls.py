@@ -1,12 +1,13 @@
-"""What is decided between epochs, on sequences of figures made by hand."""
+"""What is decided between epochs, on sequences of scores made by hand."""
 
 import math
 from collections.abc import Sequence
 
 import pytest
 
-from counterpoint.config.options import StoppingOptions
-from counterpoint.training.controls import Controls, Decision
+from counterpoint.config.options import RetrievalLossOptions, StoppingOptions
+from counterpoint.training.controls import Controls, Decision, collapsed
+from tests.support.epochs import epoch_record
 
 OFF = StoppingOptions(
     halve_after=None, patience=None, dev_loss_rises=None, gap_warning=None, gap_stop=None
@@ -19,14 +20,16 @@ def decide(
     loss: Sequence[float] | None = None,
     train: Sequence[float] | None = None,
 ) -> list[Decision]:
-    """The decision of each epoch; losses and train figures are level where none are given."""
+    """The decision of each epoch; losses and train accuracies are level where none are given."""
     controls = Controls(options)
     return [
         controls.update(
-            epoch,
-            dev_accuracy=accuracy,
-            dev_loss=1.0 if loss is None else loss[epoch],
-            train_accuracy=accuracy if train is None else train[epoch],
+            epoch_record(
+                epoch,
+                dev=accuracy,
+                dev_loss=1.0 if loss is None else loss[epoch],
+                train=accuracy if train is None else train[epoch],
+            )
         )
         for epoch, accuracy in enumerate(dev)
     ]
@@ -74,8 +77,8 @@ def test_an_accuracy_of_zero_is_best_at_first() -> None:
 def test_the_best_epoch_is_kept() -> None:
     controls = Controls(OFF)
     for epoch, accuracy in enumerate([0.2, 0.4, 0.3, 0.4]):
-        controls.update(epoch, dev_accuracy=accuracy, dev_loss=1.0, train_accuracy=0.5)
-    assert controls.best_epoch == 1
+        controls.update(epoch_record(epoch, dev=accuracy))
+    assert controls.memory.best_epoch == 1
 
 
 def test_a_dev_accuracy_that_is_not_a_number_is_never_best() -> None:
@@ -145,7 +148,7 @@ def test_three_rises_of_dev_loss_in_a_row_stop() -> None:
     assert "3" in decisions[6].stop
 
 
-def test_the_seeds_stop_at_the_first_rise_of_dev_loss() -> None:
+def test_the_original_study_stops_at_the_first_rise_of_dev_loss() -> None:
     assert stops(decide(with_control(dev_loss_rises=1), [0.5] * 3, [2.0, 1.0, 1.5])) == [2]
 
 
@@ -242,5 +245,24 @@ def test_the_defaults_halve_at_three_and_stop_at_five() -> None:
 
 def test_controls_of_two_cells_know_nothing_of_each_other() -> None:
     first, second = Controls(OFF), Controls(OFF)
-    first.update(0, dev_accuracy=0.9, dev_loss=1.0, train_accuracy=0.9)
-    assert second.update(0, dev_accuracy=0.1, dev_loss=1.0, train_accuracy=0.1).best
+    first.update(epoch_record(dev=0.9))
+    assert second.update(epoch_record(dev=0.1)).best
+
+
+# ---- collapse ----
+
+
+@pytest.mark.parametrize(
+    ("loss", "spread", "kind", "expected"),
+    [
+        (1.0, 0.001, "triplet", True),
+        (1.0, 0.2, "triplet", False),  # at the margin, but texts still differ
+        (0.5, 0.001, "triplet", False),  # small vectors that rank
+        (5.0, 0.001, "infonce", True),
+        (1.0, None, "triplet", False),
+    ],
+)
+def test_collapse_by_hand(loss: float, spread: float | None, kind: str, expected: bool) -> None:
+    record = epoch_record(retrieval_loss=loss, spread=spread)
+    options = RetrievalLossOptions(kind=kind)  # type: ignore[arg-type]
+    assert collapsed(record, 1.0, options) is expected

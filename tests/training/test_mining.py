@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from counterpoint.config.options import MiningOptions
 from counterpoint.errors import InputError
+from counterpoint.results.epoch_log import NegativeCounts
 from counterpoint.tasks.candidates import candidate_sets
 from counterpoint.tasks.training_pairs import TrainingPairs, training_pairs
 from counterpoint.training import mining
@@ -46,17 +47,17 @@ def plain(*pairs):
     return pairs_of(*((*pair, frozenset({row})) for row, pair in enumerate(pairs)))
 
 
-def tables(pairs, pool, vectors):
+def tables(pairs, allowed, vectors):
     """Query and candidate vectors from one table of a vector a text."""
     table = torch.as_tensor(vectors, dtype=torch.float32)
-    return table[torch.from_numpy(pairs.point)], table[torch.from_numpy(pool.texts)]
+    return table[torch.from_numpy(pairs.point)], table[torch.from_numpy(allowed.texts)]
 
 
 def mined(pairs, vectors, options=HARD, epoch=0, seed=0):
     """The negatives of all pairs, by one table of a vector a text."""
-    pool = allowed_negatives(pairs, "training")
+    allowed = allowed_negatives(pairs, "training")
     rng = np.random.default_rng(seed)
-    return mine(*tables(pairs, pool, vectors), pool, options, epoch, rng)
+    return mine(*tables(pairs, allowed, vectors), allowed, options, epoch, rng)
 
 
 def line(*positions):
@@ -70,15 +71,15 @@ def random_pairs(rng, texts, count):
     return plain(*((int(code) // texts, int(code) % texts) for code in codes))
 
 
-def slow_places(queries, candidates, pool, pairs, k):
+def slow_places(queries, candidates, allowed, pairs, k):
     """Sort all allowed places by float64 distance, then by place; forbidden is what texts say."""
     q, c = queries.double().numpy(), candidates.double().numpy()
     found = []
     for row, (point, counter) in enumerate(zip(pairs.point, pairs.counter, strict=True)):
         cost = ((q[row] - c) ** 2).sum(axis=1)
-        allowed = [p for p, text in enumerate(pool.texts) if text not in (point, counter)]
-        allowed.sort(key=lambda place: (cost[place], place))
-        found.append((allowed + [-1] * k)[:k])
+        places = [p for p, text in enumerate(allowed.texts) if text not in (point, counter)]
+        places.sort(key=lambda place: (cost[place], place))
+        found.append((places + [-1] * k)[:k])
     return np.array(found)
 
 
@@ -137,12 +138,12 @@ def test_negatives_are_random_at_the_rate_of_the_epoch(epoch, rate) -> None:
     pairs = plain(*((2 * row, 2 * row + 1) for row in range(2000)))
     options = MiningOptions(initial_random_rate=0.8, decrease_rate=0.02)
     vectors = np.random.default_rng(5).standard_normal((4000, 4))
-    pool = allowed_negatives(pairs, "training")
-    queries, candidates = tables(pairs, pool, vectors)
-    found = mine(queries, candidates, pool, options, epoch, np.random.default_rng(3))
+    allowed = allowed_negatives(pairs, "training")
+    queries, candidates = tables(pairs, allowed, vectors)
+    found = mine(queries, candidates, allowed, options, epoch, np.random.default_rng(3))
     assert within_five_sigma(int(found.random.sum()), 2000, rate)
     # Whoever is not random is the nearest, and hardly any random one is.
-    nearest = hard_exact(queries, candidates, pool, 1)[:, 0]
+    nearest = hard_exact(queries, candidates, allowed, 1)[:, 0]
     assert (found.place == nearest)[~found.random].all()
     assert (found.place == nearest)[found.random].sum() < 10
 
@@ -187,8 +188,8 @@ def test_a_text_that_is_point_and_counter_is_no_negative_in_either_part() -> Non
     assert found.text[0] == 2
     # Point 1 at 0, its counter 2 at 2: text 0 at 0, as the counter that comes before the point.
     assert found.text[1] == 0
-    pool = allowed_negatives(plain((0, 1), (1, 2), (3, 0), (4, 5)), "training")
-    assert pool.texts[: pool.counters].tolist() == [1, 2, 0, 5]
+    allowed = allowed_negatives(plain((0, 1), (1, 2), (3, 0), (4, 5)), "training")
+    assert allowed.texts[: allowed.counters].tolist() == [1, 2, 0, 5]
     assert found.place[1] == 2
 
 
@@ -202,13 +203,13 @@ def test_the_distance_is_from_the_query_vector_to_the_candidate_vector() -> None
     # 1, 3, 5 at 290, 110, 190. From 100 the nearest is counter 3, from 200 counter 5, from 300
     # counter 1; the candidates' vectors alone would make points of them.
     pairs = plain((0, 1), (2, 3), (4, 5))
-    pool = allowed_negatives(pairs, "training")
+    allowed = allowed_negatives(pairs, "training")
     place_of = {1: 290, 3: 110, 5: 190, 0: 0, 2: 1, 4: 2}
-    candidates = torch.tensor([[float(place_of[int(text)])] for text in pool.texts])
+    candidates = torch.tensor([[float(place_of[int(text)])] for text in allowed.texts])
     queries = torch.tensor([[100.0], [200.0], [300.0]])
     for backend in BACKENDS:
         options = HARD.model_copy(update={"backend": backend})
-        found = mine(queries, candidates, pool, options, 0, np.random.default_rng(0))
+        found = mine(queries, candidates, allowed, options, 0, np.random.default_rng(0))
         assert found.text.tolist() == [3, 5, 1]
 
 
@@ -265,27 +266,27 @@ KINDS = [random, tied, duplicated, near_equal, all_one]
 def problem(kind, seed, texts=40, count=70):
     rng = np.random.default_rng(seed)
     pairs = random_pairs(rng, texts, count)
-    pool = allowed_negatives(pairs, "training")
-    return pairs, pool, *tables(pairs, pool, kind(rng, texts))
+    allowed = allowed_negatives(pairs, "training")
+    return pairs, allowed, *tables(pairs, allowed, kind(rng, texts))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
 def test_both_backends_choose_as_sorting_everything_does(kind, k) -> None:
     for seed in range(3):
-        pairs, pool, queries, candidates = problem(kind, seed)
-        slow = slow_places(queries, candidates, pool, pairs, k)
-        np.testing.assert_array_equal(hard_exact(queries, candidates, pool, k), slow)
-        np.testing.assert_array_equal(hard_balltree(queries, candidates, pool, k), slow)
+        pairs, allowed, queries, candidates = problem(kind, seed)
+        slow = slow_places(queries, candidates, allowed, pairs, k)
+        np.testing.assert_array_equal(hard_exact(queries, candidates, allowed, k), slow)
+        np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, k), slow)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("block", [1, 7, 64, 4096])
 def test_no_hard_negative_depends_on_the_block(kind, block) -> None:
-    pairs, pool, queries, candidates = problem(kind, 11)
+    pairs, allowed, queries, candidates = problem(kind, 11)
     np.testing.assert_array_equal(
-        hard_exact(queries, candidates, pool, 5, block),
-        slow_places(queries, candidates, pool, pairs, 5),
+        hard_exact(queries, candidates, allowed, 5, block),
+        slow_places(queries, candidates, allowed, pairs, 5),
     )
 
 
@@ -294,8 +295,8 @@ def test_fewer_allowed_than_k_leave_minus_one(backend) -> None:
     # Two pairs of four texts: two places are left to each. Counters 1 and 3 are places 0 and 1,
     # points 0 and 2 are places 2 and 3.
     pairs = plain((0, 1), (2, 3))
-    pool = allowed_negatives(pairs, "training")
-    found = BACKENDS[backend](*tables(pairs, pool, line(0, 1, 2, 4)), pool, 3)
+    allowed = allowed_negatives(pairs, "training")
+    found = BACKENDS[backend](*tables(pairs, allowed, line(0, 1, 2, 4)), allowed, 3)
     assert found.tolist() == [[3, 1, -1], [0, 2, -1]]
 
 
@@ -306,20 +307,20 @@ def test_backends_and_blocks_agree_where_only_float64_rounding_decides(width) ->
     rng = np.random.default_rng(1)
     base = rng.standard_normal(width)
     pairs = plain(*((2 * row, 2 * row + 1) for row in range(20)))
-    pool = allowed_negatives(pairs, "training")
-    candidates = torch.from_numpy(np.stack([rng.permutation(base) for _ in pool.texts])).float()
+    allowed = allowed_negatives(pairs, "training")
+    candidates = torch.from_numpy(np.stack([rng.permutation(base) for _ in allowed.texts])).float()
     queries = torch.zeros((20, width))
-    exact = hard_exact(queries, candidates, pool, 5)
+    exact = hard_exact(queries, candidates, allowed, 5)
     for block in (1, 7, 64):
-        np.testing.assert_array_equal(hard_exact(queries, candidates, pool, 5, block), exact)
-    np.testing.assert_array_equal(hard_balltree(queries, candidates, pool, 5), exact)
+        np.testing.assert_array_equal(hard_exact(queries, candidates, allowed, 5, block), exact)
+    np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, 5), exact)
 
 
 @pytest.mark.parametrize("held", [0, 100, 1000])
 def test_costs_held_at_a_time_decide_how_many_points_are_mined_at_once(held, monkeypatch) -> None:
-    pool = allowed_negatives(plain(*((2 * row, 2 * row + 1) for row in range(20))), "training")
+    allowed = allowed_negatives(plain(*((2 * row, 2 * row + 1) for row in range(20))), "training")
     vectors = torch.from_numpy(np.random.default_rng(1).standard_normal((40, 8))).float()
-    whole = hard_exact(vectors[20:], vectors, pool, 3)
+    whole = hard_exact(vectors[20:], vectors, allowed, 3)
     sizes = []
     block_of = mining.Euclidean.block
 
@@ -329,7 +330,7 @@ def test_costs_held_at_a_time_decide_how_many_points_are_mined_at_once(held, mon
 
     monkeypatch.setattr(mining.Euclidean, "block", block)
     monkeypatch.setattr(mining, "BLOCK_COSTS", held)
-    np.testing.assert_array_equal(hard_exact(vectors[20:], vectors, pool, 3), whole)
+    np.testing.assert_array_equal(hard_exact(vectors[20:], vectors, allowed, 3), whole)
     # Each point has a cost to all 40; one point at least goes at a time.
     assert max(sizes) == {0: 1, 100: 2, 1000: 20}[held]
     assert sum(sizes) == 20
@@ -338,13 +339,13 @@ def test_costs_held_at_a_time_decide_how_many_points_are_mined_at_once(held, mon
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("m", [1, 4])
 def test_backends_draw_the_same_negatives(kind, m) -> None:
-    _, pool, queries, candidates = problem(kind, 4)
-    options = MiningOptions(initial_random_rate=0.5, decrease_rate=0.0, pool=m)
+    _, allowed, queries, candidates = problem(kind, 4)
+    options = MiningOptions(initial_random_rate=0.5, decrease_rate=0.0, top_m=m)
     drawn = {
         backend: mine(
             queries,
             candidates,
-            pool,
+            allowed,
             options.model_copy(update={"backend": backend}),
             0,
             np.random.default_rng(8),
@@ -359,17 +360,17 @@ def test_backends_draw_the_same_negatives(kind, m) -> None:
 @pytest.mark.parametrize("copies", [False, True])
 def test_backends_and_blocks_agree_on_the_real_training_texts(real, copies) -> None:
     pairs = training_pairs(candidate_sets(real, "training"))
-    pool = allowed_negatives(pairs, "training")
+    allowed = allowed_negatives(pairs, "training")
     rng = np.random.default_rng(13)
     vectors = rng.standard_normal((len(real.texts), 128)).astype(np.float32)
     if copies:
         # Every third text takes the vector of some other text.
         vectors[::3] = vectors[rng.integers(0, len(vectors), len(vectors[::3]))]
-    queries, candidates = tables(pairs, pool, vectors)
-    small = hard_exact(queries, candidates, pool, 1, 64)
+    queries, candidates = tables(pairs, allowed, vectors)
+    small = hard_exact(queries, candidates, allowed, 1, 64)
     assert small.shape == (3103, 1)
-    np.testing.assert_array_equal(hard_exact(queries, candidates, pool, 1, 4096), small)
-    np.testing.assert_array_equal(hard_balltree(queries, candidates, pool, 1), small)
+    np.testing.assert_array_equal(hard_exact(queries, candidates, allowed, 1, 4096), small)
+    np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, 1), small)
 
 
 # --- random negatives
@@ -377,12 +378,12 @@ def test_backends_and_blocks_agree_on_the_real_training_texts(real, copies) -> N
 
 def shares(pairs, row, draws=6000):
     """How often each (part, text) was drawn for one pair."""
-    pool = allowed_negatives(pairs, "training")
+    allowed = allowed_negatives(pairs, "training")
     rng = np.random.default_rng(21)
     counts = {}
     for _ in range(draws):
-        place = int(draw_random(pool, rng)[row])
-        key = ("counter" if place < pool.counters else "point", int(pool.texts[place]))
+        place = int(draw_random(allowed, rng)[row])
+        key = ("counter" if place < allowed.counters else "point", int(allowed.texts[place]))
         counts[key] = counts.get(key, 0) + 1
     return counts
 
@@ -465,36 +466,36 @@ def test_no_negative_is_the_point_its_counter_or_a_copy(seed, texts, rate, m, ba
     rng = np.random.default_rng(seed)
     # Five different pairs need more than two texts, so that each has a negative.
     pairs = random_pairs(rng, texts, min(texts * texts, int(rng.integers(5, 20))))
-    pool = allowed_negatives(pairs, "training")
-    options = MiningOptions(initial_random_rate=rate, decrease_rate=0.0, pool=m, backend=backend)
+    allowed = allowed_negatives(pairs, "training")
+    options = MiningOptions(initial_random_rate=rate, decrease_rate=0.0, top_m=m, backend=backend)
     found = mined(pairs, tied(rng, texts), options, seed=seed)
     assert (found.text != pairs.point).all()
     assert (found.text != pairs.counter).all()
-    np.testing.assert_array_equal(pool.texts[found.place], found.text)
+    np.testing.assert_array_equal(allowed.texts[found.place], found.text)
     counters, points = set(pairs.counter.tolist()), set(pairs.point.tolist())
     for place, text in zip(found.place.tolist(), found.text.tolist(), strict=True):
-        assert text in (counters if place < pool.counters else points)
+        assert text in (counters if place < allowed.counters else points)
 
 
-# --- the pool
+# --- what is allowed
 
 
-def test_the_pool_holds_each_text_once_as_counter_and_once_as_point() -> None:
-    pool = allowed_negatives(plain((5, 1), (5, 2), (1, 2), (7, 9)), "training")
-    assert pool.texts.tolist() == [1, 2, 9, 5, 1, 7]
-    assert pool.counters == 3
+def test_a_text_may_be_allowed_as_a_counter_and_as_a_point() -> None:
+    allowed = allowed_negatives(plain((5, 1), (5, 2), (1, 2), (7, 9)), "training")
+    assert allowed.texts.tolist() == [1, 2, 9, 5, 1, 7]
+    assert allowed.counters == 3
 
 
-def test_no_orphan_is_in_the_pool(sample) -> None:
+def test_no_orphan_is_a_negative(sample) -> None:
     split = candidate_sets(sample, "training")
-    pool = allowed_negatives(training_pairs(split), "training")
+    allowed = allowed_negatives(training_pairs(split), "training")
     points = [one for one in sample.split("training") if one.kind == "point"]
     orphans = [one for one in points if one.id not in split.ids]
     assert orphans
-    texts = {sample.texts[number] for number in pool.texts}
+    texts = {sample.texts[number] for number in allowed.texts}
     assert not texts & {one.text.strip() for one in orphans}
     paired = {sample.text_number[one.text_hash] for one in points if one not in orphans}
-    assert set(pool.texts[pool.counters :].tolist()) == paired
+    assert set(allowed.texts[allowed.counters :].tolist()) == paired
 
 
 @pytest.mark.parametrize("pairs", [(), ((0, 1),), ((0, 1), (1, 0)), ((0, 1), (0, 0), (1, 1))])
@@ -522,32 +523,29 @@ def test_composition_is_that_worked_by_hand() -> None:
         (4, 5, frozenset({1})),
         (6, 7, frozenset({2})),
     )
-    pool = allowed_negatives(pairs, "training")
+    allowed = allowed_negatives(pairs, "training")
     found = mined(pairs, line(0, 90, 20, 1, 40, 21, 41, 99))
     assert found.text.tolist() == [3, 5, 6, 4]
-    assert composition(found, pairs, pool) == {
-        "random": 0,
-        "hard_point": 2,
-        "hard_counter": 2,
-        "same_debate": 2,
-    }
+    assert composition(found, pairs, allowed) == NegativeCounts(
+        random=0, hard_point=2, hard_counter=2, same_debate=2
+    )
 
 
 def test_random_negatives_count_as_random_whatever_their_kind() -> None:
     pairs = pairs_of(*((2 * row, 2 * row + 1, frozenset({row // 10})) for row in range(200)))
-    pool = allowed_negatives(pairs, "training")
+    allowed = allowed_negatives(pairs, "training")
     vectors = np.random.default_rng(0).standard_normal((400, 3))
     options = MiningOptions(initial_random_rate=0.5, decrease_rate=0.0)
     found = mined(pairs, vectors, options)
-    counts = composition(found, pairs, pool)
+    counts = composition(found, pairs, allowed)
     is_counter = [int(text) % 2 == 1 for text in found.text]
     hard = (~found.random).tolist()
-    assert counts == {
-        "random": hard.count(False),
-        "hard_point": sum(h and not c for h, c in zip(hard, is_counter, strict=True)),
-        "hard_counter": sum(h and c for h, c in zip(hard, is_counter, strict=True)),
+    assert counts == NegativeCounts(
+        random=hard.count(False),
+        hard_point=sum(h and not c for h, c in zip(hard, is_counter, strict=True)),
+        hard_counter=sum(h and c for h, c in zip(hard, is_counter, strict=True)),
         # Texts 20 d to 20 d + 19 are debate d's.
-        "same_debate": sum(int(text) // 20 == row // 10 for row, text in enumerate(found.text)),
-    }
-    assert counts["random"] + counts["hard_point"] + counts["hard_counter"] == 200
+        same_debate=sum(int(text) // 20 == row // 10 for row, text in enumerate(found.text)),
+    )
+    assert counts.random + counts.hard_point + counts.hard_counter == 200
     assert min(counts.values()) > 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from counterpoint.models.fusion import Vectors
 from counterpoint.models.retriever import Retriever
 from counterpoint.search.distances import Costs, Euclidean
 from counterpoint.tasks.candidates import CandidateSets
+
+T = TypeVar("T")
 
 RoleVectors = dict[str, Vectors]
 """By role (query, candidate); rows are text numbers."""
@@ -67,13 +70,17 @@ def embedding(
 
 def embed(model: Retriever, texts: Tensor, total: int) -> RoleVectors:
     """What `embedding` returns, without a pause."""
-    parts = embedding(model, texts, total)
+    return returned(embedding(model, texts, total))
+
+
+def returned(steps: Generator[object, None, T]) -> T:
+    """What a generator returns, whatever it yields on the way."""
     while True:
         try:
-            next(parts)
+            next(steps)
         except StopIteration as end:
-            vectors: RoleVectors = end.value
-            return vectors
+            result: T = end.value
+            return result
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
-
-from counterpoint.errors import Interrupted
 
 POLL_SECONDS = 1.0
 
@@ -45,8 +45,8 @@ def lock_folder() -> Path:
     of every job from 0.
     """
     job = os.environ.get("SLURM_JOB_ID")
-    own = f"-slurm-{job}" if job else ""
-    return Path(tempfile.gettempdir()) / f"counterpoint-gpus-{os.getuid()}{own}"
+    of_job = f"-slurm-{job}" if job else ""
+    return Path(tempfile.gettempdir()) / f"counterpoint-gpus-{os.getuid()}{of_job}"
 
 
 def keep_freed_memory() -> None:
@@ -79,51 +79,63 @@ def no_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-@contextlib.contextmanager
-def lease(
-    devices: Sequence[str],
-    jobs_per_gpu: int,
-    folder: Path,
-    interrupted: Callable[[], bool] = lambda: False,
-) -> Iterator[str]:
-    """Hold one slot of one device, waiting until one is free; give the device's name.
+@dataclass(frozen=True)
+class Lease:
+    """A held slot of a device, as a context that gives it back at its end."""
+
+    device: str
+    lock: FileLock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.release()
+
+
+def leases(devices: Sequence[str], jobs_per_gpu: int, folder: Path) -> Iterator[Lease | None]:
+    """Try for a slot of a device: None every second while none is free, then a lease.
 
     Every device's first slot is tried before any device's second, so jobs spread out.
 
-    Raises:
-        Interrupted: `interrupted` said so while none was free.
+    Args:
+        devices: names.
+        jobs_per_gpu: slots of each.
+        folder: of the locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    slots = [(slot, name) for slot in range(jobs_per_gpu) for name in devices]
     while True:
-        for slot, name in slots:
-            lock = FileLock(folder / f"{name.replace('/', '_')}-{slot}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            try:
-                yield name
-            finally:
-                lock.release()
-            return
-        if interrupted():
-            raise Interrupted("asked to stop while it waited for a GPU; nothing was begun")
+        for slot in range(jobs_per_gpu):
+            for name in devices:
+                lock = FileLock(folder / f"{name.replace('/', '_')}-{slot}.lock")
+                with contextlib.suppress(Timeout):
+                    lock.acquire(timeout=0)
+                    yield Lease(name, lock)
+                    return
+        yield None
         time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
 def device_for_job(
-    jobs_per_gpu: int, interrupted: Callable[[], bool] = lambda: False
+    jobs_per_gpu: int, while_waiting: Callable[[], None] = lambda: None
 ) -> Iterator[str]:
-    """`cuda`, with one leased device visible, or `cpu`; see `lease`.
+    """`cuda`, with one leased device visible, or `cpu`.
 
     Must come before anything that initialises CUDA.
+
+    Args:
+        jobs_per_gpu: how many may share a device.
+        while_waiting: called every second while no device is free; may raise.
     """
     devices = visible_devices()
     if not devices:
         yield "cpu"
         return
-    with lease(devices, jobs_per_gpu, lock_folder(), interrupted) as name:
-        os.environ["CUDA_VISIBLE_DEVICES"] = name
-        yield "cuda"
+    for lease in leases(devices, jobs_per_gpu, lock_folder()):
+        if lease is None:
+            while_waiting()
+            continue
+        with lease:
+            os.environ["CUDA_VISIBLE_DEVICES"] = lease.device
+            yield "cuda"

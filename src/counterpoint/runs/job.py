@@ -5,12 +5,9 @@ state folder that Snakemake does not know; results go to the output folder when 
 """
 
 import contextlib
-import dataclasses
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,42 +18,66 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from counterpoint.config import options as options_module
-from counterpoint.corpus import arguments as arguments_module
-from counterpoint.encoders import features as features_module
-from counterpoint.encoders import live as live_module
-from counterpoint.encoders import tokens as tokens_module
+from counterpoint.config.options import CellOptions
+from counterpoint.corpus.arguments import Corpus, read_arguments
 from counterpoint.encoders.encoder import Encoder
+from counterpoint.encoders.features import FrozenFeatures, read_features
+from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.tokens import read_tokens
 from counterpoint.errors import InputError, Interrupted
-from counterpoint.evaluation import records
+from counterpoint.evaluation.records import write_records
 from counterpoint.io import atomic
 from counterpoint.models.weights import save_weights
 from counterpoint.results import epoch_log
-from counterpoint.runs import devices, progress, trackers
+from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.results.files import Failure, Outcome, Seconds
+from counterpoint.runs import devices, progress, signals, trackers
+from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder, run_and_cell
 from counterpoint.runs.provenance import identity_of, provenance
-from counterpoint.training import checkpoint
+from counterpoint.training.checkpoint import CheckpointFolder
+from counterpoint.training.evaluation import Results
 from counterpoint.training.memory import out_of_memory
-from counterpoint.training.trainer import Outcome, Trainer
+from counterpoint.training.trainer import (
+    CheckpointDue,
+    Ended,
+    EpochEnded,
+    Evaluated,
+    Event,
+    StepTaken,
+    Trainer,
+)
 
 LOCK_SECONDS = 5.0
+"""How long a job waits for the cell's lock, which `counterpoint clean` holds for a moment."""
 
-RESULTS = (
-    "epochs.jsonl",
-    "records.parquet",
-    "model.safetensors",
-    "options.json",
-    "provenance.json",
-    "seconds.json",
-    "outcome.json",
-)
-"""The files that a cell leaves; with the last, `outcome.json`, it is whole."""
+
+@dataclass(frozen=True)
+class Followers:
+    """Who is told of each epoch while a job runs."""
+
+    reporter: progress.Reporter
+    trackers: Sequence[trackers.Tracker]
+
+    def catch_up(self, log: Path) -> None:
+        """Tell the trackers of the epochs that are in the log already."""
+        for record in epoch_log.read(log) if log.exists() else []:
+            self._track(record)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Tell of an epoch that has ended."""
+        self.reporter.epoch(record)
+        self._track(record)
+
+    def _track(self, record: EpochRecord) -> None:
+        for tracker in self.trackers:
+            tracker.epoch(record)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A cell to train, what it reads, and where it writes; see `counterpoint train --help`."""
 
-    options: options_module.CellOptions
+    options: CellOptions
     arguments: Path
     features: Path | None
     """Outputs of a frozen encoder."""
@@ -68,7 +89,7 @@ class Job:
     """Folder for what a running job leaves; of this cell alone."""
     out: Path
     checkpoint_steps: int | None = None
-    """Save the state every so many steps too, and not after each epoch alone."""
+    """Save a checkpoint every so many steps too, and not after each epoch alone."""
     tracker_names: Sequence[str] = ()
     """Names of `trackers.TRACKERS` that get the epoch log too; they change no result."""
 
@@ -77,7 +98,7 @@ class Job:
 
         Raises:
             InputError: the inputs do not fit together, or another process trains this cell.
-            Interrupted: SIGTERM or Ctrl-C came; the state is saved.
+            Interrupted: SIGTERM or Ctrl-C came; a checkpoint is saved.
         """
         frozen = self.options.encoder.trainable == "none"
         if frozen != (self.features is not None):
@@ -86,171 +107,133 @@ class Job:
                 f"encoder.trainable: {self.options.encoder.trainable!r} needs {wanted}"
             )
         self.state.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.state / "lock")
-        try:
-            # Not at once, for `counterpoint clean` holds it for a moment.
-            lock.acquire(timeout=LOCK_SECONDS)
-        except Timeout:
-            raise InputError(
-                f"{self.state}: another process is training this cell; wait for it"
-            ) from None
-        try:
-            failure = self.state / "failure.json"
-            failure.unlink(missing_ok=True)
-            try:
-                with (
-                    devices.no_denormals(),
-                    progress.Reporter(self.state, self.options) as reporter,
-                    trackers.opened(self.tracker_names, self.out) as followers,
-                    terminated() as interrupted,
-                    _lack_of_memory_told(),
-                ):
-                    self._train(reporter, followers, interrupted)
-            except Interrupted:
-                raise
-            except Exception as error:
-                # The summary tells of failed cells; the error itself goes on to whoever called,
-                # even where the disk is full.
-                with contextlib.suppress(OSError):
-                    atomic.write_json(failure, {"reason": f"{type(error).__name__}: {error}"})
-                raise
-        finally:
-            lock.release()
+        state = StateFolder(self.state)
+        with (
+            _locked(state),
+            _failure_told(state.failure),
+            devices.no_denormals(),
+            progress.Reporter(self.state, self.options) as reporter,
+            trackers.opened(self.tracker_names, *run_and_cell(self.out)) as opened,
+            signals.noted() as asked_to_stop,
+            _lack_of_memory_told(),
+        ):
+            self._train(Followers(reporter, opened), asked_to_stop)
 
-    def _train(
-        self,
-        reporter: progress.Reporter,
-        followers: Sequence[trackers.Tracker],
-        interrupted: Callable[[], bool],
-    ) -> None:
+    def _train(self, followers: Followers, asked_to_stop: Callable[[], bool]) -> None:
+        def stop_waiting() -> None:
+            if asked_to_stop():
+                raise Interrupted("asked to stop while it waited for a GPU; nothing was begun")
+
         started = time.time()
         devices.keep_freed_memory()
         torch.set_num_threads(self.threads)
-        read = arguments_module.read_arguments(self.arguments)
-        with devices.device_for_job(self.jobs_per_gpu, interrupted) as name:
+        corpus = read_arguments(self.arguments)
+        with devices.device_for_job(self.jobs_per_gpu, stop_waiting) as name:
             if name == "cuda":
-                # The same cell on the same machine gives the same log; kernels that cannot promise
-                # it warn.
-                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-                torch.use_deterministic_algorithms(True, warn_only=True)
-                # Nothing here reads memory that it has not written; torch declares no such field.
-                deterministic: Any = torch.utils.deterministic
-                deterministic.fill_uninitialized_memory = False
+                _make_deterministic()
             device = torch.device(name)
-            encoder_module, inputs = self._encoder(read)
-            folder = checkpoint.Folder(
-                self.state,
-                identity_of(
-                    self.options, read, inputs, encoder_module, self.threads, device_name(device)
-                ),
+            encoder, inputs = self._encoder(corpus)
+            identity = identity_of(
+                self.options, corpus, inputs, encoder, self.threads, device_name(device)
             )
-            log = folder.path / "epochs.jsonl"
-            if (folder.path / RESULTS[-1]).exists():
-                _follow(log, followers)
+            folder = CheckpointFolder(self.state, identity)
+            results = CellFolder(folder.path)
+            if results.outcome.exists():
+                followers.catch_up(results.epochs)
                 print("trained before; its results are put in place", file=sys.stderr)
             else:
-                trainer = Trainer(self.options, read, encoder_module, device)
-                self._resume(trainer, folder, log, reporter)
-                _follow(log, followers)
-                trainer.watch.seconds["load"] += time.time() - started
-                outcome = self._epochs(trainer, folder, log, reporter, followers, interrupted)
-                self._write_results(trainer, outcome, read, folder.path, started)
-        publish(folder.path, self.out)
+                trainer = Trainer(self.options, corpus, encoder, device)
+                _resume(trainer, folder, results.epochs, followers.reporter)
+                followers.catch_up(results.epochs)
+                trainer.state.watch.seconds["load"] += time.time() - started
+                outcome, records = self._events(
+                    trainer, folder, results.epochs, followers, asked_to_stop
+                )
+                self._write(trainer, corpus, outcome, records, results, started)
+        publish(results, self.out)
+        folder.remove()
 
-    def _epochs(
+    def _events(
         self,
         trainer: Trainer,
-        folder: checkpoint.Folder,
+        folder: CheckpointFolder,
         log: Path,
-        reporter: progress.Reporter,
-        followers: Sequence[trackers.Tracker],
-        interrupted: Callable[[], bool],
-    ) -> Outcome:
-        """Train to the end; log and state are kept up to date on the way."""
+        followers: Followers,
+        asked_to_stop: Callable[[], bool],
+    ) -> tuple[Outcome, Results]:
+        """Train to the end; log and checkpoint are kept up to date on the way.
 
-        def save() -> None:
-            with trainer.watch("save"):
-                folder.save(trainer.state())
+        Raises:
+            Interrupted: the job was asked to stop, and has saved a checkpoint.
+        """
+        outcome: Outcome | None = None
+        followers.reporter.begin()
+        for event in trainer.events():
+            match event:
+                case EpochEnded(record):
+                    epoch_log.append(log, record)
+                    followers.epoch(record)
+                case Ended(outcome):
+                    followers.reporter.close_bar()
+                    print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
+                case Evaluated(results) if outcome is not None:
+                    return outcome, results
+            stop = asked_to_stop()
+            if stop or self._saves_after(event):
+                with trainer.state.watch("save"):
+                    folder.save(trainer.state.checkpoint())
+            if stop:
+                raise Interrupted(
+                    "asked to stop; the state is saved, and the same command goes on from there"
+                )
+        raise AssertionError("a trainer's last event is `Evaluated`")
 
-        def on_epoch(record: dict[str, Any]) -> None:
-            epoch_log.append(log, record)
-            reporter.epoch(record, epoch_line(record))
-            for follower in followers:
-                follower.epoch(record)
+    def _saves_after(self, event: Event) -> bool:
+        if isinstance(event, StepTaken):
+            every = self.checkpoint_steps
+            return every is not None and event.steps % every == 0
+        return isinstance(event, CheckpointDue)
 
-        reporter.begin()
-        outcome = trainer.run(
-            on_epoch, save=save, save_steps=self.checkpoint_steps, interrupted=interrupted
-        )
-        reporter.close_bar()
-        print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
-        return outcome
-
-    def _write_results(
+    def _write(
         self,
         trainer: Trainer,
+        corpus: Corpus,
         outcome: Outcome,
-        read: arguments_module.Corpus,
-        folder: Path,
+        records: Results,
+        results: CellFolder,
         started: float,
     ) -> None:
-        """What `RESULTS` names beside the log, into the state's folder; the outcome last."""
-        with trainer.watch("final evaluation"):
-            records.write_records(trainer.records(), folder / "records.parquet")
-        save_weights(trainer.model, folder / "model.safetensors")
+        """What a cell leaves beside its log; the outcome last."""
+        watch = trainer.state.watch
+        with watch("final evaluation"):
+            write_records(records, results.records)
+        save_weights(trainer.model, results.model)
         facts = provenance(
-            read,
+            corpus,
             device=device_name(trainer.device),
             threads=self.threads,
             seed=self.options.seed,
         )
-        ended = time.time()
-        stages = {**trainer.watch.seconds, "total": sum(trainer.watch.seconds.values())}
-        atomic.write_json(folder / "options.json", self.options.model_dump(mode="json"))
-        atomic.write_json(folder / "provenance.json", facts)
-        atomic.write_json(
-            folder / "seconds.json",
-            {
-                "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-                "ended": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds"),
-                **{stage: round(seconds, 3) for stage, seconds in stages.items()},
-            },
+        seconds = Seconds(
+            started=_iso(started),
+            ended=_iso(time.time()),
+            total=round(sum(watch.seconds.values()), 3),
+            stages={stage: round(spent, 3) for stage, spent in watch.seconds.items()},
         )
-        atomic.write_json(folder / RESULTS[-1], dataclasses.asdict(outcome))
+        atomic.write_json(results.options, self.options.model_dump(mode="json"))
+        facts.write(results.provenance)
+        seconds.write(results.seconds)
+        outcome.write(results.outcome)
 
-    def _resume(
-        self,
-        trainer: Trainer,
-        folder: checkpoint.Folder,
-        log: Path,
-        reporter: progress.Reporter,
-    ) -> None:
-        """Take up a saved state; the log loses what was written after it."""
-        saved = folder.load()
-        if saved is None:
-            log.unlink(missing_ok=True)
-            return
-        trainer.restore(saved)
-        epoch_log.truncate(log, trainer.epoch)
-        reporter.resume(trainer.epoch)
-        print(
-            f"goes on in epoch {trainer.epoch}, after {trainer.passed.steps} steps of it",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def _encoder(
-        self, read: arguments_module.Corpus
-    ) -> tuple[Encoder, Path]:
+    def _encoder(self, corpus: Corpus) -> tuple[Encoder, Path]:
         """The encoder, and the file that it was made from."""
+        options = self.options.encoder
         if self.features is not None:
-            features = features_module.read_features(self.features, read, self.options.encoder)
-            return features_module.FrozenFeatures(features), self.features
+            return FrozenFeatures(read_features(self.features, corpus, options)), self.features
         if self.tokens is None:
             raise InputError("a live encoder needs --tokens")
-        tokens = tokens_module.read_tokens(self.tokens, read, self.options.encoder)
-        live = live_module.LiveEncoder(self.options.encoder, tokens)
-        if isinstance(self.options.encoder.trainable, int) and not live.computes_lower_layers_once:
+        live = LiveEncoder(options, read_tokens(self.tokens, corpus, options))
+        if isinstance(options.trainable, int) and not live.computes_lower_layers_once:
             print(
                 "encoder.trainable: the layers that do not learn are computed in every step; with "
                 "encoder.dropout: 0 and compile: false they are computed once",
@@ -260,11 +243,39 @@ class Job:
         return live, self.tokens
 
 
-def _follow(log: Path, followers: Sequence[trackers.Tracker]) -> None:
-    """Tell the followers of the epochs that are in the log already."""
-    for record in epoch_log.read(log) if log.exists() else []:
-        for follower in followers:
-            follower.epoch(record)
+@contextlib.contextmanager
+def _locked(state: StateFolder) -> Iterator[None]:
+    """Hold a cell's lock.
+
+    Raises:
+        InputError: another process trains the cell.
+    """
+    lock = FileLock(state.lock)
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        raise InputError(
+            f"{state.path}: another process is training this cell; wait for it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _failure_told(path: Path) -> Iterator[None]:
+    """Leave the reason of a failure, for the summary; the error itself goes on to the caller."""
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception as error:
+        # Even where the disk is full.
+        with contextlib.suppress(OSError):
+            Failure(f"{type(error).__name__}: {error}").write(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -282,44 +293,35 @@ def _lack_of_memory_told() -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def terminated() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or Ctrl-C has come, which for the time being ends nothing.
+def _make_deterministic() -> None:
+    """The same cell on the same GPU gives the same log; kernels that cannot promise it warn."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads memory that it has not written; torch declares no such field.
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
 
-    A second Ctrl-C ends the process at once; where Ctrl-C is ignored, as in a background job of a
-    shell, it stays so.
-    """
-    came = False
-    signs = (signal.SIGTERM, signal.SIGINT)
-    before = {sign: signal.getsignal(sign) for sign in signs}
-    before = {sign: handler for sign, handler in before.items() if handler != signal.SIG_IGN}
 
-    def note(number: int, frame: object) -> None:  # noqa: ARG001  as signal wants it
-        nonlocal came
-        came = True
-        # Unlike print, of use in the middle of anything.
-        os.write(2, b"asked to stop: saves and stops after this step\n")
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    # Only a process's main thread may handle signals; tests and notebooks have others.
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+def _resume(
+    trainer: Trainer, folder: CheckpointFolder, log: Path, reporter: progress.Reporter
+) -> None:
+    """Take up a saved checkpoint; the log loses what was written after it."""
+    saved = folder.load()
+    if saved is None:
+        log.unlink(missing_ok=True)
         return
-    try:
-        for sign in before:
-            signal.signal(sign, note)
-        yield lambda: came
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
+    trainer.restore(saved)
+    epoch, steps = saved.facts.epoch, saved.facts.steps
+    epoch_log.truncate(log, epoch)
+    reporter.resume(epoch)
+    print(f"goes on in epoch {epoch}, after {steps} steps of it", file=sys.stderr, flush=True)
 
 
-def publish(state: Path, out: Path) -> None:
+def publish(results: CellFolder, out: Path) -> None:
     """Put a cell's results beside each other.
 
-    The state keeps them too, as links where the disk has such: Snakemake deletes the outputs of a
-    job that is killed before it has heard of its end, and the next run takes them from there.
+    The state folder keeps them too, as links where the disk has such: Snakemake deletes the outputs
+    of a job that is killed before it has heard of its end, and the next run takes them from there.
     `counterpoint clean` removes them.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -327,10 +329,9 @@ def publish(state: Path, out: Path) -> None:
         with atomic.replacing(out / name) as temporary:
             temporary.unlink()
             try:
-                os.link(state / name, temporary)
+                os.link(results.path / name, temporary)
             except OSError:  # another disk, or one without links
-                shutil.copyfile(state / name, temporary)
-    (state / checkpoint.STATE).unlink(missing_ok=True)
+                shutil.copyfile(results.path / name, temporary)
 
 
 def device_name(device: torch.device) -> str:
@@ -338,12 +339,6 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def epoch_line(record: dict[str, Any]) -> str:
-    """One epoch in one line, for a person who watches."""
-    parts = [f"epoch {record['epoch']:3d}", f"random {record['random_rate']:.3f}"]
-    parts += [f"{role} loss {loss['total']:.4f}" for role, loss in record["losses"].items()]
-    for role, protocol in (("train", "official"), ("dev", "clean"), ("test", "clean")):
-        figures = record["accuracy"].get(role, {}).get(protocol)
-        if figures:
-            parts.append(f"{role} {figures['retrieval']:.1%} → {figures['reranked']:.1%}")
-    return "  ".join([*parts, *record["events"]])
+def _iso(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -6,12 +6,12 @@ same for the same cell.
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,15 +22,20 @@ from tqdm import tqdm
 from counterpoint.config.options import CellOptions, StoppingOptions
 from counterpoint.errors import InputError
 from counterpoint.io import atomic
+from counterpoint.results.epoch_log import EpochRecord, Losses
+from counterpoint.runs.folder import StateFolder
 
-NAME = "progress.json"
-"""The file in a cell's state folder."""
+SHOWN = {"train": "official", "dev": "clean", "test": "clean"}
+"""Of each split the protocol whose accuracy a person sees who watches."""
 
 QUIET_EPOCHS = 3
 """A job on another host that has missed so many epochs is taken for dead."""
 
 FIRST_SECONDS = 3600.0
-"""How long it has, in seconds, while no epoch tells; at least a sixth of it later on."""
+"""How long it has, in seconds, while no epoch tells."""
+
+LEAST_SECONDS = 600.0
+"""How long it has at least once one does."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,10 @@ class Progress:
 
 def read(state: Path) -> tuple[Progress, float] | None:
     """What a job says in its state folder, and how many seconds ago it said so; or None."""
-    path = state / NAME
+    path = StateFolder(state).progress
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        known = {each.name: values[each.name] for each in dataclasses.fields(Progress)}
+        known = {field.name: values[field.name] for field in dataclasses.fields(Progress)}
         return Progress(**known), time.time() - path.stat().st_mtime
     except FileNotFoundError:  # never begun, or ended as we looked
         return None
@@ -74,7 +79,7 @@ def read(state: Path) -> tuple[Progress, float] | None:
         raise InputError(f"{path}: not what this version writes ({error}); delete it") from error
 
 
-def sign_of_death(found: Progress, age: float) -> str | None:
+def sign_of_death(said: Progress, age: float) -> str | None:
     """Why a job that left a `progress.json` runs no more, or None while it runs.
 
     A job removes the file however it ends, unless it is killed. Taking its lock would tell too, but
@@ -83,17 +88,17 @@ def sign_of_death(found: Progress, age: float) -> str | None:
     of other hosts, whose processes nobody here can see, that they have written lately.
 
     Args:
-        found: what it said.
+        said: what it said.
         age: seconds since then.
     """
-    if found.host == socket.gethostname():
-        return None if _lives(found.pid) else "killed: its process is gone without a word"
+    if said.host == socket.gethostname():
+        return None if _lives(said.pid) else "killed: its process is gone without a word"
     patience = FIRST_SECONDS
-    if found.epoch_seconds is not None:
-        patience = max(FIRST_SECONDS / 6, QUIET_EPOCHS * found.epoch_seconds)
+    if said.epoch_seconds is not None:
+        patience = max(LEAST_SECONDS, QUIET_EPOCHS * said.epoch_seconds)
     if age <= patience:
         return None
-    return f"no word from {found.host} for {duration(age)}: killed, or very slow"
+    return f"no word from {said.host} for {duration(age)}: killed, or very slow"
 
 
 def _lives(pid: int) -> bool:
@@ -123,7 +128,7 @@ class Reporter:
     """
 
     def __init__(self, state: Path, options: CellOptions, stream: TextIO | None = None) -> None:
-        self._path = state / NAME
+        self._path = StateFolder(state).progress
         self._stream = stream or sys.stderr
         self._bar: Any = None
         self._before = 0
@@ -171,25 +176,22 @@ class Reporter:
                 bar_format="epoch {n_fmt}/{total_fmt} |{bar:20}| {desc}",
             )
 
-    def epoch(self, record: Mapping[str, Any], line: str) -> None:
-        """Show an epoch that has ended.
-
-        Args:
-            record: as the epoch log has it.
-            line: the same in a line, for a log.
-        """
+    def epoch(self, record: EpochRecord) -> None:
+        """Show an epoch that has ended."""
         done = self.progress.done + 1
         seconds = (time.perf_counter() - self._began) / (done - self._before)
         self.progress = dataclasses.replace(
             self.progress, done=done, epoch_seconds=round(seconds, 3)
         )
         self._write()
-        ends = any(event.startswith("stop") for event in record["events"])
+        ends = any(event.startswith("stop") for event in record.events)
         left = "" if ends else self.progress.left_text()
         if self._bar is None:
-            print("  ".join([line, *([left] if left else [])]), file=self._stream, flush=True)
+            line = "  ".join(filter(None, [epoch_line(record), left]))
+            print(line, file=self._stream, flush=True)
         else:
-            self._bar.set_description_str(bar_text(record, left), refresh=False)
+            text = "  ".join(filter(None, [bar_text(record), left]))
+            self._bar.set_description_str(text, refresh=False)
             self._bar.n = done
             self._bar.refresh()
 
@@ -203,13 +205,32 @@ class Reporter:
         atomic.write_json(self._path, dataclasses.asdict(self.progress))
 
 
-def bar_text(record: Mapping[str, Any], left: str) -> str:
-    """Train loss, dev accuracy (`clean`, re-ranked) and time left of an epoch."""
-    parts = [f"loss {record['losses']['train']['total']:.4f}"]
-    dev = record["accuracy"].get("dev", {}).get("clean")
-    if dev:
-        parts.append(f"dev {dev['reranked']:.1%}")
-    return "  ".join([*parts, *([left] if left else [])])
+def epoch_line(record: EpochRecord) -> str:
+    """One epoch in one line, for a person who watches."""
+    parts = [f"epoch {record.epoch:3d}", f"random {record.random_rate:.3f}"]
+    parts += [f"{split} {_loss(losses)}" for split, losses in record.losses.items()]
+    for split, protocol in SHOWN.items():
+        scores = record.accuracy.get(split, {}).get(protocol)
+        if scores is not None:
+            parts.append(f"{split} {_percent(scores.retrieval)} → {_percent(scores.reranked)}")
+    return "  ".join([*parts, *record.events])
+
+
+def bar_text(record: EpochRecord) -> str:
+    """Train loss and dev accuracy (re-ranked) of an epoch."""
+    parts = [_loss(record.losses["train"])]
+    dev = record.accuracy.get("dev", {}).get(SHOWN["dev"])
+    if dev is not None:
+        parts.append(f"dev {_percent(dev.reranked)}")
+    return "  ".join(parts)
+
+
+def _loss(losses: Losses) -> str:
+    return f"loss {math.nan if losses.total is None else losses.total:.4f}"
+
+
+def _percent(fraction: float | None) -> str:
+    return "none" if fraction is None else f"{fraction:.1%}"
 
 
 def duration(seconds: float) -> str:

@@ -1,12 +1,12 @@
 """What produced a result: versions, code, commit, machine. Holds no time, so it is reproducible."""
 
+import ast
 import hashlib
 import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,55 +14,61 @@ from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.io import atomic
+from counterpoint.results.files import Provenance
+from counterpoint.training.checkpoint import Identity
 from counterpoint.versions import TRAINING_VERSION, program_version
+
+PACKAGE = Path(__file__).parents[1]
+"""Where the program's code lies."""
 
 PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "scikit-learn", "pyarrow", "snakemake")
 
-
-ELSEWHERE = frozenset(
-    [
-        "audit",
-        "baselines",
-        "beir",
-        "claims",
-        "clean",
-        "cli",
-        "compare",
-        "formats",
-        "latex_tables",
-        "layouts",
-        "leak",
-        "margins",
-        "markdown_tables",
-        "matrix",
-        "old_logs",
-        "pair_files",
-        "plan",
-        "plots",
-        "progress",
-        "report",
-        "sources",
-        "status",
-        "synthesize",
-        "tables",
-        "trackers",
-        "transfer",
-        "trec",
-    ]
+COMPUTED_WITH = (
+    "arrays.py",
+    "io",
+    "config",
+    "corpus",
+    "tasks",
+    "results",
+    "encoders",
+    "models",
+    "search",
+    "evaluation",
+    "training",
 )
-"""Modules that no cell computes with."""
+"""The packages that a cell computes with, and the module that they share."""
 
 
-def code_hash() -> str:
-    """SHA-256 (16 digits) over the modules that make a cell; tables warn where cells differ."""
+def code_hash(package: Path = PACKAGE) -> str:
+    """SHA-256 (16 digits) over the code that a cell computes with; tables warn where cells differ.
+
+    Over what Python makes of it: another comment, docstring or line break is the same code.
+    """
     digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.glob("*.py")):
-        if path.stem in ELSEWHERE:
-            continue
-        digest.update(path.name.encode("utf-8"))
-        digest.update(path.read_bytes())
+    for part in COMPUTED_WITH:
+        path = package / part
+        for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(module.relative_to(package).as_posix().encode("utf-8"))
+            digest.update(parsed(module.read_text(encoding="utf-8")).encode("utf-8"))
     return digest.hexdigest()[:16]
+
+
+def parsed(source: str) -> str:
+    """The syntax tree of a module, without docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [statement for statement in node.body if not _is_docstring(statement)]
+    return ast.dump(tree)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    """Also of an attribute: a string that nothing is done with."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def corpus_hash(corpus: Corpus) -> str:
@@ -79,22 +85,21 @@ def git_commit() -> str | None:
 
     None for a package installed from a wheel, or without git.
     """
-    folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
         commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(PACKAGE))
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+" if changed else "")
 
 
-def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> dict[str, object]:
+def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> Provenance:
     """All of it, as it stands beside each cell's result."""
 
     def installed(package: str) -> str | None:
@@ -103,20 +108,20 @@ def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> dict[
         except PackageNotFoundError:
             return None
 
-    return {
-        "counterpoint": program_version(),
-        "training_version": TRAINING_VERSION,
-        "code": code_hash(),
-        "commit": git_commit(),
-        "corpus": corpus_hash(corpus),
-        "seed": seed,
-        "device": device,
-        "threads": threads,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "packages": {package: installed(package) for package in PACKAGES},
-    }
+    return Provenance(
+        counterpoint=program_version(),
+        training_version=TRAINING_VERSION,
+        code=code_hash(),
+        commit=git_commit(),
+        corpus=corpus_hash(corpus),
+        seed=seed,
+        device=device,
+        threads=threads,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        processors=os.cpu_count(),
+        packages={package: installed(package) for package in PACKAGES},
+    )
 
 
 def identity_of(
@@ -126,32 +131,32 @@ def identity_of(
     encoder: Encoder,
     threads: int,
     device: str,
-) -> dict[str, Any]:
-    """All that changes a cell's results.
+) -> Identity:
+    """What a cell's checkpoint belongs to.
 
     Args:
         options: of the cell.
         corpus: that it reads.
         inputs: the file of features or tokens.
         encoder: as it was loaded.
-        threads: on a CPU they change how sums are rounded.
+        threads: of the job.
         device: as provenance names it.
     """
-    return {
-        "options": options.model_dump(mode="json"),
-        "corpus": corpus_hash(corpus),
-        "inputs": atomic.sha256(inputs),
-        "encoder": encoder.fingerprint(),
-        "threads": threads,
-        "device": device,
-        "torch": torch.__version__,
-        # Its generators choose the negatives and the order.
-        "numpy": version("numpy"),
-        "transformers": version("transformers"),
-        **code(),
-    }
+    return Identity(
+        options=options.model_dump(mode="json"),
+        corpus=corpus_hash(corpus),
+        inputs=atomic.sha256(inputs),
+        encoder=encoder.fingerprint(),
+        threads=threads,
+        device=device,
+        torch=torch.__version__,
+        numpy=version("numpy"),
+        transformers=version("transformers"),
+        training_version=TRAINING_VERSION,
+        code=code_hash(),
+    )
 
 
-def code() -> dict[str, Any]:
-    """What an identity says of the code: a state goes on with that which made it."""
-    return {"training_version": TRAINING_VERSION, "code": code_hash()}
+def is_of_this_code(identity: Identity) -> bool:
+    """Whether a checkpoint may go on with the code that runs now."""
+    return (identity.training_version, identity.code) == (TRAINING_VERSION, code_hash())

@@ -4,6 +4,7 @@ They get the very records of the epoch log and change no result. Each import wai
 is asked for.
 """
 
+import dataclasses
 import importlib.util
 import math
 import os
@@ -17,43 +18,50 @@ from typing import Any, Protocol
 from filelock import FileLock
 
 from counterpoint.errors import InputError
+from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.runs.folder import RunFolder
 
 
 class Tracker(Protocol):
     """One cell's place in a tracker."""
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
-        """Add an epoch's record, as the epoch log has it."""
+    def epoch(self, record: EpochRecord) -> None:
+        """Add an epoch's record."""
 
     def close(self, *, failed: bool = False) -> None:
         """End it."""
 
 
-def figures(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The finite numbers of a record but `epoch`, by path: `accuracy/dev/clean/recall_at_10`.
+def metrics(record: EpochRecord) -> dict[str, float]:
+    """The numbers of a record but `epoch`, by path: `accuracy/dev/clean/recall_at_10`.
 
-    `@` is spelt out because MLflow refuses it in a name.
+    What is no number is left out.
     """
-    for key, value in record.items():
-        path = prefix + key.replace("@", "_at_")
+    values = dataclasses.asdict(record)
+    del values["epoch"]
+    return dict(_numbers(values, ""))
+
+
+def _numbers(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from figures(value, f"{path}/")
-        elif isinstance(value, int | float) and math.isfinite(value) and path != "epoch":
-            yield path, float(value)
+            yield from _numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and math.isfinite(value):
+            yield prefix + key, float(value)
 
 
 class _TensorBoard:
     def __init__(self, folder: Path, cell: str) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        place = folder / "tensorboard" / cell
+        events = folder / "tensorboard" / cell
         # It would draw the curves of an earlier training of the cell on top.
-        shutil.rmtree(place, ignore_errors=True)
-        self._writer: Any = SummaryWriter(str(place))
+        shutil.rmtree(events, ignore_errors=True)
+        self._writer: Any = SummaryWriter(str(events))
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
-        for name, value in figures(record):
-            self._writer.add_scalar(name, value, record["epoch"])
+    def epoch(self, record: EpochRecord) -> None:
+        for name, value in metrics(record).items():
+            self._writer.add_scalar(name, value, record.epoch)
         self._writer.flush()
 
     def close(self, *, failed: bool = False) -> None:  # noqa: ARG002  it has no word for it
@@ -77,10 +85,10 @@ class _MLflow:
             # MLflow takes no plain folder of files any more.
             self._client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
             name = folder.absolute().name
-            found = self._client.get_experiment_by_name(name)
+            experiment_of_run = self._client.get_experiment_by_name(name)
             experiment = (
-                found.experiment_id
-                if found
+                experiment_of_run.experiment_id
+                if experiment_of_run
                 else self._client.create_experiment(name, (store / "artifacts").as_uri())
             )
             # A kill left them open; the job that takes the cell up tells of all its epochs.
@@ -89,13 +97,13 @@ class _MLflow:
                     self._client.set_terminated(run.info.run_id, "KILLED")
             self._run = self._client.create_run(experiment, run_name=cell).info.run_id
 
-    def epoch(self, record: Mapping[str, Any]) -> None:
+    def epoch(self, record: EpochRecord) -> None:
         now = int(time.time() * 1000)
-        metrics = [
-            self._metric(name, value, now, record["epoch"]) for name, value in figures(record)
+        values = [
+            self._metric(name, value, now, record.epoch) for name, value in metrics(record).items()
         ]
         with self._lock:
-            self._client.log_batch(self._run, metrics=metrics)
+            self._client.log_batch(self._run, metrics=values)
 
     def close(self, *, failed: bool = False) -> None:
         with self._lock:
@@ -139,20 +147,14 @@ def require_installed(name: str) -> None:
         )
 
 
-def place(out: Path) -> tuple[Path, str]:
-    """The run's folder and the cell's name, by where a cell's results go.
-
-    `RUN/cells/NAME` as the workflow has it; by hand, elsewhere, the folder above and the last part.
-    """
-    for parent in out.absolute().parents:
-        if parent.name == "cells":
-            return parent.parent, out.absolute().relative_to(parent).as_posix()
-    return out.absolute().parent, out.name
-
-
 @contextmanager
-def opened(names: Sequence[str], out: Path) -> Iterator[list[Tracker]]:
+def opened(names: Sequence[str], run: RunFolder, cell: str) -> Iterator[list[Tracker]]:
     """The trackers of a job while its body runs; ended as failed where that raises.
+
+    Args:
+        names: of `TRACKERS`.
+        run: that the cell belongs to.
+        cell: its name.
 
     Raises:
         InputError: as `open`.
@@ -161,7 +163,8 @@ def opened(names: Sequence[str], out: Path) -> Iterator[list[Tracker]]:
     failed = True
     try:
         for name in dict.fromkeys(names):
-            trackers.append(open(name, *place(out)))
+            # One after the other, so that those begun are ended where the next one cannot be.
+            trackers.append(open(name, run.path, cell))  # noqa: PERF401
         yield trackers
         failed = False
     finally:

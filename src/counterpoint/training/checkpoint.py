@@ -1,115 +1,175 @@
-"""A cell's state on disk, so that a job that is killed goes on where it was.
+"""A cell's checkpoint on disk, so that a job that is killed goes on where it was.
 
-A state belongs to one *identity*: all that changes a cell's results. It lies in a folder named by
-the identity's fingerprint, so another configuration begins anew beside it and neither disturbs the
-other (docs/method.md, "Checkpoints").
+A checkpoint belongs to one *identity*: all that changes a cell's results. It lies in a folder named
+by the identity's fingerprint, so another configuration begins anew beside it and neither disturbs
+the other (docs/method.md, "Checkpoints").
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.io import atomic
+from counterpoint.results.files import Ending
+from counterpoint.training.controls import Memory
 
 IDENTITY = "identity.json"
-STATE = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """All that changes a cell's results."""
+
+    options: Mapping[str, object]
+    """Of the cell, as JSON."""
+    corpus: str
+    """Hash of ids, texts and roles."""
+    inputs: str
+    """Hash of the file of features or tokens."""
+    encoder: str | None
+    """Hash of a live encoder's weights."""
+    threads: int
+    """On a CPU they change how sums are rounded."""
+    device: str
+    torch: str
+    numpy: str
+    """Its generators choose the negatives and the order."""
+    transformers: str
+    training_version: int
+    code: str
+    """Hash of the packages that a cell computes with."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that name it."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+    @classmethod
+    def read(cls, path: Path) -> "Identity":
+        """Read what a `CheckpointFolder` wrote.
+
+        Raises:
+            InputError: it is not an identity.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, ValidationError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{path}: not an identity of this version ({reason}); delete the folder to train "
+                "the cell anew"
+            ) from error
+
+
+def differing(there: object, now: object, path: str = "") -> Iterator[str]:
+    """The paths at which two JSON values differ, such as `options.training.batch_size`."""
+    if isinstance(there, Mapping) and isinstance(now, Mapping):
+        for key in sorted(there.keys() | now.keys()):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from differing(there.get(key), now.get(key), inner)
+    elif there != now:
+        yield f"{path} ({json.dumps(there)} there, {json.dumps(now)} now)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What of a checkpoint is no tensor; see `training.state` for what each means."""
+
+    epoch: int
+    steps: int
+    events: list[str]
+    halved: int
+    ended: tuple[Ending, str] | None
+    first_spread: float | None
+    pieces: int
+    controls: Memory
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
-class State:
-    """What a trainer needs to go on: tensors by name, and facts that JSON can hold."""
+class Checkpoint:
+    """What a trainer needs to go on: tensors by name, and facts beside them."""
 
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
+    facts: Facts
 
 
-def fingerprint(identity: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that name an identity."""
-    text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
-
-
-def differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:
-    """The paths at which two JSON values differ, such as `options.training.batch_size`."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for key in sorted(found.keys() | expected.keys()):
-            inner = f"{path}.{key}" if path else str(key)
-            yield from differing(found.get(key), expected.get(key), inner)
-    elif found != expected:
-        yield f"{path} ({json.dumps(found)} there, {json.dumps(expected)} now)"
-
-
-class Folder:
-    """Where one identity of a cell keeps its state.
+class CheckpointFolder:
+    """Where one identity of a cell keeps its checkpoint, and its results until they are whole.
 
     Args:
         parent: the cell's state folder.
-        identity: see `identity_of`.
+        identity: that it belongs to.
 
     Raises:
         InputError: what lies there is of another identity than its name says.
     """
 
-    def __init__(self, parent: Path, identity: Mapping[str, Any]) -> None:
-        self.path = parent / fingerprint(identity)
+    def __init__(self, parent: Path, identity: Identity) -> None:
+        self.path = parent / identity.fingerprint
         known = self.path / IDENTITY
         if known.exists():
-            try:
-                found = json.loads(known.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise InputError(
-                    f"{known}: not JSON ({error}); delete the folder to train the cell anew"
-                ) from error
-            if names := list(differing(found, dict(identity))):
+            there = Identity.read(known)
+            if names := list(differing(asdict(there), asdict(identity))):
                 raise InputError(
                     f"{known}: the state of another configuration than its folder's name says; "
                     f"these differ: {', '.join(names)}. Delete the folder to train the cell anew"
                 )
         else:
-            atomic.write_json(known, dict(identity))
+            atomic.write_json(known, asdict(identity))
         # What a job that was killed while it wrote has left; nobody else writes here.
         for left in self.path.glob(".*"):
             left.unlink()
 
-    def save(self, state: State) -> None:
-        """Put a state in the place of the last one, whole or not at all.
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Put a checkpoint in the place of the last one, whole or not at all.
 
         Raises:
             OSError: the disk is full; the last one is still there.
         """
-        facts = {"fingerprint": self.path.name, **state.facts}
-        tensors = {name: tensor.detach().cpu() for name, tensor in state.tensors.items()}
-        stored = {"facts": json.dumps(facts, allow_nan=False)}
-        atomic.write_safetensors(self.path / STATE, tensors, stored)
+        tensors = {name: tensor.detach().cpu() for name, tensor in checkpoint.tensors.items()}
+        stored = {
+            "fingerprint": self.path.name,
+            "facts": json.dumps(asdict(checkpoint.facts), allow_nan=False),
+        }
+        atomic.write_safetensors(self.path / CHECKPOINT, tensors, stored)
 
-    def load(self) -> State | None:
-        """The last state, on the CPU, or None before the first.
+    def load(self) -> Checkpoint | None:
+        """The last checkpoint, on the CPU, or None before the first.
 
         Raises:
             InputError: it is damaged, or was made by another configuration.
         """
-        path = self.path / STATE
+        path = self.path / CHECKPOINT
         if not path.exists():
             return None
         try:
             with safe_open(path, framework="pt") as stored:
-                facts = json.loads((stored.metadata() or {})["facts"])
-                made_by = facts.pop("fingerprint")
+                beside = stored.metadata() or {}
+                made_by = beside["fingerprint"]
+                facts = TypeAdapter(Facts).validate_json(beside["facts"])
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  it is no dict
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, ValidationError) as error:
+            reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"{path}: not a checkpoint that can be read ({error}); delete it to train the cell "
-                "anew"
+                f"{path}: not a checkpoint that can be read ({reason}); delete it to train the "
+                "cell anew"
             ) from error
         if made_by != self.path.name:
             raise InputError(
                 f"{path}: the checkpoint of another configuration; delete it to train the cell anew"
             )
-        return State(tensors, facts)
+        return Checkpoint(tensors, facts)
+
+    def remove(self) -> None:
+        """Remove the checkpoint, which no finished cell needs."""
+        (self.path / CHECKPOINT).unlink(missing_ok=True)

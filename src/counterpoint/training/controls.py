@@ -5,16 +5,24 @@ switched off never acts.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from counterpoint.config.options import RetrievalLossOptions, StoppingOptions
+from counterpoint.results.epoch_log import EpochRecord
+
+ROUNDING = 1e-12
+"""A value that has risen by no more has not risen."""
+
+COLLAPSED = 0.01
+"""Share of the first spread below which vectors count as collapsed, with the loss at the margin."""
+
+AT_MARGIN = 0.99
+"""Share of the margin above which a triplet loss says that no distance tells texts apart."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What one epoch's figures lead to."""
+    """What one epoch's scores lead to."""
 
     best: bool
     """Dev accuracy rose above every epoch before."""
@@ -34,24 +42,33 @@ class Decision:
         ]
 
 
-class _Rises:
+@dataclass
+class Rises:
     """How many times in a row a value has risen, by more than rounding."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._last = math.nan
+    count: int = 0
+    last: float | None = None
+    """None before the first, and for what is not a number: nothing rises from or to it."""
 
-    def update(self, value: float) -> int:
-        self.count = self.count + 1 if value > self._last + 1e-12 else 0
-        self._last = value
-        return self.count
+    def update(self, value: float | None) -> None:
+        """Count the next value."""
+        if value is not None and math.isnan(value):
+            value = None
+        rises = value is not None and self.last is not None and value > self.last + ROUNDING
+        self.count = self.count + 1 if rises else 0
+        self.last = value
 
-    def state(self) -> dict[str, Any]:
-        return {"count": self.count, "last": None if math.isnan(self._last) else self._last}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.count = state["count"]
-        self._last = math.nan if state["last"] is None else state["last"]
+@dataclass
+class Memory:
+    """What controls remember from epoch to epoch."""
+
+    best: float | None = None
+    """Dev accuracy of the best epoch; None before the first."""
+    best_epoch: int = -1
+    halved_epoch: int = -1
+    loss_rises: Rises = field(default_factory=Rises)
+    gap_rises: Rises = field(default_factory=Rises)
 
 
 class Controls:
@@ -59,56 +76,34 @@ class Controls:
 
     def __init__(self, options: StoppingOptions) -> None:
         self._options = options
-        self._best = -math.inf
-        self.best_epoch = -1
-        self._halved_epoch = -1
-        self._loss_rises = _Rises()
-        self._gap_rises = _Rises()
+        self.memory = Memory()
 
-    def state(self) -> dict[str, Any]:
-        """All that is remembered, for JSON."""
-        return {
-            "best": None if self._best == -math.inf else self._best,
-            "best_epoch": self.best_epoch,
-            "halved_epoch": self._halved_epoch,
-            "loss_rises": self._loss_rises.state(),
-            "gap_rises": self._gap_rises.state(),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` gave."""
-        self._best = -math.inf if state["best"] is None else state["best"]
-        self.best_epoch = state["best_epoch"]
-        self._halved_epoch = state["halved_epoch"]
-        self._loss_rises.restore(state["loss_rises"])
-        self._gap_rises.restore(state["gap_rises"])
-
-    def update(
-        self, epoch: int, *, dev_accuracy: float, dev_loss: float, train_accuracy: float
-    ) -> Decision:
-        """Decide after an epoch; accuracies are fractions."""
-        best = dev_accuracy > self._best
+    def update(self, record: EpochRecord) -> Decision:
+        """Decide after an epoch that could be evaluated."""
+        memory, epoch = self.memory, record.epoch
+        dev_accuracy = record.accuracy["dev"]["clean"].reranked
+        best = dev_accuracy is not None and dev_accuracy > (
+            -math.inf if memory.best is None else memory.best
+        )
         if best:
-            self._best, self.best_epoch = dev_accuracy, epoch
-        loss_rises = self._loss_rises.update(dev_loss)
-        gap_rises = self._gap_rises.update(train_accuracy - dev_accuracy)
+            memory.best, memory.best_epoch = dev_accuracy, epoch
+        memory.loss_rises.update(record.losses["dev"].total)
+        memory.gap_rises.update(record.gap)
         return Decision(
-            best=best,
-            halve=self._halve(epoch),
-            stop=self._stop(epoch, loss_rises, gap_rises),
-            warning=self._warning(gap_rises),
+            best=best, halve=self._halve(epoch), stop=self._stop(epoch), warning=self._warning()
         )
 
     def _halve(self, epoch: int) -> bool:
-        after = self._options.halve_after
-        if after is None or epoch - max(self.best_epoch, self._halved_epoch) < after:
+        after, memory = self._options.halve_after, self.memory
+        if after is None or epoch - max(memory.best_epoch, memory.halved_epoch) < after:
             return False
-        self._halved_epoch = epoch
+        memory.halved_epoch = epoch
         return True
 
-    def _stop(self, epoch: int, loss_rises: int, gap_rises: int) -> str | None:
-        options = self._options
-        if options.patience is not None and epoch - self.best_epoch >= options.patience:
+    def _stop(self, epoch: int) -> str | None:
+        options, memory = self._options, self.memory
+        loss_rises, gap_rises = memory.loss_rises.count, memory.gap_rises.count
+        if options.patience is not None and epoch - memory.best_epoch >= options.patience:
             return f"dev accuracy has not risen for {options.patience} epochs"
         if options.dev_loss_rises is not None and loss_rises >= options.dev_loss_rises:
             return f"dev loss has risen for {loss_rises} epochs in a row"
@@ -116,22 +111,24 @@ class Controls:
             return f"the gap between train and dev accuracy has grown for {gap_rises} epochs"
         return None
 
-    def _warning(self, gap_rises: int) -> str | None:
-        after = self._options.gap_warning
+    def _warning(self) -> str | None:
+        after, gap_rises = self._options.gap_warning, self.memory.gap_rises.count
         if after is not None and gap_rises >= after:
             return f"the gap between train and dev accuracy has grown for {gap_rises} epochs"
         return None
 
 
-COLLAPSED = 0.01
-"""Share of the first spread below which vectors count as collapsed, with the loss at the margin."""
+def collapsed(record: EpochRecord, first: float | None, options: RetrievalLossOptions) -> bool:
+    """Whether all vectors have become nearly the same: no distance tells texts apart any more.
 
-
-def collapsed(
-    record: Mapping[str, Any], first: float | None, options: RetrievalLossOptions
-) -> bool:
-    """Whether all vectors have become nearly the same: no distance tells texts apart any more."""
-    if first is None or record["spread"] is None or record["spread"] > COLLAPSED * first:
+    Args:
+        record: of an epoch.
+        first: the spread before training.
+        options: of the retrieval loss, whose margin a triplet loss then stands at.
+    """
+    loss = record.losses["train"].retrieval
+    if first is None or record.spread is None or loss is None:
         return False
-    at_margin = record["losses"]["train"]["retrieval"] > 0.99 * options.margin
-    return options.kind != "triplet" or at_margin
+    if record.spread > COLLAPSED * first:
+        return False
+    return options.kind != "triplet" or loss > AT_MARGIN * options.margin

@@ -12,8 +12,16 @@ from counterpoint.tasks.training_pairs import trainable, training_pairs
 from counterpoint.training.mining import allowed_negatives, draw_random
 
 
-class Data:
-    """What a cell needs of the corpus, as numbers: pools by role, training pairs, dev triples."""
+class CellData:
+    """Candidate sets by role, training pairs and their negatives, held-out triples.
+
+    Args:
+        corpus: with the roles train, dev and test.
+        options: of the cell.
+
+    Raises:
+        InputError: the splits leave nothing to train on, or nothing to call an epoch best by.
+    """
 
     def __init__(self, corpus: Corpus, options: CellOptions) -> None:
         self.folders = dict(corpus.roles)
@@ -32,11 +40,11 @@ class Data:
                 "corpus.decontaminate: every training pair shares a text with dev or test; set it "
                 "to none, or choose another training folder"
             )
-        self.negatives = allowed_negatives(self.pairs, "training")
+        self.allowed = allowed_negatives(self.pairs, "training")
         if len(self.pairs) < options.training.batch_size:
             raise InputError(
-                f"training.batch_size: {options.training.batch_size} is more than the {len(self.pairs)} "
-                "different training pairs; give a smaller batch"
+                f"training.batch_size: {options.training.batch_size} is more than the "
+                f"{len(self.pairs)} different training pairs; give a smaller batch"
             )
         self.held_out = {role: self._triples(role, options) for role in ("dev", "test")}
         self.train_queries = self._train_sample(options)
@@ -48,12 +56,12 @@ class Data:
         would rise for that alone.
         """
         pairs = training_pairs(self.sets(role))
-        sets = allowed_negatives(pairs, role)
-        drawn = draw_random(sets, generator(options.seed, -1, f"{role} negatives"))
-        return np.stack([pairs.point, pairs.counter, sets.texts[drawn]])
+        allowed = allowed_negatives(pairs, role)
+        drawn = draw_random(allowed, generator(options.seed, -1, f"{role} negatives"))
+        return np.stack([pairs.point, pairs.counter, allowed.texts[drawn]])
 
     def sets(self, role: str) -> CandidateSets:
-        """The pool of a role's folder."""
+        """The candidate sets of a role's folder."""
         return self.all_sets[self.folders[role]]
 
     def _train_sample(self, options: CellOptions) -> Ints:
@@ -62,5 +70,5 @@ class Data:
         return np.sort(rng.choice(self.trained, size=size, replace=False))
 
     def texts(self, roles: tuple[str, ...]) -> Ints:
-        """The unique texts of some roles' pools."""
+        """(n,) int64: the unique texts of some roles' splits."""
         return np.unique(np.concatenate([self.sets(role).text for role in roles]))

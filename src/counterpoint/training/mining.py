@@ -1,26 +1,33 @@
 """Negatives: the random-rate schedule, hard and random choices (docs/method.md, "Negatives").
 
-The pool is the unique texts of the training pairs, counters before points, so that the rule for
-ties (counters first, then the lower index) is the order of the pool. Nothing is encoded here.
+A negative is one of the unique texts of the training pairs, counters before points, so that the
+rule for ties (counters first, then the lower index) is their order. A text's *place* is its index
+there. Nothing is encoded here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from counterpoint.arrays import Ints
+from counterpoint.arrays import Ints, Mask
 from counterpoint.config.options import MiningOptions
 from counterpoint.errors import InputError
+from counterpoint.results.epoch_log import NegativeCounts
 from counterpoint.search.distances import Euclidean, squared_distance
 from counterpoint.search.ranking import nearest
 from counterpoint.tasks.training_pairs import TrainingPairs
 
 BLOCK_COSTS = 1 << 26
 """Costs held at a time: 256 MiB. The more points they are of, the faster the product."""
+
+SPARE, WIDER = 8, 4
+"""How many more than may be needed the BallTree gives at first, and how many times as many next."""
+
+BALLTREE_ROUNDING = 1e-9
+"""Relative; far above the tree's own."""
 
 
 def random_rate(epoch: int, options: MiningOptions) -> float:
@@ -43,7 +50,7 @@ class AllowedNegatives:
 
 
 def allowed_negatives(pairs: TrainingPairs, split: str) -> AllowedNegatives:
-    """The pool of some pairs.
+    """What may serve as a negative of some pairs.
 
     Args:
         pairs: de-duplicated.
@@ -75,11 +82,11 @@ def allowed_negatives(pairs: TrainingPairs, split: str) -> AllowedNegatives:
 
 @dataclass(frozen=True)
 class Negatives:
-    """One negative for each pair: its place in the pool, its text, and whether it is random."""
+    """One negative for each pair: its place, its text, and whether it is random; each (n,)."""
 
     place: Ints
     text: Ints
-    random: npt.NDArray[np.bool_]
+    random: Mask
 
 
 def hard_exact(
@@ -89,8 +96,8 @@ def hard_exact(
 
     Args:
         queries: (n, d) float32, e of each pair's point as a query.
-        candidates: (m, d) float32, e of each text of the pool as a candidate.
-        pool: the pool.
+        candidates: (m, d) float32, e of each allowed text as a candidate.
+        allowed: m texts, and what n pairs may not have.
         k: how many.
         block: points at a time, by default as many as `BLOCK_COSTS` allows; no choice depends on
             it.
@@ -115,14 +122,14 @@ def hard_exact(
 
 
 def hard_balltree(queries: Tensor, candidates: Tensor, allowed: AllowedNegatives, k: int) -> Ints:
-    """The same choice by scikit-learn's BallTree, as the seeds search."""
+    """The same choice by scikit-learn's BallTree, as the original study searched."""
     from sklearn.neighbors import BallTree
 
     q, c = queries.cpu().double(), candidates.cpu().double()
     tree = BallTree(c.numpy())
     found = np.full((len(q), k), -1, dtype=np.int64)
     rows = np.arange(len(q))
-    width = min(k + allowed.forbidden.shape[1] + 8, len(c))
+    width = min(k + allowed.forbidden.shape[1] + SPARE, len(c))
     while len(rows):
         distance, places = tree.query(q[rows].numpy(), k=width)
         closed = np.zeros(len(rows), dtype=bool)
@@ -131,12 +138,12 @@ def hard_balltree(queries: Tensor, candidates: Tensor, allowed: AllowedNegatives
             cost = squared_distance(q[row], c[usable]).numpy()
             order = np.lexsort((usable, cost))[:k]
             found[row, : len(order)] = usable[order]
-            # The tree's own rounding is far below this; whoever lies beyond cannot be nearer.
+            # Whoever lies beyond what was asked for cannot be nearer.
             closed[i] = width == len(c) or (
-                len(order) == k and distance[i, -1] ** 2 * (1 - 1e-9) > cost[order[-1]]
+                len(order) == k and distance[i, -1] ** 2 * (1 - BALLTREE_ROUNDING) > cost[order[-1]]
             )
         rows = rows[~closed]
-        width = min(4 * width, len(c))
+        width = min(WIDER * width, len(c))
     return found
 
 
@@ -168,8 +175,8 @@ def draw_random(allowed: AllowedNegatives, rng: np.random.Generator) -> Ints:
 def _free_places(allowed: AllowedNegatives, part: Ints) -> tuple[Ints, Ints, Ints]:
     """For each pair, of the part (n,) chosen for it (0 counters, 1 points): where it begins (n,).
 
-    And the places forbidden there (n, 4), ascending, each once, filled up with ones beyond the
-    pool; and how many others there are (n,).
+    And the places forbidden there (n, 4), ascending, each once, filled up with ones beyond all
+    texts; and how many others there are (n,).
     """
     end = len(allowed.texts)
     bounds = np.array([0, allowed.counters, end])
@@ -193,9 +200,9 @@ def mine(
 
     Args:
         queries: (n, d) float32, e of each pair's point as a query.
-        candidates: (m, d) float32, e of each text of the pool as a candidate.
-        pool: the pool.
-        options: rates, pool of hard negatives, backend.
+        candidates: (m, d) float32, e of each allowed text as a candidate.
+        allowed: m texts, and what n pairs may not have.
+        options: rates, top m of hard negatives, backend.
         epoch: counted from 0.
         rng: of this epoch's mining alone.
     """
@@ -215,7 +222,7 @@ def mine(
 
 def composition(
     negatives: Negatives, pairs: TrainingPairs, allowed: AllowedNegatives
-) -> dict[str, int]:
+) -> NegativeCounts:
     """How many negatives were random, hard points, hard counters, and of the point's own debate.
 
     A text is of a debate when it stands there as the point or the counter that it was drawn as.
@@ -227,9 +234,9 @@ def composition(
         )
         for row, text in enumerate(negatives.text.tolist())
     )
-    return {
-        "random": int(negatives.random.sum()),
-        "hard_point": int((~negatives.random & ~is_counter).sum()),
-        "hard_counter": int((~negatives.random & is_counter).sum()),
-        "same_debate": same,
-    }
+    return NegativeCounts(
+        random=int(negatives.random.sum()),
+        hard_point=int((~negatives.random & ~is_counter).sum()),
+        hard_counter=int((~negatives.random & is_counter).sum()),
+        same_debate=same,
+    )

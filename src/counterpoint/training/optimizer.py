@@ -18,23 +18,22 @@ def make_optimizer(
     Loshchilov and Hutter, *Decoupled Weight Decay Regularization* (ICLR 2019); without decay it is
     Adam. Only matrices decay, as usual: not biases, nor the scales of a LayerNorm.
     """
-    rate = options.learning_rate
     groups, rates = [], []
-    for part, own in (
-        (nn.ModuleList([model.projections, model.head]), rate),
-        (model.encoder, options.encoder_learning_rate or rate),
+    for part, rate in (
+        (nn.ModuleList([model.projections, model.head]), options.learning_rate),
+        (model.encoder, options.encoder_learning_rate or options.learning_rate),
     ):
         learning = [parameter for parameter in part.parameters() if parameter.requires_grad]
         # One group where nothing decays: each costs a tenth of a small model's step.
-        decays = [options.weight_decay > 0 and each.dim() > 1 for each in learning]
-        for decay, chosen in (
+        decays = [options.weight_decay > 0 and weight.dim() > 1 for weight in learning]
+        for decay, weights in (
             (options.weight_decay, list(compress(learning, decays))),
             (0.0, list(compress(learning, map(operator.not_, decays)))),
         ):
-            if chosen:
-                groups.append({"params": chosen, "weight_decay": decay})
-                rates.append(own)
-    return torch.optim.AdamW(groups, lr=rate, fused=True), rates
+            if weights:
+                groups.append({"params": weights, "weight_decay": decay})
+                rates.append(rate)
+    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True), rates
 
 
 def schedule(done: float, options: TrainingOptions) -> float:

@@ -1,0 +1,162 @@
+"""What a trained epoch is worth: held-out losses, accuracy, spread, and at the end the records."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from counterpoint.arrays import Ints
+from counterpoint.config.options import CellOptions
+from counterpoint.evaluation.evaluate import Evaluation, epoch_scores, query_results
+from counterpoint.evaluation.records import QueryResults
+from counterpoint.evaluation.system import RoleVectors, TrainedSystem
+from counterpoint.models.retriever import Retriever
+from counterpoint.results.epoch_log import Distances, EpochRecord, EpochScores, Losses, Spread
+from counterpoint.tasks.candidates import CandidateSets
+from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
+from counterpoint.training.data import CellData
+from counterpoint.training.step import Measured, TripleLosses
+
+Results = dict[str, tuple[CandidateSets, list[QueryResults]]]
+"""By split: its candidate sets and what became of its queries."""
+
+
+class CellEvaluation:
+    """Evaluates a cell by its vectors.
+
+    Args:
+        model: of the cell.
+        data: of the cell.
+        options: of the cell.
+        triple_losses: of the cell.
+    """
+
+    def __init__(
+        self,
+        model: Retriever,
+        data: CellData,
+        options: CellOptions,
+        triple_losses: TripleLosses,
+    ) -> None:
+        self._model = model
+        self._data = data
+        self._options = options
+        self._losses = triple_losses
+        test = options.evaluation.test_every_epoch
+        self.held_out = ("dev", "test") if test else ("dev",)
+        """The splits that each epoch is evaluated on, beside train."""
+
+    @torch.no_grad()
+    def held_out_losses(self, role: str, vectors: RoleVectors) -> Measured:
+        """The losses and distances of a split's triples, in the corpus's order."""
+        self._model.eval()
+        query, candidate = vectors["query"], vectors["candidate"]
+        triples = torch.from_numpy(self._data.held_out[role]).to(query.e.device)
+        # Where no triple's loss depends on its batch they may go in one.
+        in_batches = self._losses.depend_on_batch
+        size = self._options.training.batch_size if in_batches else triples.shape[1]
+        parts, distances = [], []
+        for part in torch.split(triples, size, dim=1):
+            point, others = query.rows(part[0]), candidate.rows(part[1:])
+            measured = self._losses.of_vectors(part, point, others, candidate.e[part[0]])
+            parts.append(measured.losses.double() * part.shape[1])
+            distances.append(measured.distances)
+        return Measured(
+            torch.stack(parts).sum(dim=0) / triples.shape[1], torch.cat(distances, dim=1)
+        )
+
+    def summary(self, measured: Measured) -> tuple[Losses, Distances]:
+        """What an epoch's record says of a split's losses and distances."""
+        retrieval, counter, negative = map(_finite, measured.losses.tolist())
+        total = _finite(float(self._losses.total(measured.losses)))
+        return Losses(retrieval, counter, negative, total), _distances(measured.distances)
+
+    def evaluated(self, record: EpochRecord, vectors: RoleVectors) -> EpochRecord:
+        """A trained epoch's record with what its vectors tell.
+
+        Where weights, vectors or losses are no numbers any more there is nothing to evaluate: the
+        record says so under `diverged`.
+        """
+        losses, distances = dict(record.losses), dict(record.distances)
+        for role in self.held_out:
+            losses[role], distances[role] = self.summary(self.held_out_losses(role, vectors))
+        record = replace(record, losses=losses, distances=distances)
+        if any(loss.total is None for loss in losses.values()):
+            return replace(record, diverged="the vectors or weights are not numbers")
+        accuracy = self.accuracy(vectors)
+        train, dev = accuracy["train"]["official"].reranked, accuracy["dev"]["clean"].reranked
+        return replace(
+            record,
+            accuracy=accuracy,
+            gap=None if train is None or dev is None else train - dev,
+            spread=self.spread(vectors),
+        )
+
+    def accuracy(self, vectors: RoleVectors) -> dict[str, dict[str, EpochScores]]:
+        """By split and protocol the scores of an epoch."""
+        by_folder: dict[str, dict[str, EpochScores]] = {}
+        result = {}
+        for role in ("train", *self.held_out):
+            # Dev and test may be the same folder; the train role has its own queries.
+            key = role if role == "train" else self._data.folders[role]
+            if key not in by_folder:
+                by_folder[key] = self._scores(role, vectors)
+            result[role] = by_folder[key]
+        return result
+
+    def spread(self, vectors: RoleVectors) -> float:
+        """Root mean square distance of the training texts' e to their mean, as candidates."""
+        e = vectors["candidate"].e
+        e = e[torch.from_numpy(self._data.allowed.texts).to(e.device)]
+        return float((e - e.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+
+    def final(self, vectors: RoleVectors) -> Results:
+        """Per-query results by split: all tasks and protocols.
+
+        The train split has its sample of queries; every one is seen, so `clean` asks none.
+        """
+        return {
+            role: (self._data.sets(role), self._results(role, vectors))
+            for role in ("train", "dev", "test")
+        }
+
+    def _scores(self, role: str, vectors: RoleVectors) -> dict[str, EpochScores]:
+        """Of an epoch and split, by protocol."""
+        system, sets = self._system(vectors), self._data.sets(role)
+        protocols, queries = self._asked(role, WITH_TASKS)
+        return epoch_scores(
+            sets, system.costs_of(sets), system.reranker, protocols=protocols, queries=queries
+        )
+
+    def _results(self, role: str, vectors: RoleVectors) -> list[QueryResults]:
+        system, sets = self._system(vectors), self._data.sets(role)
+        protocols, queries = self._asked(role, PROTOCOLS)
+        evaluation = Evaluation(protocols=protocols, queries=queries)
+        return query_results(sets, system.costs_of(sets), system.reranker, evaluation)
+
+    def _system(self, vectors: RoleVectors) -> TrainedSystem:
+        self._model.eval()
+        return TrainedSystem(self._model, vectors, self._options.rerank)
+
+    def _asked(self, role: str, protocols: Iterable[str]) -> tuple[list[str], Ints | None]:
+        """The protocols and queries of a split: every query of train is seen, and few are asked."""
+        train = role == "train"
+        return (
+            [name for name in protocols if not (train and PROTOCOLS[name].unseen_only)],
+            self._data.train_queries if train else None,
+        )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _distances(distances: Tensor) -> Distances:
+    """(2, n) distances to the mean and deviation of either row."""
+    std, mean = torch.std_mean(distances.double(), dim=1, correction=0)
+    positive, negative = (
+        Spread(_finite(float(mean[row])), _finite(float(std[row]))) for row in (0, 1)
+    )
+    return Distances(positive, negative)

@@ -1,0 +1,140 @@
+"""One step: a batch of triples to losses, gradients and weights."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from counterpoint.config.options import CellOptions
+from counterpoint.models import losses
+from counterpoint.models.fusion import Vectors
+from counterpoint.models.retriever import Retriever
+from counterpoint.training.memory import BackOff
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What some triples gave.
+
+    `losses` (3,) are the retrieval loss and the classifier's on counters and on negatives;
+    `distances` (2, n) go from points to counters and to negatives, without gradients.
+    """
+
+    losses: Tensor
+    distances: Tensor
+
+
+class TripleLosses:
+    """The losses of triples of texts: points, counters, negatives.
+
+    Args:
+        model: whose vectors and classifier they are of.
+        options: kinds and weights of the losses.
+        device: of the model.
+    """
+
+    def __init__(self, model: Retriever, options: CellOptions, device: torch.device) -> None:
+        self._model = model
+        self._options = options.retrieval_loss
+        self._device = device
+        retrieval, classifier = options.retrieval_loss.weight, options.classifier_loss.weight
+        self._weights = torch.tensor([retrieval, classifier, classifier], device=device)
+        self.depend_on_batch = options.retrieval_loss.kind == "infonce"
+        """Whether a triple's loss depends on who shares its batch."""
+
+    def total(self, terms: Tensor) -> Tensor:
+        """(3,) losses to their weighted sum."""
+        return terms @ self._weights.to(terms)
+
+    def of_texts(self, triples: Tensor) -> Measured:
+        """Of (3, B) int64 texts, with gradients; each unique text is encoded once a tower."""
+        model = self._model
+        if not model.roles_differ:
+            vectors = model(triples.reshape(-1), "query").split(3)
+            point = vectors.rows(0)
+            return self.of_vectors(triples, point, vectors.rows(slice(1, None)), point.e)
+        # Of the losses infonce alone looks at the points as candidates.
+        first = 0 if self.depend_on_batch else 1
+        if model.encoder.towers_differ:
+            point = model(triples[0], "query")
+            others = model(triples[first:].reshape(-1), "candidate").split(3 - first)
+        else:
+            x = model.encoder(triples.reshape(-1), "query")
+            size = triples.shape[1]
+            point = model.project(x[:size], "query")
+            others = model.project(x[first * size :], "candidate").split(3 - first)
+        as_candidate = others.e[0] if first == 0 else point.e
+        return self.of_vectors(triples, point, others.rows(slice(-2, None)), as_candidate)
+
+    def of_vectors(
+        self, triples: Tensor, point: Vectors, others: Vectors, as_candidate: Tensor
+    ) -> Measured:
+        """Of texts whose vectors are known.
+
+        Args:
+            triples: (3, B) int64 texts.
+            point: (B, ·) vectors of the points as queries.
+            others: (2, B, ·) vectors of the counters and the negatives as candidates.
+            as_candidate: (B, d) e of the points as candidates.
+        """
+        texts = triples.to(self._device, non_blocking=True)
+        batch = losses.Batch(point.e, as_candidate, others.e, texts)
+        retrieval = losses.RETRIEVAL_LOSSES[self._options.kind]
+        terms = torch.cat(
+            [
+                retrieval(batch, self._options)[None],
+                losses.classifier(self._model.logits(point, others)),
+            ]
+        )
+        return Measured(terms, batch.distances.detach())
+
+
+class Step:
+    """Takes the optimiser's steps.
+
+    Args:
+        model: that learns.
+        triple_losses: what it learns from.
+        optimizer: over what learns.
+        rates: of its groups, while nothing scales them.
+        back_off: for batches that do not fit into memory.
+    """
+
+    def __init__(
+        self,
+        model: Retriever,
+        triple_losses: TripleLosses,
+        optimizer: torch.optim.Optimizer,
+        rates: list[float],
+        back_off: BackOff,
+    ) -> None:
+        self._model = model
+        self._losses = triple_losses
+        self._optimizer = optimizer
+        self._rates = rates
+        self._back_off = back_off
+
+    def take(self, triples: Tensor, scale: float, seed: int) -> Measured:
+        """Learn from a batch of triples.
+
+        Args:
+            triples: (3, B) int64 texts on the CPU, where a live encoder looks up their tokens: to
+                ask the device for them would wait for all that it has still to do.
+            scale: what the learning rates are multiplied with.
+            seed: of what the encoder draws.
+        """
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = scale * rate
+        measured = self._back_off.fitting(lambda: self.gradients(triples, seed))
+        self._optimizer.step()
+        return measured
+
+    def gradients(self, triples: Tensor, seed: int) -> Measured:
+        """The gradients of a batch, whatever pieces it is encoded in; see `take`."""
+        if self._model.encoder.draws:
+            # Each step's own, so that it can be repeated, or be the first after an interruption.
+            torch.manual_seed(seed)
+        self._optimizer.zero_grad(set_to_none=True)
+        measured = self._losses.of_texts(triples)
+        torch.autograd.backward(self._losses.total(measured.losses))
+        return Measured(measured.losses.detach(), measured.distances)

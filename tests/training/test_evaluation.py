@@ -1,0 +1,85 @@
+"""What an epoch is worth, and the records at the end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.training.evaluation import Results
+from counterpoint.training.trainer import Trainer
+from tests.support.training import (
+    CPU,
+    NO_STOP,
+    cell,
+    contaminated,
+    embedded,
+    frozen_trainer,
+    results_by_key,
+    results_of,
+    train,
+)
+
+
+def test_held_out_losses_are_those_of_their_triples(corpus: Corpus) -> None:
+    """Against the formula of the method, one triple after the other."""
+    trainer = frozen_trainer(cell(stopping=NO_STOP), corpus)
+    log, _ = train(trainer)
+    by_role = embedded(trainer, "train", "dev", "test")
+    vectors = by_role["query"]
+    hinge, positive = [], []
+    for point, counter, negative in trainer.data.held_out["dev"].T:
+        near, far = (
+            float((vectors.e[point] - vectors.e[other]).norm()) for other in (counter, negative)
+        )
+        hinge.append(max(0.0, near - far + 1.0))
+        positive.append(near)
+    last = trainer.evaluation.held_out_losses("dev", by_role)
+    assert float(last.losses[0]) == pytest.approx(np.mean(hinge), rel=1e-5)
+    assert float(last.distances[0].double().mean()) == pytest.approx(np.mean(positive), rel=1e-5)
+    assert log[-1].distances["dev"].positive.std > 0
+
+
+def test_retrieval_alone_records_the_first_ten_and_reorders_none(corpus: Corpus) -> None:
+    options = cell(classifier_loss={"weight": 0}, evaluation={"rerank": 1})
+    # Vectors of chance, so that a gold among the first ten is seldom the first.
+    x = np.random.default_rng(8).normal(size=(len(corpus.texts), 16)).astype(np.float32)
+    trainer = Trainer(options, corpus, FrozenFeatures(x), CPU)
+    log, _ = train(trainer)
+    for record in log:
+        for scores in record.accuracy["dev"].values():
+            assert scores.reranked == scores.retrieval <= scores.recall_at_10
+    assert any(
+        record.accuracy["dev"]["clean"].recall_at_10 > record.accuracy["dev"]["clean"].retrieval
+        for record in log
+    )
+    results = results_by_key(trainer, "dev")["official", "epa"]
+    assert results.nearest.shape[1] == 10
+    assert results.reranked is not None
+    np.testing.assert_array_equal(results.reranked, results.rank)
+
+
+def test_without_a_trained_classifier_nothing_is_re_ranked(corpus: Corpus) -> None:
+    options = cell(classifier_loss={"weight": 0.0}, stopping=NO_STOP)
+    for record in train(frozen_trainer(options, corpus)).log:
+        for scores in record.accuracy["dev"].values():
+            assert scores.reranked == scores.retrieval
+
+
+def asked(results: Results, split: str) -> set[str]:
+    """The ids of the points of a split that were asked."""
+    sets, several = results[split]
+    return {sets.ids[sets.pairs + query] for each in several for query in each.queries}
+
+
+@pytest.mark.parametrize("sample", [1000, 5])
+def test_the_train_sample_is_of_kept_pairs(corpus: Corpus, sample: int) -> None:
+    shared, dropped = contaminated(corpus)
+    options = cell(evaluation={"train_sample": sample}, training={"epochs": 1, "batch_size": 4})
+    found = results_of(frozen_trainer(options, replace(shared, decontaminate="train")))
+    assert len(asked(found, "train")) == min(sample, 33)
+    assert not asked(found, "train") & dropped
+    assert (len(asked(found, "dev")), len(asked(found, "test"))) == (12, 12)
+    if sample == 1000:
+        assert asked(results_of(frozen_trainer(options, shared)), "train") > dropped

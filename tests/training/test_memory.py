@@ -1,0 +1,74 @@
+"""A lack of memory is answered by smaller pieces, and told from other errors."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.errors import InputError
+from counterpoint.models.weights import unique_weights
+from counterpoint.training.memory import out_of_memory
+from counterpoint.training.trainer import Trainer
+from tests.support.training import tiny_live, train
+
+
+def fail_once(trainer: Trainer, at: int, monkeypatch: pytest.MonkeyPatch, times: int = 1) -> None:
+    """Run out of memory in the encoder's real forward pass, while it learns, from a call on."""
+    layer = trainer.model.encoder.models["query"].encoder.layer[1]
+    calls = itertools.count()
+    forward = layer.forward
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if torch.is_grad_enabled() and at <= next(calls) < at + times:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(layer, "forward", failing)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_backing_off_leaves_the_same_weights(
+    corpus: Corpus, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    whole, faulted = tiny_live(corpus, tiny_bert), tiny_live(corpus, tiny_bert)
+    expected, _ = train(whole)
+    fail_once(faulted, 2, monkeypatch, times)
+    log, _ = train(faulted)
+    assert faulted.model.encoder.pieces == 2**times
+    assert [e for e in log[0].events if e.startswith("out of memory")] == [
+        f"out of memory: batches go in {2 ** (i + 1)} pieces" for i in range(times)
+    ]
+    assert not [e for e in expected[0].events if "memory" in e]
+    for name, value in unique_weights(whole.model).items():
+        torch.testing.assert_close(unique_weights(faulted.model)[name], value, rtol=0, atol=1e-6)
+
+
+def test_memory_that_never_suffices_is_an_input_error(
+    corpus: Corpus, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = tiny_live(corpus, tiny_bert)
+    fail_once(trainer, 0, monkeypatch, times=10**6)
+    with pytest.raises(InputError, match=r"out of memory.*encoder\.max_tokens"):
+        train(trainer)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    corpus: Corpus, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = tiny_live(corpus, tiny_bert)
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(trainer.model.encoder.models["query"].encoder.layer[1], "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        train(trainer)
+    assert trainer.model.encoder.pieces == 1
+
+
+def test_every_allocators_error_is_a_lack_of_memory() -> None:
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert out_of_memory(MemoryError())
