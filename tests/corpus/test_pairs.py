@@ -148,7 +148,7 @@ def test_other_columns_are_ignored(tmp_path: Path) -> None:
 
 def test_what_is_missing_or_empty_is_absent(tmp_path: Path) -> None:
     content = "point,counter,theme,side,debate\np,c\np,c, ,,\np,c,law,con,juries\n"
-    rows = [
+    rows: Rows = [
         {"point": "p", "counter": "c"},
         {"point": "p", "counter": "c", "theme": None, "side": "", "debate": " "},
         {"point": "p", "counter": "c", "theme": "law", "side": "con", "debate": "juries"},
@@ -376,7 +376,7 @@ def test_every_debate_falls_whole_into_one_split_by_its_name_alone(
     splits = split_of_debates(corpus)
     assert all(len(found) == 1 for found in splits.values())
     counts = Counter(found.copy().pop() for found in splits.values())
-    shares = Counter[str]()
+    shares = dict.fromkeys(roles.values(), 0.0)
     for role, share in (("train", 0.6), ("dev", 0.2), ("test", 0.2)):
         shares[roles[role]] += share
     for folder, share in shares.items():

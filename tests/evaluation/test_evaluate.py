@@ -9,13 +9,14 @@ from counterpoint.corpus.arguments import Corpus, pairs_of
 from counterpoint.corpus.sources import open_source
 from counterpoint.evaluation.evaluate import epoch_scores
 from counterpoint.evaluation.metrics import accuracy_at_1, recall_at_10
+from counterpoint.evaluation.second_stage import Reranker
 from counterpoint.results.epoch_log import EpochScores
 from counterpoint.search.distances import Euclidean
 from counterpoint.tasks.candidates import TASKS, blocks, candidate_sets
 from counterpoint.tasks.protocols import WITH_TASKS
 from tests.support.candidates import argument, brute_candidates, folded
 from tests.support.debates import ROLES, debate
-from tests.support.evaluation import fast, random_system, reranker_of, results_of, stages
+from tests.support.evaluation import fast, random_system, results_of, stages
 
 # --- three pairs on a line, by hand
 #
@@ -124,6 +125,8 @@ def test_k_beyond_the_candidates_reorders_all_of_them(three) -> None:
     (found,) = results_of(
         sets, costs, tasks=["epa"], protocols=["official"], scorer=hand_scorer(sets)
     )
+    assert found.reordered is not None
+    assert found.reranked is not None
     # Query 2: c0 and the gold c2 0.9, p0 0.4, p1 0.2, c1 0.1; five candidates of ten places.
     assert found.reordered[2].tolist() == [C0, C2, P0, P1, C1] + [NONE] * 5
     assert found.reranked[2] == 2
@@ -235,6 +238,7 @@ def test_an_epochs_scores_are_those_of_all_results(sample, k) -> None:
     scores = epoch_scores(sets, *stages(sample, sets, parts, k))
     assert list(scores) == ["official", "clean"]
     for results in whole:
+        assert results.reranked is not None
         assert scores[results.protocol] == EpochScores(
             retrieval=accuracy_at_1(results.rank).mean(),
             reranked=accuracy_at_1(results.reranked).mean(),
@@ -258,7 +262,7 @@ def test_for_an_epochs_scores_golds_out_of_reach_are_not_scored(three) -> None:
         asked.extend(points.tolist())
         return torch.zeros(len(points))
 
-    epoch_scores(sets, costs, reranker_of(scorer, k=3), protocols=["official"])
+    epoch_scores(sets, costs, Reranker(3, lambda role: scorer), protocols=["official"])
     # The gold of query 2 is fifth.
     assert set(asked) == {int(sets.text[P0]), int(sets.text[P1])}
 
@@ -351,6 +355,7 @@ def test_equal_pairs_of_texts_get_equal_scores() -> None:
     for _ in range(5):
         found = results_of(sets, Euclidean(queries, texts), tasks=["sta", "epa"], scorer=noise)
         for records in found:
+            assert records.reordered is not None
             gold = [records.reordered[i].tolist().index(i) for i in own]
             copy = [
                 [int(sets.text[row]) for row in records.reordered[i]].index(int(sets.text[i]))
@@ -384,12 +389,12 @@ def test_random_vectors_and_scores_are_right_as_often_as_chance(strangers) -> No
         queries = torch.from_numpy(rng.standard_normal((sets.pairs, 8))).float()
         candidates = torch.from_numpy(rng.standard_normal((2 * sets.pairs, 8))).float()
         table = torch.from_numpy(rng.random((texts, texts))).float()
-        for records in results_of(
-            sets,
-            Euclidean(queries, candidates),
-            k=3,
-            scorer=lambda points, others, table=table: table[points, others],
-        ):
+
+        def scorer(points, others, table=table):
+            return table[points, others]
+
+        costs = Euclidean(queries, candidates)
+        for records in results_of(sets, costs, k=3, scorer=scorer):
             chance = 1 / records.candidates
             for stage, rank in (("first", records.rank), ("second", records.reranked)):
                 key = (stage, records.protocol, records.task)

@@ -141,7 +141,7 @@ def test_a_rank_that_is_none_is_named(
     found[column] = found[column].astype("Int64")
     found.loc[3, column] = value
     found.to_parquet(path)
-    query = found.loc[3, "query"]
+    query = found["query"].tolist()[3]
     with pytest.raises(InputError, match=f"parquet: dev, official, epa, query {query}: {words}"):
         read_records(path)
 
