@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.sources import open_source
 from tests.support.debates import ROLES, small_debates
-from tests.support.runs import make_run
 from tests.support.training import JobInputs, features, job_inputs, planted_corpus
+
+if TYPE_CHECKING:
+    from tests.support.trained import Trained
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -116,10 +119,8 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
-    """The folder of a run of two cells and a baseline on 24 pairs; read it alone."""
-    corpus = tmp_path_factory.mktemp("corpus") / "debates"
-    for path, text in small_debates().items():
-        (corpus / path).parent.mkdir(parents=True, exist_ok=True)
-        (corpus / path).write_text(text)
-    return make_run(tmp_path_factory.mktemp("results"), corpus, tiny_bert)
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> "Trained":
+    """A run of tiny cells, trained once. Never to be written into: a copy is."""
+    from tests.support.trained import make_run
+
+    return make_run(tmp_path_factory.mktemp("trained"), tiny_bert)

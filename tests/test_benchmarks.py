@@ -327,8 +327,14 @@ RESULT = {
     "machine": {"processor": "P", "cores": 2, "threads": 1, "load": (0.25, 0, 0), "gpu": None},
     "versions": {"torch": "2.13.0"},
     "work": {
-        **{"corpus": "c.zip", "encoder": "E", "max_tokens": 256},
-        **{"train": 512, "dev": 128, "test": 128, "points": 20000, "memory_points": 200000},
+        "corpus": "c.zip",
+        "encoder": "E",
+        "max_tokens": 256,
+        "train": 512,
+        "dev": 128,
+        "test": 128,
+        "points": 20000,
+        "memory_points": 200000,
     },
     "repeat": 3,
 }

@@ -19,9 +19,9 @@ def add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "tables",
         help="make the tables of a run from whatever records exist",
-        description="Write the tables of a run into its folder tables/: figures (cells.csv), "
-        "comparison, strategies, seeds, protocols, tasks, one axis and imported logs (Markdown; CSV "
-        "and LaTeX of some), the claims and their verdicts, and a summary, which is printed. "
+        description="Write the tables of a run into its folder tables/: scores (cells.csv), "
+        "comparison, strategies, seeds, protocols, tasks, one axis and imported logs (Markdown; "
+        "CSV and LaTeX of some), the claims and their verdicts, and a summary, which is printed. "
         "Trains nothing.",
     )
     add_run(parser)
@@ -37,7 +37,7 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--intervals",
         action="store_true",
-        help="give the figures of the LaTeX tables their 95 %% intervals as subscripts",
+        help="give the scores of the LaTeX tables their 95 %% intervals as subscripts",
     )
 
 
