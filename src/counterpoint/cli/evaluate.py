@@ -16,7 +16,7 @@ def add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
         "run's own, all tasks and protocols. Unseen are the queries whose texts the run's training "
         "folder lacks. A corpus in BEIR's layout is searched as a whole, without the query's own "
         "document. Writes figures.csv, records.parquet (not for BEIR's layout) and, with --trec, "
-        "rankings and judgements; prints the figures on all arguments.",
+        "rankings and judgements; prints the scores on all arguments.",
     )
     parser.add_argument(
         "system",
