@@ -12,10 +12,11 @@ from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.sources import open_source
 from tests.support.debates import ROLES, small_debates
-from tests.support.training import JobInputs, features, job_inputs, planted_corpus
 
+# Imported where they are used: they load torch, which most tests can do without.
 if TYPE_CHECKING:
     from tests.support.trained import Trained
+    from tests.support.training import JobInputs
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,12 +79,16 @@ def small(small_tree: dict[str, str], write_tree: Callable[[Mapping[str, str]], 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A made-up corpus in which training finds something."""
+    from tests.support.training import planted_corpus
+
     return planted_corpus(tmp_path_factory.mktemp("planted") / "corpus")
 
 
 @pytest.fixture
-def inputs(corpus: Corpus, tmp_path: Path) -> JobInputs:
+def inputs(corpus: Corpus, tmp_path: Path) -> "JobInputs":
     """What a job on it is given."""
+    from tests.support.training import features, job_inputs
+
     return job_inputs(corpus, features(corpus), tmp_path)
 
 

@@ -46,7 +46,7 @@ class Cell:
             ],
             stderr=subprocess.PIPE,
             # A test run in the background of a shell ignores Ctrl-C, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads
         )
 
     def out(self, name: str) -> Path:
