@@ -83,7 +83,7 @@ def _facts(trained: Sequence[PlannedCell]) -> list[str]:
     if len(codes) > 1:
         lines.append(
             f"Warning: the cells were trained by {len(codes)} different states of the code; to "
-            "make them comparable, train all again (snakemake --forcerun cell)."
+            "make them comparable, train all again (snakemake --forcerun train)."
         )
     seconds = [cell.seconds() for cell in trained]
     total = sum(item.total for item in seconds)

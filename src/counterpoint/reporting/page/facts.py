@@ -68,7 +68,7 @@ def _versions(run: Run) -> Iterable[tuple[str, str]]:
             "warning",
             (
                 "The cells were trained by different states of the code; to make them comparable, "
-                "train all again (snakemake --forcerun cell)."
+                "train all again (snakemake --forcerun train)."
             ),
         )
 
