@@ -124,7 +124,7 @@ def measure_jobs(work: epochs.Work, repeat: int, counts: Sequence[int]) -> dict[
     def seconds(sets: ProcessPoolExecutor, jobs: int) -> float:
         """From the first one's start to the last one's end; each waits for all, so none has two."""
         begun, ended = zip(*sets.map(_epoch, [jobs] * jobs), strict=True)
-        return max(ended) - min(begun)
+        return float(max(ended) - min(begun))
 
     given = (work.corpus, work.encoder, str(work.device), barriers)
     found: dict[int, list[float]] = {jobs: [] for jobs in counts}

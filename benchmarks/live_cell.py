@@ -18,7 +18,7 @@ from benchmarks.small_corpus import first_debates
 from counterpoint.cli import main as main_module
 from counterpoint.corpus import arguana, sources
 from counterpoint.corpus.arguments import Argument
-from counterpoint.runs import epoch_log
+from counterpoint.results import epoch_log
 
 
 def write(arguments: Sequence[Argument], folder: Path) -> None:

@@ -60,7 +60,9 @@ def weights(trained: Trainer) -> dict[str, torch.Tensor]:
 def test_a_real_lack_of_memory_backs_off_to_the_same_training(
     corpus: Corpus, bert: Path, precision: str
 ) -> None:
-    settings = {"dropout": 0.0, "precision": precision, "batch_tokens": 2048, "batch_size": 32}
+    settings: dict[str, Any] = {
+        "batch": 32, "dropout": 0.0, "precision": precision, "batch_tokens": 2048
+    }  # fmt: skip
     start = weights(trainer(corpus, bert, **settings))
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -114,7 +116,7 @@ def test_nothing_waits_for_the_device_within_an_epoch(corpus: Corpus, bert: Path
 def test_texts_in_a_row_give_the_vectors_and_gradients_of_padded_ones(
     corpus: Corpus, bert: Path, pooling: str, trainable: object
 ) -> None:
-    settings = {"dropout": 0.0, "pooling": pooling, "trainable": trainable}
+    settings: dict[str, Any] = {"dropout": 0.0, "pooling": pooling, "trainable": trainable}
     found = []
     for precision, packs in (("float32", False), ("bfloat16", False), ("bfloat16", True)):
         with nullcontext() if packs else other_versions():

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,7 @@ def hold(folder: Path, ready: "multiprocessing.Queue[str]") -> None:
         signal.pause()
 
 
-def start(folder: Path) -> tuple[multiprocessing.Process, str]:
+def start(folder: Path) -> tuple[BaseProcess, str]:
     context = multiprocessing.get_context("fork")
     ready: multiprocessing.Queue[str] = context.Queue()
     process = context.Process(target=hold, args=(folder, ready))
@@ -38,7 +39,7 @@ def test_two_jobs_get_two_devices_and_a_killed_one_gives_its_back(tmp_path: Path
     second, two = start(tmp_path)
     try:
         assert sorted([one, two]) == ["0", "1"]
-        os.kill(first.pid, signal.SIGKILL)
+        first.kill()
         first.join()
         with leased(["0", "1"], 1, tmp_path) as free:
             assert free.device == one

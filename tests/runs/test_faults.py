@@ -17,7 +17,14 @@ from counterpoint.errors import Interrupted
 from counterpoint.runs.folder import RESULTS
 from tests.support.training import cell
 
-COMMAND = (sys.executable, "-c", "from counterpoint.cli.main import run; run()", "train")
+# A test run in the background of a shell ignores Ctrl-C, and so would its children.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+from counterpoint.cli.main import run
+run()
+"""
+COMMAND = (sys.executable, "-c", PROGRAM, "train")
 
 
 class Cell:
@@ -45,8 +52,6 @@ class Cell:
                 *("--state", str(self.folder / f"state-{name}"), "--out", str(self.out(name))),
             ],
             stderr=subprocess.PIPE,
-            # A test run in the background of a shell ignores Ctrl-C, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads
         )
 
     def out(self, name: str) -> Path:

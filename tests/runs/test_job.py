@@ -1,5 +1,6 @@
 """A job: all its files, killed at any write, refused, failed, or told to stop."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.encoders.features import write_features
 from counterpoint.encoders.tokens import tokenise, write_tokens
 from counterpoint.errors import InputError
-from counterpoint.io import atomic
 from counterpoint.results import epoch_log
 from counterpoint.results.files import Failure, Outcome
 from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder
@@ -67,17 +67,17 @@ def test_a_job_killed_at_any_write_leaves_the_same_results(
     whole = {**inputs, "out": inputs["out"].with_name("whole")}
     options = cell(training={"epochs": 2, "batch_size": 4})
     Job(options=options, **{**whole, "state": inputs["state"].with_name("other")}).run()
-    real = atomic.os.replace
+    real = os.replace
     writes, kills = 0, 0
 
-    def replace(source: object, target: object) -> None:
+    def replace(source: Path, target: Path) -> None:
         nonlocal writes
         writes -= 1
         if writes == 0:
             raise Killed
         real(source, target)
 
-    monkeypatch.setattr(atomic.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     while True:
         writes = kills + 1
         try:

@@ -63,7 +63,7 @@ def test_a_log_gets_a_line_an_epoch_with_the_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter([0.0, 100.0, 130.0, 170.0, 190.0])  # made, begun, and the ends of three epochs
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr("time.perf_counter", lambda: next(seconds))
     stream = io.StringIO()
     with Reporter(tmp_path, options(), stream) as reporter:
         reporter.begin()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
@@ -15,9 +16,14 @@ from counterpoint.training.trainer import Trainer
 from tests.support.training import tiny_live, train
 
 
+def upper_layer(trainer: Trainer) -> nn.Module:
+    """Of the tiny BERT."""
+    return trainer.model.encoder.get_submodule("models.query.encoder.layer.1")
+
+
 def fail_once(trainer: Trainer, at: int, monkeypatch: pytest.MonkeyPatch, times: int = 1) -> None:
     """Run out of memory in the encoder's real forward pass, while it learns, from a call on."""
-    layer = trainer.model.encoder.models["query"].encoder.layer[1]
+    layer = upper_layer(trainer)
     calls = itertools.count()
     forward = layer.forward
 
@@ -63,7 +69,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("shapes cannot be multiplied")
 
-    monkeypatch.setattr(trainer.model.encoder.models["query"].encoder.layer[1], "forward", broken)
+    monkeypatch.setattr(upper_layer(trainer), "forward", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         train(trainer)
     assert trainer.model.encoder.pieces == 1

@@ -1,5 +1,7 @@
 """The random rate, hard and random negatives and their composition, against design §5."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from counterpoint.config.options import MiningOptions
 from counterpoint.errors import InputError
 from counterpoint.results.epoch_log import NegativeCounts
+from counterpoint.search.distances import Euclidean
 from counterpoint.tasks.candidates import candidate_sets
 from counterpoint.tasks.training_pairs import TrainingPairs, training_pairs
 from counterpoint.training import mining
@@ -57,7 +60,8 @@ def mined(pairs, vectors, options=HARD, epoch=0, seed=0):
     """The negatives of all pairs, by one table of a vector a text."""
     allowed = allowed_negatives(pairs, "training")
     rng = np.random.default_rng(seed)
-    return mine(*tables(pairs, allowed, vectors), allowed, options, epoch, rng)
+    queries, candidates = tables(pairs, allowed, vectors)
+    return mine(queries, candidates, allowed, options, epoch, rng)
 
 
 def line(*positions):
@@ -296,7 +300,8 @@ def test_fewer_allowed_than_k_leave_minus_one(backend) -> None:
     # points 0 and 2 are places 2 and 3.
     pairs = plain((0, 1), (2, 3))
     allowed = allowed_negatives(pairs, "training")
-    found = BACKENDS[backend](*tables(pairs, allowed, line(0, 1, 2, 4)), allowed, 3)
+    queries, candidates = tables(pairs, allowed, line(0, 1, 2, 4))
+    found = BACKENDS[backend](queries, candidates, allowed, 3)
     assert found.tolist() == [[3, 1, -1], [0, 2, -1]]
 
 
@@ -322,13 +327,13 @@ def test_costs_held_at_a_time_decide_how_many_points_are_mined_at_once(held, mon
     vectors = torch.from_numpy(np.random.default_rng(1).standard_normal((40, 8))).float()
     whole = hard_exact(vectors[20:], vectors, allowed, 3)
     sizes = []
-    block_of = mining.Euclidean.block
+    block_of = Euclidean.block
 
     def block(costs, rows):
         sizes.append(len(rows))
         return block_of(costs, rows)
 
-    monkeypatch.setattr(mining.Euclidean, "block", block)
+    monkeypatch.setattr(Euclidean, "block", block)
     monkeypatch.setattr(mining, "BLOCK_COSTS", held)
     np.testing.assert_array_equal(hard_exact(vectors[20:], vectors, allowed, 3), whole)
     # Each point has a cost to all 40; one point at least goes at a time.
@@ -548,4 +553,4 @@ def test_random_negatives_count_as_random_whatever_their_kind() -> None:
         same_debate=sum(int(text) // 20 == row // 10 for row, text in enumerate(found.text)),
     )
     assert counts.random + counts.hard_point + counts.hard_counter == 200
-    assert min(counts.values()) > 0
+    assert min(asdict(counts).values()) > 0

@@ -68,11 +68,11 @@ def test_with_a_live_encoder_gradients_reach_what_should_learn_and_nothing_else(
     assert found == expected
     width = options.projection.width
     if width != "none":
-        assert trainer.model.projections["query"].weight.shape == (width, 32)
+        assert trainer.model.get_parameter("projections.query.weight").shape == (width, 32)
     seen = {"embedding": 0, "cls": 32, "concat": 32}[options.fusion]
     if options.fusion != "cls":
         seen += 32 if width == "none" else width
-    assert trainer.model.head[0].weight.shape[-1] == 3 * seen
+    assert trainer.model.get_parameter("head.0.weight").shape[-1] == 3 * seen
 
 
 @pytest.mark.parametrize("loss", ["triplet", "infonce"])

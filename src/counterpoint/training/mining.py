@@ -127,7 +127,7 @@ def hard_balltree(queries: Tensor, candidates: Tensor, allowed: AllowedNegatives
 
     q, c = queries.cpu().double(), candidates.cpu().double()
     tree = BallTree(c.numpy())
-    found = np.full((len(q), k), -1, dtype=np.int64)
+    chosen = np.full((len(q), k), -1, dtype=np.int64)
     rows = np.arange(len(q))
     width = min(k + allowed.forbidden.shape[1] + SPARE, len(c))
     while len(rows):
@@ -137,14 +137,14 @@ def hard_balltree(queries: Tensor, candidates: Tensor, allowed: AllowedNegatives
             usable = places[i][~np.isin(places[i], allowed.forbidden[row])]
             cost = squared_distance(q[row], c[usable]).numpy()
             order = np.lexsort((usable, cost))[:k]
-            found[row, : len(order)] = usable[order]
+            chosen[row, : len(order)] = usable[order]
             # Whoever lies beyond what was asked for cannot be nearer.
             closed[i] = width == len(c) or (
                 len(order) == k and distance[i, -1] ** 2 * (1 - BALLTREE_ROUNDING) > cost[order[-1]]
             )
         rows = rows[~closed]
         width = min(WIDER * width, len(c))
-    return found
+    return chosen
 
 
 BACKENDS: dict[str, Callable[[Tensor, Tensor, AllowedNegatives, int], Ints]] = {
