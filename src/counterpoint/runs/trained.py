@@ -4,7 +4,7 @@ import torch
 
 from counterpoint.arrays import Floats
 from counterpoint.config.cache_keys import features_key, shared_options
-from counterpoint.config.loading import load_options
+from counterpoint.config.loading import load_written
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.corpus.arguments import Texts
 from counterpoint.encoders.encoder import Encoder
@@ -49,7 +49,7 @@ def load_cell(
     Raises:
         InputError: its options or weights cannot be used.
     """
-    options = load_options(CellOptions, str(folder.options))
+    options = load_written(CellOptions, folder.options)
     encoder: Encoder
     if options.encoder.trainable == "none":
         encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, run))
