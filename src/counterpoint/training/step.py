@@ -36,10 +36,11 @@ class TripleLosses:
     def __init__(self, model: Retriever, options: CellOptions, device: torch.device) -> None:
         self._model = model
         self._options = options.retrieval_loss
+        self._retrieval = losses.RETRIEVAL_LOSSES[options.retrieval_loss.kind]
         self._device = device
         retrieval, classifier = options.retrieval_loss.weight, options.classifier_loss.weight
         self._weights = torch.tensor([retrieval, classifier, classifier], device=device)
-        self.depend_on_batch = options.retrieval_loss.kind == "infonce"
+        self.depend_on_batch = self._retrieval.across_batch
         """Whether a triple's loss depends on who shares its batch."""
 
     def total(self, terms: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ class TripleLosses:
             vectors = model(triples.reshape(-1), "query").split(3)
             point = vectors.rows(0)
             return self.of_vectors(triples, point, vectors.rows(slice(1, None)), point.e)
-        # Of the losses infonce alone looks at the points as candidates.
+        # No other loss looks at the points as candidates.
         first = 0 if self.depend_on_batch else 1
         if model.encoder.towers_differ:
             point = model(triples[0], "query")
@@ -79,10 +80,9 @@ class TripleLosses:
         """
         texts = triples.to(self._device, non_blocking=True)
         batch = losses.Batch(point.e, as_candidate, others.e, texts)
-        retrieval = losses.RETRIEVAL_LOSSES[self._options.kind]
         terms = torch.cat(
             [
-                retrieval(batch, self._options)[None],
+                self._retrieval(batch, self._options)[None],
                 losses.classifier(self._model.logits(point, others)),
             ]
         )
