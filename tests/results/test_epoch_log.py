@@ -163,4 +163,4 @@ def test_a_log_is_cut_to_its_first_records(tmp_path: Path) -> None:
 
 def test_a_record_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        epoch_record(0).epoch = 1  # type: ignore[misc]  # which is what is refused
+        epoch_record(0).epoch = 1
