@@ -1,4 +1,4 @@
-"""How fast the engine is, beside the seeds' loop and sentence-transformers.
+"""How fast the engine is, beside the original study's loop and sentence-transformers.
 
     python -m benchmarks.engine --out engine.json --markdown docs/benchmarks.md
 
@@ -29,8 +29,8 @@ import torch
 from benchmarks import epochs, gpu, mining, peers
 from benchmarks.evaluate import machine
 from benchmarks.figures import FIGURES, markdown, row
-from benchmarks.seeds_loop import SeedsLoop
 from benchmarks.small_corpus import read_folders, small_corpus
+from benchmarks.study_loop import StudyLoop
 from counterpoint.corpus import arguments as arguments_module
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.io import atomic
@@ -57,7 +57,7 @@ RATIOS = {
     "bfloat16-no-dropout": "ours, bfloat16, no dropout",
     "frozen": "ours, frozen",
 }
-"""Figure to the cell that the seeds' loop is compared with."""
+"""Figure to the cell that the original study's loop is compared with."""
 
 SHARES = {"share": "ours", "share-no-dropout": "ours, no dropout"}
 
@@ -67,7 +67,7 @@ SAME_WORK: epochs.Changes = {
 }
 """What sentence-transformers' trainer does: a triplet loss on the encoder's own vectors."""
 
-SEEDS = "seeds' loop"
+STUDY = "original study's loop"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Bench:
 
 
 def compare_epochs(work: epochs.Work, names: Sequence[str], repeat: int) -> dict[str, Any]:
-    """Every repetition one epoch of the seeds' loop, where it is asked for, and of each cell.
+    """Every repetition one epoch of the original study's loop, where it is asked for, and of each cell.
 
     Args:
         work: what is trained on.
@@ -101,13 +101,13 @@ def compare_epochs(work: epochs.Work, names: Sequence[str], repeat: int) -> dict
     refused = {cell: work.refused(CELLS[cell]) for cell in wanted}
     able = [cell for cell in wanted if refused[cell] is None]
     compared = any(RATIOS.get(name) in able for name in uses)
-    loop = SeedsLoop(work.corpus, work.options()) if compared else None
-    found: dict[str, list[dict[str, float]]] = {SEEDS: [], **{cell: [] for cell in able}}
+    loop = StudyLoop(work.corpus, work.options()) if compared else None
+    found: dict[str, list[dict[str, float]]] = {STUDY: [], **{cell: [] for cell in able}}
     for repetition in range(repeat):
         if loop is not None:
             seconds, _ = loop.epoch(repetition)
-            found[SEEDS].append({**seconds, "total": sum(seconds.values())})
-            tell(SEEDS, found)
+            found[STUDY].append({**seconds, "total": sum(seconds.values())})
+            tell(STUDY, found)
         for cell in able:
             found[cell].append(our_epoch(work, CELLS[cell]))
             tell(cell, found)
@@ -118,7 +118,7 @@ def compare_epochs(work: epochs.Work, names: Sequence[str], repeat: int) -> dict
         elif name in SHARES:
             rows[name] = [100 * each["share"] for each in found[cell]]
         else:
-            pairs = zip(found[SEEDS], found[cell], strict=True)
+            pairs = zip(found[STUDY], found[cell], strict=True)
             rows[name] = [theirs["total"] / own["total"] for theirs, own in pairs]
     return {"rows": rows, "epochs": found}
 

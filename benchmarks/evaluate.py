@@ -1,8 +1,8 @@
-"""Seconds and memory of evaluation once vectors exist, beside the way the seeds evaluated.
+"""Seconds and memory of evaluation once vectors exist, beside the way the original study evaluated.
 
     python benchmarks/evaluate.py --all-unseen --out evaluate.json
 
-The seeds' way, written anew from its description: a BallTree with leaf size 2 over all points and
+The original study's way, written anew from its description: a BallTree with leaf size 2 over all points and
 counters, the 10 nearest to each point, and one call of the classifier for each of them. It knows
 the protocol `legacy` alone, so that is what both are compared by; beside it stands what all tasks,
 stages and protocols take us. The model has random weights, and the vectors are random with those
@@ -49,7 +49,7 @@ HIDDEN_SIZE = 384
 """Width of the bundled encoder's outputs."""
 
 NEAREST = 10
-"""How many the classifier re-orders, in the seeds' way and in ours."""
+"""How many the classifier re-orders, in the original study's way and in ours."""
 
 SYNTHETIC_PAIRS = 6775
 """Of the three splits of a made-up corpus whose training split is as large as the real one."""
@@ -96,7 +96,7 @@ def our_everything(system: TrainedSystem, sets: CandidateSets, queries: Ints) ->
     return query_results(sets, system.costs_of(sets), system.reranker, asked)
 
 
-def seeds_way(system: TrainedSystem, sets: CandidateSets, queries: Ints) -> Ints:
+def study_way(system: TrainedSystem, sets: CandidateSets, queries: Ints) -> Ints:
     """(n,) the rows that answer the queries under `legacy`, one call of the classifier each."""
     rows = system.vectors["candidate"].rows(torch.from_numpy(sets.text))
     points = system.vectors["query"].e[torch.from_numpy(sets.text[sets.pairs :])].numpy()
@@ -135,23 +135,23 @@ def compare(
     Raises:
         RuntimeError: the two ways answer differently.
     """
-    seconds: dict[str, list[float]] = {"seeds_legacy": [], "our_legacy": [], "our_everything": []}
+    seconds: dict[str, list[float]] = {"study_legacy": [], "our_legacy": [], "our_everything": []}
     for _ in range(repeat):
-        spent, slow = timed(seeds_way, system, sets, queries)
-        seconds["seeds_legacy"].append(spent)
+        spent, slow = timed(study_way, system, sets, queries)
+        seconds["study_legacy"].append(spent)
         spent, records = timed(our_legacy, system, sets, queries)
         seconds["our_legacy"].append(spent)
         spent, everything = timed(our_everything, system, sets, queries)
         seconds["our_everything"].append(spent)
         assert records.reordered is not None
         fast = records.reordered[:, 0]
-        found = {"seeds": accuracy(sets, slow, queries), "ours": accuracy(sets, fast, queries)}
-        if found["seeds"] != found["ours"]:
+        found = {"study": accuracy(sets, slow, queries), "ours": accuracy(sets, fast, queries)}
+        if found["study"] != found["ours"]:
             raise RuntimeError(f"the two ways answer differently: accuracy {found}")
-    slow_seconds = np.array(seconds["seeds_legacy"])
+    slow_seconds = np.array(seconds["study_legacy"])
     ratios = {
-        "seeds_legacy_to_our_legacy": (slow_seconds / seconds["our_legacy"]).tolist(),
-        "seeds_legacy_to_our_everything": (slow_seconds / seconds["our_everything"]).tolist(),
+        "study_legacy_to_our_legacy": (slow_seconds / seconds["our_legacy"]).tolist(),
+        "study_legacy_to_our_everything": (slow_seconds / seconds["our_everything"]).tolist(),
     }
     return {
         "pairs": {f"{one.protocol} {one.task}": int(one.candidates.sum()) for one in everything},

@@ -16,8 +16,8 @@ from benchmarks import (
     mining,
     operators,
     peers,
-    seeds_loop,
     small_corpus,
+    study_loop,
 )
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import pairs_of
@@ -34,10 +34,10 @@ def validation():
     return sets, evaluate.random_system(sets, len(read.texts), CellOptions())
 
 
-def test_the_seeds_way_and_ours_give_the_same_answers(validation) -> None:
+def test_the_study_way_and_ours_give_the_same_answers(validation) -> None:
     sets, system = validation
     queries = sets.queries("official")
-    slow = evaluate.seeds_way(system, sets, queries)
+    slow = evaluate.study_way(system, sets, queries)
     fast = evaluate.our_legacy(system, sets, queries).reordered[:, 0]
     # Copies of a text tie; a tree gives them in any order.
     np.testing.assert_array_equal(sets.text[slow], sets.text[fast])
@@ -58,7 +58,7 @@ def test_everything_is_all_tasks_and_protocols_in_both_stages(validation) -> Non
 def test_other_answers_of_ours_are_refused(validation, monkeypatch: pytest.MonkeyPatch) -> None:
     sets, system = validation
     queries = sets.queries("official")
-    monkeypatch.setattr(evaluate, "seeds_way", lambda system, sets, queries: queries)
+    monkeypatch.setattr(evaluate, "study_way", lambda system, sets, queries: queries)
     with pytest.raises(RuntimeError, match="answer differently"):
         evaluate.compare(system, sets, queries, 1)
 
@@ -83,10 +83,10 @@ def test_the_command_writes_what_it_measured(tmp_path, capsys) -> None:
     assert {len(values) for values in (seconds | ratios).values()} == {3}
     for name in ("our_legacy", "our_everything"):
         by_hand = [
-            slow / fast for slow, fast in zip(seconds["seeds_legacy"], seconds[name], strict=True)
+            slow / fast for slow, fast in zip(seconds["study_legacy"], seconds[name], strict=True)
         ]
-        assert ratios[f"seeds_legacy_to_{name}"] == pytest.approx(by_hand)
-        assert result["medians"][f"seeds_legacy_to_{name}"] == pytest.approx(sorted(by_hand)[1])
+        assert ratios[f"study_legacy_to_{name}"] == pytest.approx(by_hand)
+        assert result["medians"][f"study_legacy_to_{name}"] == pytest.approx(sorted(by_hand)[1])
     assert 0 < result["peak_mib"]["before"] <= result["peak_mib"]["after"]
     assert result["versions"].keys() == {"python", "counterpoint", "torch", "numpy", "scikit-learn"}
 
@@ -133,18 +133,18 @@ def test_a_small_corpus_is_whole_debates_that_no_two_splits_share(folders) -> No
     assert every.split("training") == folders["training"]
 
 
-def test_the_seeds_loop_chooses_the_negatives_that_we_do() -> None:
+def test_the_study_loop_chooses_the_negatives_that_we_do() -> None:
     queries, candidates, sets = mining.vectors(40)
-    found = seeds_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), np.arange(40))
+    found = study_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), np.arange(40))
     np.testing.assert_array_equal(found, mining.ours(queries, candidates, sets))
     some = np.array([7, 3])
-    again = seeds_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), some)
+    again = study_loop.hard_negatives(queries.numpy(), candidates[:40].numpy(), some)
     np.testing.assert_array_equal(again, found[some])
 
 
-def test_the_seeds_loop_starts_from_our_vectors(work) -> None:
+def test_the_study_loop_starts_from_our_vectors(work) -> None:
     """Texts in random batches and duplicates apart, or each once by length: the same vectors."""
-    theirs = seeds_loop.SeedsLoop(work.corpus, work.options())
+    theirs = study_loop.StudyLoop(work.corpus, work.options())
     split = theirs.splits["dev"]
     vectors = theirs.embed(split)
     ours = embedded(work.trainer(work.options()), "dev")["query"]
@@ -153,9 +153,9 @@ def test_the_seeds_loop_starts_from_our_vectors(work) -> None:
     np.testing.assert_allclose(vectors.e, ours.e[texts].detach(), atol=1e-5)
 
 
-def test_the_seeds_loop_learns(work) -> None:
+def test_the_study_loop_learns(work) -> None:
     changes = {"training": {"learning_rate": 1e-3, "batch_size": 4}}
-    loop = seeds_loop.SeedsLoop(work.corpus, work.options(changes))
+    loop = study_loop.StudyLoop(work.corpus, work.options(changes))
     seconds, first = loop.epoch(0)
     assert len(first) == len(pairs_of(work.corpus.split("training"))) // 4
     for epoch in range(1, 6):
@@ -261,18 +261,18 @@ def test_what_a_machine_cannot_do_is_a_row_with_the_reason(
     found = engine.compare_epochs(work, ["epoch", "bfloat16", "share"], 1)
     assert set(found["rows"].values()) == {"not on this machine: no instructions"}
     # Nor does the other side run for nothing.
-    assert found["epochs"] == {engine.SEEDS: []}
+    assert found["epochs"] == {engine.STUDY: []}
 
 
 def test_ratios_and_shares_are_those_of_the_epochs(work) -> None:
     found = engine.compare_epochs(work, ["epoch", "frozen", "share-no-dropout"], 2)
     each = found["epochs"]
-    assert each.keys() == {engine.SEEDS, "ours", "ours, no dropout", "ours, frozen"}
+    assert each.keys() == {engine.STUDY, "ours", "ours, no dropout", "ours, frozen"}
     for name, cell in (("epoch", "ours"), ("frozen", "ours, frozen")):
         by_hand = [
             sum(theirs[stage] for stage in epochs.STAGES)
             / sum(ours[stage] for stage in epochs.STAGES)
-            for theirs, ours in zip(each[engine.SEEDS], each[cell], strict=True)
+            for theirs, ours in zip(each[engine.STUDY], each[cell], strict=True)
         ]
         assert found["rows"][name] == pytest.approx(by_hand)
     by_hand = [
@@ -316,7 +316,7 @@ RESULT = {
         figures.row("gpu-8-tokens", [123456.0]),
     ],
     "epochs": {
-        "seeds' loop": [
+        "original study's loop": [
             dict.fromkeys([*epochs.STAGES, "total"], seconds) for seconds in (4.0, 2.0)
         ],
         "ours": [{**dict.fromkeys([*epochs.STAGES, "total"], 1.0), "matrix_rate": 150e9}],
@@ -347,7 +347,7 @@ def test_the_page_by_hand() -> None:
     assert "| ≤ 1,024 MiB | 300.0 MiB (300.0–300.0) | met |" in table[3]
     assert "| ≥ 60 % | not on this machine: no \\| matrix |  |" in table[4]
     assert "|  | 123,456 tokens/s (123,456–123,456) |  |" in table[5]
-    assert "| seeds' loop | 3.00 | 3.00 | 3.00 | 3.00 | 3.00 |  |" in table
+    assert "| original study's loop | 3.00 | 3.00 | 3.00 | 3.00 | 3.00 |  |" in table
     assert "| ours | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 150 |" in table
     assert not any("frozen" in line for line in table[6:])
     page = "\n".join(lines)

@@ -1,4 +1,4 @@
-"""One epoch the way the seeds train, written anew from the description of their loop.
+"""One epoch the way the original study trains, written anew from the description of their loop.
 
 Every batch is tokenised anew each epoch and padded to its longest text in random order; point,
 counter and negative pass the encoder one after the other; points and counters are embedded apart,
@@ -16,7 +16,7 @@ import torch
 from sklearn.neighbors import BallTree
 from torch import Tensor
 
-from benchmarks.evaluate import NEAREST, accuracy, seeds_way
+from benchmarks.evaluate import NEAREST, accuracy, study_way
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
@@ -64,8 +64,8 @@ def split_of(corpus: Corpus, folder: str) -> Split:
     return Split(replace(read, text=np.arange(len(texts))), texts)
 
 
-class SeedsLoop:
-    """A model trained the seeds' way.
+class StudyLoop:
+    """A model trained the original study's way.
 
     Args:
         corpus: with the roles train, dev and test.
@@ -184,7 +184,7 @@ class SeedsLoop:
         self._set_training(False)
         system = TrainedSystem(self.model, {"query": vectors, "candidate": vectors}, NEAREST)
         queries = split.sets.queries("official")
-        return accuracy(split.sets, seeds_way(system, split.sets, queries), queries)
+        return accuracy(split.sets, study_way(system, split.sets, queries), queries)
 
 
 def hard_negatives(points: Floats, counters: Floats, rows: Ints) -> Ints:
