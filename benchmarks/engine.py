@@ -85,7 +85,7 @@ class Bench:
 
 
 def compare_epochs(work: epochs.Work, names: Sequence[str], repeat: int) -> dict[str, Any]:
-    """Every repetition one epoch of the original study's loop, where it is asked for, and of each cell.
+    """Every repetition one epoch of the study's loop, where it is asked for, and of each cell.
 
     Args:
         work: what is trained on.

@@ -62,12 +62,12 @@ def _gpu(cell: str, batch: int, *, compiled: bool = False) -> dict[str, Figure]:
 
 FIGURES: Mapping[str, Figure] = {
     "epoch": Figure(
-        "one full epoch fine-tuned, float32, dropout as the checkpoint has it: original study's loop / ours",
+        "one full epoch fine-tuned, float32, dropout as the checkpoint has it: study's loop / ours",
         1.8,
     ),
     "bfloat16": Figure("the same, ours in bfloat16: original study's loop (float32) / ours", 2.5),
     "bfloat16-no-dropout": Figure(
-        "the same, ours in bfloat16 without dropout: original study's loop (float32, dropout) / ours",
+        "the same, ours in bfloat16 without dropout: study's loop (float32, dropout) / ours",
         3.5,
     ),
     "frozen": Figure("the same epoch, our encoder frozen: original study's loop / ours", 200),

@@ -1,4 +1,4 @@
-"""The original study's protocol does what is said of it: it leaks, and that is why it never ranks."""
+"""The original study's protocol does what is said of it: it leaks, so it never ranks."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
