@@ -129,8 +129,8 @@ def add_import_log(commands: "Commands[argparse.ArgumentParser]") -> None:
         "import-log",
         help="read text logs of the original study's scripts, to be shown beside new runs",
         description="Read text logs of the original study's scripts (UTF-8 or GB18030) into the "
-        "epoch log, marked as protocol legacy, which leaks the answer. Writes NAME/epochs.jsonl and "
-        "NAME/source.json; prints a line a log: epochs, and for train, dev and test the best "
+        "epoch log, marked as protocol legacy, which leaks the answer. Writes NAME/epochs.jsonl "
+        "and NAME/source.json; prints a line a log: epochs, and for train, dev and test the best "
         "accuracy, its epoch counted from 0, and the last. Tables and plots of every run that has "
         "that folder beside it show them.",
     )
