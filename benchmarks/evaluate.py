@@ -5,8 +5,8 @@
 The original study's way, written anew from its description: a BallTree with leaf size 2 over all
 points and counters, the 10 nearest to each point, and one call of the classifier for each of them.
 It knows the protocol `legacy` alone, so that is what both are compared by; beside it stands what
-all tasks, stages and protocols take us. The model has random weights, and the vectors are random with those
-of one debate near each other, as real ones are: a tree gains by that.
+all tasks, stages and protocols take us. The model has random weights, and the vectors are random
+with those of one debate near each other, as real ones are: a tree gains by that.
 """
 
 import argparse
