@@ -156,7 +156,7 @@ def test_the_scores_are_those_of_the_tables(partial: Path) -> None:
 
 def test_an_embedded_score_rounds_to_what_the_tables_have() -> None:
     shares = [right / n for n in (713, 783, 1287, 1401) for right in range(n + 1)]
-    for share, embedded_as in zip(shares, charts._scaled(shares), strict=True):
+    for share, embedded_as in zip(shares, charts.scaled(shares), strict=True):
         assert embedded_as is not None
         assert f"{100 * embedded_as / charts.SCALE:.1f}" == f"{100 * share:.1f}"
 
@@ -176,7 +176,7 @@ def test_columns_without_any_number_are_left_out() -> None:
     nothing = EpochScores(None, None, None)
     accuracy = {"dev": {"clean": nothing, "official": EpochScores(0.5, 0.5, 0.5)}}
     record = runs.epoch_record(0, accuracy=accuracy, losses={})
-    curve = charts._of_cell([record])
+    curve = charts.curve_of([record])
     assert curve["columns"] == {"rate": [10000000], "accuracy/dev/official": [5000000]}
 
 
@@ -217,7 +217,7 @@ def test_the_page_is_alone_and_small(partial: Path) -> None:
     assert page.stat().st_size < 8 * 2**20
     # Of a cell: 60 epochs, and nine figures of some five digits in each of 43 places (eight tasks
     # and two protocols, `legacy`; dev and test, and train without `clean`).
-    curve = charts._of_cell([epoch(number) for number in range(60)])
+    curve = charts.curve_of([epoch(number) for number in range(60)])
     a_cell = len(charts.embedded(curve)) + 43 * 9 * 6
     assert page.stat().st_size + 105 * a_cell < 8 * 2**20
 

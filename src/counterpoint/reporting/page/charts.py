@@ -175,10 +175,11 @@ def _mean(values: np.ndarray[Any, Any]) -> tuple[float, float, float]:
 
 
 def _rows(rows: Iterable[Iterable[float]]) -> list[Numbers]:
-    return [_scaled(row) for row in rows]
+    return [scaled(row) for row in rows]
 
 
-def _scaled(values: Iterable[float | None]) -> Numbers:
+def scaled(values: Iterable[float | None]) -> Numbers:
+    """Fractions as whole numbers, which take less room; None where there is none."""
     return [
         None if value is None or math.isnan(value) else round(SCALE * value) for value in values
     ]
@@ -197,7 +198,7 @@ def _curves(contents: Contents) -> list[dict[str, Any]]:
             label += " (diverged)" if cell.status == "diverged" else ""
             best = cell.outcome().best_epoch
             curves.append(
-                {"label": label, "system": number, "best": best, **_of_cell(cell.epochs())}
+                {"label": label, "system": number, "best": best, **curve_of(cell.epochs())}
             )
     for name, epochs in imported_logs(run).items():
         label = f"imported/{name} ({LEGACY.name}, leaks the answer)"
@@ -205,7 +206,8 @@ def _curves(contents: Contents) -> list[dict[str, Any]]:
     return curves
 
 
-def _of_cell(records: Sequence[EpochRecord]) -> dict[str, Any]:
+def curve_of(records: Sequence[EpochRecord]) -> dict[str, Any]:
+    """A cell's epoch log, in columns."""
     counts = [asdict(record.negatives) for record in records]
     return {
         "epochs": [record.epoch for record in records],
@@ -231,7 +233,7 @@ def _of_old_log(epochs: Sequence[OldEpoch]) -> dict[str, Any]:
 def _columns(rows: Sequence[Mapping[str, float | None]]) -> dict[str, list[int | None]]:
     """Columns of an epoch log; those without any number are left out."""
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: _scaled(row.get(name) for row in rows) for name in names}
+    columns = {name: scaled(row.get(name) for row in rows) for name in names}
     return {
         name: column
         for name, column in columns.items()
