@@ -23,6 +23,7 @@ class Told:
     def __init__(self, encoding: Cost, cell: CellCost) -> None:
         self._encoding, self._cell = encoding, cell
         self.asked: list[CellOptions] = []
+        self.start_up = 0.0
 
     @property
     def notes(self) -> Sequence[str]:
@@ -107,6 +108,20 @@ def test_more_epochs_take_longer_by_as_much(folder: RunFolder, tiny_bert: Path) 
     whole = estimate(configuration(tiny_bert, matrix={"axes": axes}), folder)
     assert whole.hours == pytest.approx((2 * (140 + 500) / 2 + 360) / 3600)
     assert whole.bytes == 2 * (7 + 4) + 2 * (7 + 40) + 5
+
+
+@pytest.mark.parametrize(("cells_per_job", "loads"), [(1, 12), (3, 4), (12, 1)])
+def test_modules_are_loaded_once_a_job(
+    folder: RunFolder, tiny_bert: Path, cells_per_job: int, loads: int
+) -> None:
+    config = configuration(
+        tiny_bert,
+        matrix={"axes": {"seed": list(range(12))}},
+        resources={"cells_per_job": cells_per_job},
+    )
+    measures = Told(FREE, CellCost(FREE, FREE))
+    measures.start_up = 3600.0
+    assert plan(config, folder, measures, cores=2).hours == loads / 2
 
 
 @pytest.mark.parametrize(

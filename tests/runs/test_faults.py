@@ -1,21 +1,20 @@
 """A cell with a live encoder, killed at random moments and run again: the results are the same."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from counterpoint.config import cache_keys, loading, matrix
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.encoders.tokens import tokenise, write_tokens
 from counterpoint.errors import Interrupted
-from counterpoint.runs.folder import RESULTS
-from tests.support.training import cell
+from counterpoint.io import atomic
+from counterpoint.runs.folder import RESULTS, RunFolder
 
 # A test run in the background of a shell ignores Ctrl-C, and so would its children.
 PROGRAM = """
@@ -28,41 +27,50 @@ COMMAND = (sys.executable, "-c", PROGRAM, "train")
 
 
 class Cell:
-    """The command of one cell, and where it writes."""
+    """The command of one cell, in as many runs as it is trained in."""
 
     def __init__(self, corpus: Corpus, tiny_bert: Path, folder: Path) -> None:
         self.folder = folder
-        self.options: dict[str, Any] = {
-            "encoder": {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"},
-            "training": {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3},
-        }
-        write_arguments(corpus, folder / "arguments.parquet")
-        tokens = tokenise(corpus, cell(**self.options).encoder)
-        write_tokens(tokens, corpus, folder / "tokens.safetensors")
+        self.corpus = corpus
+        self.config = loading.load(
+            {
+                "run": "faults",
+                "encoder": {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"},
+                "training": {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3},
+                "resources": {"checkpoint_steps": 1},
+            },
+            "test",
+        )
+        (self.cell,) = matrix.expand(self.config, "test")
+        self.tokens = tokenise(corpus, self.config.encoder)
+
+    def run(self, name: str) -> RunFolder:
+        """A run of its own, ready to train."""
+        run = RunFolder(self.folder / name)
+        if not run.config.exists():
+            write_arguments(self.corpus, run.arguments)
+            tokens = run.tokens(cache_keys.tokens_key(self.config.encoder))
+            write_tokens(self.tokens, self.corpus, tokens)
+            atomic.write_json(run.config, self.config.model_dump(mode="json"))
+        return run
 
     def start(self, name: str) -> "subprocess.Popen[bytes]":
-        """Start a process of it that writes under a name."""
-        return subprocess.Popen(
-            [
-                *COMMAND,
-                *("--arguments", str(self.folder / "arguments.parquet")),
-                *("--tokens", str(self.folder / "tokens.safetensors")),
-                *("--options", json.dumps(self.options), "--threads", "1"),
-                *("--checkpoint-steps", "1"),
-                *("--state", str(self.folder / f"state-{name}"), "--out", str(self.out(name))),
-            ],
-            stderr=subprocess.PIPE,
-        )
+        """Start a process that trains it in a run."""
+        command = [*COMMAND, "--run", str(self.run(name).path), self.cell.name]
+        return subprocess.Popen(command, stderr=subprocess.PIPE)
 
-    def out(self, name: str) -> Path:
-        """Where results of a name lie."""
-        return self.folder / name
+    def state(self, name: str) -> Path:
+        """Where its state lies in a run."""
+        return self.run(name).state(self.cell.name).path
+
+    def log(self, name: str) -> str:
+        """What it printed in a run, the last time."""
+        return self.run(name).cell_log(self.cell.name).read_text(encoding="utf-8")
 
     def results(self, name: str) -> dict[str, bytes]:
         """What the same cell always leaves."""
-        return {
-            each: (self.out(name) / each).read_bytes() for each in RESULTS if each != "seconds.json"
-        }
+        out = self.run(name).cell(self.cell.name).path
+        return {each: (out / each).read_bytes() for each in RESULTS if each != "seconds.json"}
 
 
 @pytest.fixture
@@ -91,7 +99,7 @@ def kill_and_go_on(live: Cell, kills: int, seed: int) -> None:
     while done < kills or not finished:
         name = f"killed-{finished}"
         process = live.start(name)
-        state = live.folder / f"state-{name}"
+        state = live.state(name)
         # It may have been killed so late that nothing is left to train.
         while done < kills and done % 2 and process.poll() is None:
             if list(state.glob("*/checkpoint.safetensors")):
@@ -126,16 +134,17 @@ def test_when_asked_to_stop_it_saves_and_exits_with_a_status_to_retry(
 ) -> None:
     whole = live.start("whole")
     process = live.start("stopped")
-    state = live.folder / "state-stopped"
+    state = live.state("stopped")
     wait_for(state, "*/checkpoint.safetensors", process)
     process.send_signal(sign)
     _, said = process.communicate()
     assert process.returncode == Interrupted.STATUS, said
     assert b"the same command goes on from there" in said
+    assert "asked to stop: saves and stops after this step" in live.log("stopped")
     assert not (state / "failure.json").exists()
     again = live.start("stopped")
     _, said = again.communicate()
     assert again.returncode == 0, said
-    assert b"goes on in epoch" in said
+    assert "goes on in epoch" in live.log("stopped")
     assert whole.wait() == 0
     assert live.results("stopped") == live.results("whole")

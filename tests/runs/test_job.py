@@ -1,5 +1,6 @@
 """A job: all its files, killed at any write, refused, failed, or told to stop."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -19,6 +20,7 @@ from counterpoint.results import epoch_log
 from counterpoint.results.files import Failure, Outcome
 from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder
 from counterpoint.runs.job import Job
+from counterpoint.training.checkpoint import CheckpointFolder
 from counterpoint.training.evaluation import CellEvaluation
 from counterpoint.training.trainer import Trainer
 from tests.support.training import JobInputs, cell, contaminated, features
@@ -38,7 +40,7 @@ def test_a_job_leaves_all_its_files_and_is_the_same_byte_for_byte(inputs: JobInp
     assert len(epoch_log.read(left.epochs)) == Outcome.read(left.outcome).epochs
     # The state keeps them, for when Snakemake never hears that the job has ended.
     (state,) = (path for path in inputs["state"].iterdir() if path.name != "lock")
-    assert sorted(path.name for path in state.iterdir()) == sorted([*RESULTS, "identity.json"])
+    assert sorted(path.name for path in state.iterdir()) == sorted(RESULTS)
 
 
 def test_results_that_were_deleted_are_put_back_without_training(
@@ -54,6 +56,39 @@ def test_results_that_were_deleted_are_put_back_without_training(
     monkeypatch.setattr(Trainer, "events", refuse)
     Job(options=cell(), **inputs).run()
     assert {name: (inputs["out"] / name).read_bytes() for name in RESULTS} == expected
+
+
+def test_a_finished_cell_is_left_alone_also_without_its_state(
+    inputs: JobInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Job(options=cell(), **inputs).run()
+    shutil.rmtree(inputs["state"])
+    before = {path: path.stat().st_ino for path in inputs["out"].iterdir()}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trains")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "events", refuse)
+        # As after an update of the program that changes no result.
+        patch.setattr("counterpoint.runs.provenance.running_code", lambda: "other code")
+        Job(options=cell(), **inputs).run()
+        assert {path: path.stat().st_ino for path in inputs["out"].iterdir()} == before
+        with pytest.raises(AssertionError, match="trains"):
+            Job(options=cell(seed=2), **inputs).run()
+    Job(options=cell(seed=2), **inputs).run()
+    assert json.loads((inputs["out"] / "options.json").read_text())["seed"] == 2
+
+
+@pytest.mark.parametrize(("seconds", "saves"), [(0.0, 4), (3600.0, 0)])
+def test_a_checkpoint_is_written_when_there_is_something_to_lose(
+    inputs: JobInputs, monkeypatch: pytest.MonkeyPatch, seconds: float, saves: int
+) -> None:
+    """Before the first epoch and after each of three, or never."""
+    written = []
+    monkeypatch.setattr(CheckpointFolder, "save", lambda _, checkpoint: written.append(checkpoint))
+    Job(options=cell(), checkpoint_seconds=seconds, **inputs).run()
+    assert len(written) == saves
 
 
 class Killed(BaseException):
@@ -81,7 +116,7 @@ def test_a_job_killed_at_any_write_leaves_the_same_results(
     while True:
         writes = kills + 1
         try:
-            Job(options=options, checkpoint_steps=5, **inputs).run()
+            Job(options=options, checkpoint_seconds=0, checkpoint_steps=5, **inputs).run()
             break
         except Killed:
             kills += 1
@@ -100,7 +135,7 @@ def test_a_log_that_was_cut_is_an_input_error(
     with monkeypatch.context() as patch:
         patch.setattr("counterpoint.runs.job.write_records", stop)
         with pytest.raises(Killed):
-            Job(options=cell(), **inputs).run()
+            Job(options=cell(), checkpoint_seconds=0, **inputs).run()
     (log,) = inputs["state"].glob("*/epochs.jsonl")
     log.write_bytes(log.read_bytes()[:-10])
     with pytest.raises(InputError, match=r"epochs\.jsonl: the log of 3 epochs was cut"):
@@ -159,7 +194,7 @@ def test_frozen_needs_features_and_live_needs_tokens(
 ) -> None:
     encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"}
     options = cell(encoder=encoder, training={"epochs": 1, "batch_size": 4})
-    with pytest.raises(InputError, match="needs --tokens"):
+    with pytest.raises(InputError, match="needs tokens"):
         Job(options=options, **inputs).run()
     write_tokens(tokenise(corpus, options.encoder), corpus, tmp_path / "tokens.safetensors")
     live = {**inputs, "features": None, "tokens": tmp_path / "tokens.safetensors"}

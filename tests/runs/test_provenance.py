@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from counterpoint.runs import provenance
-from counterpoint.runs.provenance import code_hash, is_of_this_code, parsed
+from counterpoint.runs.provenance import code_hash, is_of_this_code, parsed, running_code
 from counterpoint.versions import TRAINING_VERSION
 from tests.support.training import an_identity
 
@@ -82,7 +82,7 @@ def test_what_no_cell_computes_with_does_not_count(package: Path, part: str) -> 
 
 
 def test_a_checkpoint_is_of_this_code_by_hash_and_version() -> None:
-    ours = an_identity(training_version=TRAINING_VERSION, code=code_hash())
+    ours = an_identity(training_version=TRAINING_VERSION, code=running_code())
     assert is_of_this_code(ours)
     assert not is_of_this_code(an_identity(training_version=TRAINING_VERSION, code="0"))
-    assert not is_of_this_code(an_identity(training_version=0, code=code_hash()))
+    assert not is_of_this_code(an_identity(training_version=0, code=running_code()))

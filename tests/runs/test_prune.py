@@ -15,7 +15,7 @@ from counterpoint.errors import InputError
 from counterpoint.io import atomic
 from counterpoint.runs import prune
 from counterpoint.runs.folder import RunFolder
-from counterpoint.runs.provenance import code_hash
+from counterpoint.runs.provenance import running_code
 from counterpoint.training.checkpoint import CHECKPOINT, IDENTITY, CheckpointFolder, Identity
 from counterpoint.versions import TRAINING_VERSION
 
@@ -36,7 +36,7 @@ NOW = Identity(
     numpy="",
     transformers="",
     training_version=TRAINING_VERSION,
-    code=code_hash(),
+    code=running_code(),
 )
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,12 @@ def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
 
 
 def planned(output: str) -> dict[str, int]:
-    """Rule to number of jobs in what snakemake says that it would do."""
+    """Command to number of jobs in what snakemake says that it would do."""
     table = output.partition("Job stats:")[2].partition("\n\n")[0]
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    jobs: Counter[str] = Counter()
+    for name, count in re.findall(r"^([a-z]+)(?:_\d+)? +(\d+)$", table, re.MULTILINE):
+        jobs[name] += int(count)
+    return dict(jobs)
 
 
 @pytest.fixture(scope="module")
@@ -166,28 +170,27 @@ def test_tables_plots_and_report_never_train(trained: tuple[Path, str], tiny_ber
 
 def test_every_rule_has_the_name_of_its_command(checkout: Path) -> None:
     for path in (checkout / "workflow" / "rules").glob("*.smk"):
-        rules = re.findall(
-            r"^rule (\w+):$(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL
+        text = path.read_text()
+        rules = re.findall(r"^rule (\w+):$(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+        # A rule for each batch is numbered.
+        rules += re.findall(
+            r'^    rule:$\s+name:\s+f"([a-z]+)_(.*)', text, re.MULTILINE | re.DOTALL
         )
         for name, body in rules:
             assert f" counterpoint {name} " in body, name
+        assert len(rules) == len(re.findall(r"^ *rule\b", text, re.MULTILINE)), path
 
 
 def test_cores_change_no_result(trained: tuple[Path, str], tiny_bert: Path) -> None:
-    """A cell by hand, with the arguments that the workflow gives it, on one core."""
-    run = trained[0] / "results" / "mini"
+    """A cell by hand, on one core and in a run where nothing is trained."""
+    run, copy = trained[0] / "results" / "mini", trained[0] / "by-hand"
     cell = next(path for path in run.glob("cells/**/options~base") if "fusion~cls" in str(path))
-    command = [
-        sys.executable, "-c", "from counterpoint.cli.main import run; run()", "train",
-        "--arguments", str(run / "corpus" / "arguments.parquet"),
-        "--features", str(next(run.glob("encoder/*/features.safetensors"))),
-        "--options", str(cell / "options.json"),
-        "--state", str(trained[0] / "by-hand-state"), "--out", str(trained[0] / "by-hand"),
-    ]  # fmt: skip
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("cells", "state"))
+    name = str(cell.relative_to(run / "cells"))
+    command = [sys.executable, "-m", "counterpoint", "train", "--run", str(copy), name]
     subprocess.run(command, check=True, capture_output=True, timeout=200)
-    for name in ("epochs.jsonl", "records.parquet", "model.safetensors"):
-        ours, theirs = (folder / name for folder in (trained[0] / "by-hand", cell))
-        assert ours.read_bytes() == theirs.read_bytes(), name
+    for file in ("epochs.jsonl", "records.parquet", "model.safetensors"):
+        assert (copy / "cells" / name / file).read_bytes() == (cell / file).read_bytes(), file
 
 
 @pytest.mark.parametrize(("margins", "outputs"), [([1.0], 0), ([0.8], 0), ([0.8, 1.0], 2)])
@@ -211,13 +214,35 @@ def test_a_failed_cell_is_told_and_stops_no_other(checkout: Path, tiny_bert: Pat
     assert "9 layers of 2" in text
 
 
+def test_a_cell_that_fails_costs_the_others_of_its_job_nothing(
+    checkout: Path, tiny_bert: Path
+) -> None:
+    values = {**miniature(tiny_bert), "run": "together", "resources": {"cells_per_job": 9}}
+    # The batch is larger than the training pairs.
+    values["matrix"]["include"] = [{"batch_size": 9999, "decrease_rate": 0.5}]
+    arguments = configure(checkout, values, "together.yaml")
+    output = snakemake(checkout, "--cores", "2", *arguments, status=1)
+    assert planned(output)["train"] == 1
+    assert "2 of 3 cells trained" in output
+    run = checkout / "results" / "together"
+    records = sorted(run.glob("cells/**/records.parquet"))
+    before = [path.stat().st_mtime_ns for path in records]
+    assert len(records) == 2
+    snakemake(checkout, "--cores", "2", *arguments, status=1)
+    assert [path.stat().st_mtime_ns for path in records] == before
+    for log in run.glob("logs/cells/**/options~base.log"):
+        assert log.read_text() == "trained before; left alone\n"
+    shutil.rmtree(records[0].parent)
+    assert planned(snakemake(checkout, "-n", *arguments))["train"] == 1
+
+
 def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Path) -> None:
     values = {**miniature(tiny_bert), "run": "terminated"}
     values["training"]["epochs"] = 8
     values["stopping"] = {"patience": None, "dev_loss_rises": None}
     axes = {"fusion": ["cls"], "head": ["relu"], "decrease_rate": [0.5], "trainable": ["all"]}
     values["matrix"] = {"axes": axes, "include": []}
-    arguments = ["--cores", "1", "--retries", "1", "--until", "train"]
+    arguments = ["--cores", "1", "--retries", "1", "--until", "train_1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *arguments, *configure(checkout, values, "t.yaml")],
         cwd=checkout,
@@ -319,8 +344,12 @@ def test_a_changed_corpus_is_read_again(checkout: Path, small_tree: dict[str, st
     assert planned(snakemake(checkout, target, "-n", *arguments))["corpus"] == 1
 
 
-def test_the_default_matrix_plans_105_cells(checkout: Path) -> None:
-    assert planned(snakemake(checkout, "-n"))["train"] == 105
+def test_the_105_cells_of_the_default_matrix_share_four_jobs_on_two_cores(checkout: Path) -> None:
+    assert planned(snakemake(checkout, "-n", "--cores", "2"))["train"] == 4
+    marks = re.findall(
+        r"^results/sample/cells/\S+/trained\t", snakemake(checkout, "--summary"), re.MULTILINE
+    )
+    assert len(marks) == 105
 
 
 def test_slurm_jobs_ask_for_what_they_need(checkout: Path, tiny_bert: Path) -> None:
@@ -331,7 +360,7 @@ def test_slurm_jobs_ask_for_what_they_need(checkout: Path, tiny_bert: Path) -> N
         checkout, "-n", "--workflow-profile", "profiles/slurm", "--quiet", "host", *arguments
     )
     assert planned(output)["train"] == 3
-    cell = output.partition("rule train:")[2].partition("\n\n")[0]
+    cell = output.partition("rule train_1:")[2].partition("\n\n")[0]
     assert "gpu=1" in cell
     assert "mem_mb=3000" in cell
     assert "runtime=60" in cell

@@ -1,25 +1,20 @@
 # Configuration, matrix, path patterns and helpers; no rules.
 
+import os
 import re
 import sys
 from pathlib import Path
 
-import pandas as pd
-from snakemake.utils import Paramspace
+from snakemake_interface_executor_plugins.settings import ExecMode
 
+from counterpoint.config.batches import batches, inputs_key
 from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
 from counterpoint.config.loading import dump, load
-from counterpoint.config.matrix import COLUMNS, expand, option_path, option_values
+from counterpoint.config.matrix import all_cells, base_options, option_path, option_values
 from counterpoint.corpus.sources import checked_fingerprint, expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
 from counterpoint.runs.folder import RunFolder
 from counterpoint.runs.trackers import require_installed
-from counterpoint.versions import (
-    BASELINES_VERSION,
-    CORPUS_VERSION,
-    FEATURES_VERSION,
-    TRAINING_VERSION,
-)
 from counterpoint.versions import (
     BASELINES_VERSION,
     CORPUS_VERSION,
@@ -32,7 +27,7 @@ SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfi
 
 try:
     CONFIG = load(config, SOURCE)
-    CELLS = {cell.name: cell for cell in expand(CONFIG, SOURCE)}
+    CELLS = {cell.name: cell for cell in all_cells(CONFIG, SOURCE)}
     for tracker in CONFIG.trackers:
         require_installed(tracker)
     # Changes when the corpus does; a download is known by its checksum.
@@ -47,16 +42,16 @@ except InputError as error:
     sys.exit(2)
 
 RUN = RunFolder(Path("results") / CONFIG.run)
-SPACE = Paramspace(
-    pd.DataFrame([dict(cell.columns) for cell in CELLS.values()], columns=list(COLUMNS)),
+# A workstation's cores are known; on a cluster, whose jobs read this anew, they must not count.
+PARALLEL = (
+    max(1, (workflow.cores or os.cpu_count()) // CONFIG.resources.threads)
+    if workflow.local_exec and workflow.exec_mode == ExecMode.DEFAULT
+    else None
 )
-TRACKERS = " ".join(f"--tracker {name}" for name in CONFIG.trackers)
-STEPS = CONFIG.resources.checkpoint_steps
-CHECKPOINTS = "" if STEPS is None else f"--checkpoint-steps {STEPS}"
+BATCHES = batches(CELLS.values(), CONFIG.resources.cells_per_job, PARALLEL)
 # How `counterpoint tables`, `plots` and `report` show what came out.
 TABLES = f"--decimals {CONFIG.tables.decimals}{' --intervals' * CONFIG.tables.intervals}"
 PLOTS = f"--format {CONFIG.plots.format} --dpi {CONFIG.plots.dpi}"
-CELL = RUN.cell(SPACE.wildcard_pattern)
 ENVIRONMENT = "../envs/counterpoint.yaml"
 
 # `logged LOG COMMAND …`: all output goes to the log, and a command that fails shows its log. SIGTERM
@@ -70,14 +65,10 @@ ENCODERS = [*(cell.options.encoder for cell in CELLS.values()), CONFIG.encoder]
 FEATURES = {features_key(encoder): encoder for encoder in ENCODERS}
 TOKENS = {tokens_key(encoder): encoder for encoder in ENCODERS}
 
-# Only cells of the matrix: a path that is made up trains nothing.
+# Only what is planned: a path that is made up computes nothing.
 
 
 wildcard_constraints:
-    **{
-        column: "|".join(sorted({re.escape(cell.columns[column]) for cell in CELLS.values()}))
-        for column in COLUMNS
-    },
     features="|".join(map(re.escape, FEATURES)),
     tokens="|".join(map(re.escape, TOKENS)),
     baseline="|".join(CONFIG.baselines) or "none",
@@ -98,11 +89,6 @@ def encoder_fingerprint(options):
     return folder_fingerprint(folder) if folder.is_dir() else None
 
 
-def cell_of(wildcards):
-    """The cell that a job's wildcards name."""
-    return CELLS[SPACE.wildcard_pattern.format(**wildcards)]
-
-
 def tokens_of(encoder):
     """The tokens of an encoder's corpus."""
     return str(RUN.tokens(tokens_key(encoder)))
@@ -113,10 +99,18 @@ def features_of(encoder):
     return str(RUN.features(features_key(encoder)))
 
 
-def cell_texts(wildcards):
-    """What stands for the texts: frozen features, or tokens for a live encoder."""
-    encoder = cell_of(wildcards).options.encoder
-    return features_of(encoder) if encoder.trainable == "none" else tokens_of(encoder)
+def batch_texts(batch):
+    """What stands for the texts of a batch: frozen features, or tokens for live encoders."""
+    kind, key = inputs_key(batch[0].options.encoder)
+    return str(RUN.features(key) if kind == "features" else RUN.tokens(key))
+
+
+def batch_options(batch):
+    """What, with its name, tells all options of a cell of a batch.
+
+    Those that every cell starts from, so that another batch of it is no other cell.
+    """
+    return dump(base_options(CONFIG) if batch[0].columns else batch[0].options)
 
 
 def base_features(wildcards):
@@ -129,7 +123,7 @@ def has_axis_table():
     if CONFIG.tables.axis is None:
         return False
     path = option_path(CONFIG.tables.axis, SOURCE)
-    return len({option_values(cell.options)[path] for cell in CELLS.values()}) > 1
+    return len({option_values(cell.options)[path] for cell in CELLS.values() if cell.columns}) > 1
 
 
 def folder_of(path):

@@ -3,10 +3,12 @@
 # whatever records exist, never train, and always run.
 
 RECORDS = [
-    *(str(RUN.cell(name).records) for name in CELLS),
+    *(str(RUN.cell(name).mark) for name in CELLS),
     *(str(RUN.baseline(name)) for name in CONFIG.baselines),
 ]
-CURVES = sorted({(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values()})
+CURVES = sorted(
+    {(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values() if cell.columns}
+)
 FORMATS = {"md": "Markdown", "csv": "CSV"}
 TABLE_FILES = [
     ("comparison", "md"),

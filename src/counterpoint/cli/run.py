@@ -35,6 +35,7 @@ def _matrix(arguments: argparse.Namespace) -> None:
 
     read = loading.load_options(options.RunConfig, arguments.config, "--config")
     rows = matrix.rows(matrix.expand(read, "--config"))
+    matrix.recipes(read, "--config")  # which only config.json holds, if they can be used
     folder = folder_module.RunFolder(arguments.out)
     atomic.write_text(folder.matrix, text_module.csv_text(rows))
     atomic.write_json(folder.config, read.model_dump(mode="json"))

@@ -9,8 +9,8 @@ from counterpoint.cli.shared import (
     add_jobs_per_gpu,
     add_options,
     add_out,
+    add_run,
     add_threads,
-    positive,
 )
 
 
@@ -81,61 +81,28 @@ def add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Add the command `train`."""
     parser = commands.add_parser(
         "train",
-        help="train and evaluate one cell",
-        description="Train one cell and evaluate it at its best epoch. Writes epochs.jsonl, "
-        "records.parquet, model.safetensors, options.json, outcome.json, provenance.json and "
-        "seconds.json into a folder.",
+        help="train and evaluate cells of a run",
+        description="Train cells of a run, one after the other in one process, and evaluate each "
+        "at its best epoch. Reads the run's config.json, corpus, and tokens or features. Writes "
+        "epochs.jsonl, records.parquet, model.safetensors, options.json, outcome.json, "
+        "provenance.json, seconds.json and identity.json into each cell's folder, and what it "
+        "prints into the cell's log. A finished cell is left alone; one that was killed goes on; "
+        "one that fails stops no other.",
     )
-    add_arguments(parser)
-    inputs = parser.add_mutually_exclusive_group(required=True)
-    inputs.add_argument("--features", type=Path, metavar="FILE", help="frozen encoder: its outputs")
-    inputs.add_argument("--tokens", type=Path, metavar="FILE", help="live encoder: its tokens")
-    add_options(parser, "options of the cell")
-    add_threads(parser)
-    add_jobs_per_gpu(parser)
+    add_run(parser)
     parser.add_argument(
-        "--state",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder for what a running job leaves; of this cell alone",
+        "cells",
+        nargs="+",
+        metavar="CELL",
+        help="name of a cell, as matrix.csv has it, or its folder in the run",
     )
-    parser.add_argument(
-        "--checkpoint-steps",
-        type=positive,
-        metavar="N",
-        help="save the state every N steps too, and not after each epoch alone",
-    )
-    parser.add_argument(
-        "--tracker",
-        action="append",
-        choices=("tensorboard", "mlflow"),
-        default=[],
-        help="write the epoch log there too, into the folder of the run; may be repeated; each "
-        "is an extra to install",
-    )
-    add_out(parser, "folder to write into")
     parser.set_defaults(command=_train)
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from counterpoint.config import loading
-    from counterpoint.config import options as options_module
-    from counterpoint.runs import job
+    from counterpoint.runs import batch
 
-    options = loading.load_options(options_module.CellOptions, arguments.options)
-    job.Job(
-        options=options,
-        arguments=arguments.arguments,
-        features=arguments.features,
-        tokens=arguments.tokens,
-        threads=arguments.threads,
-        jobs_per_gpu=arguments.jobs_per_gpu,
-        state=arguments.state,
-        out=arguments.out,
-        checkpoint_steps=arguments.checkpoint_steps,
-        tracker_names=arguments.tracker,
-    ).run()
+    batch.Batch.of_run(arguments.run, arguments.cells).run()
 
 
 def add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -31,6 +31,9 @@ into the column `options`. So a further axis renames no cell that keeps the base
 MAX_OPTIONS = 180
 """Characters of the column `options` in a name."""
 
+RECIPE = "recipe/"
+"""Begins the name of a cell that is not of the matrix."""
+
 RATES = ("mining.initial_random_rate", "mining.decrease_rate")
 
 Setting = Mapping[str, Scalar]
@@ -41,16 +44,13 @@ Setting = Mapping[str, Scalar]
 class Cell:
     """A planned training job."""
 
+    name: str
+    """In tables, and the folder: `fusion~cls/head~relu/…`, or `recipe/NAME`."""
     options: CellOptions
     columns: Mapping[str, str]
-    """Column to value, as in the name (`COLUMNS`)."""
+    """Column to value, as in the name (`COLUMNS`); none of a recipe."""
     extra: Setting
-    """The options beyond the columns that depart from the base options."""
-
-    @property
-    def name(self) -> str:
-        """The name in tables, and the folder: `fusion~cls/head~relu/…`, as Paramspace writes it."""
-        return "/".join(f"{column}~{value}" for column, value in self.columns.items())
+    """The options beyond the columns that depart from the base options; none of a recipe."""
 
 
 def expand(config: RunConfig, source: str) -> list[Cell]:
@@ -80,6 +80,39 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
         setting for entry in matrix.include for setting in _product(_by_path(entry, source))
     ]
     return _make_cells(base, [*grid, *included], source)
+
+
+def recipes(config: RunConfig, source: str) -> list[Cell]:
+    """The cells outside the matrix, by names of their own.
+
+    Args:
+        config: of the run.
+        source: where it came from, for messages.
+
+    Raises:
+        InputError: options that are none, or not valid.
+    """
+    base = base_options(config).model_dump(mode="json")
+    sections = dict(sections_of(CellOptions))
+    cells = []
+    for name, changes in config.recipes.items():
+        values = dict(base)
+        for key, change in changes.items():
+            if key in sections and isinstance(change, Mapping):
+                values[key] = {**base[key], **change}
+            elif key in sections and sections[key].main is not None:
+                values[key] = {**base[key], str(sections[key].main): change}
+            else:
+                values[key] = change
+        options = parse(CellOptions, values, f"{source}: recipes.{name}")
+        _check_that_something_learns(options, f"{source}: recipes.{name}")
+        cells.append(Cell(f"{RECIPE}{name}", options, {}, {}))
+    return cells
+
+
+def all_cells(config: RunConfig, source: str) -> list[Cell]:
+    """What a run trains: the cells of its matrix, then its recipes; see `expand`."""
+    return [*expand(config, source), *recipes(config, source)]
 
 
 def rows(cells: Iterable[Cell]) -> list[dict[str, Scalar]]:
@@ -155,12 +188,7 @@ def make_cell(base: CellOptions, setting: Setting) -> Cell:
             f"{source}: mining.preset {options.mining.preset!r} sets both rates, so neither can be "
             "an axis beside it; set mining.preset to null"
         )
-    is_frozen = options.encoder.trainable == "none" and options.projection.width == "none"
-    if is_frozen and options.classifier_loss.weight == 0:
-        raise InputError(
-            f"{source}: encoder.trainable: none, projection.width: none and "
-            "classifier_loss.weight: 0 leave nothing to train; let one of them learn"
-        )
+    _check_that_something_learns(options, source)
     base_values = option_values(base)
     extra = {
         path: value
@@ -175,7 +203,17 @@ def make_cell(base: CellOptions, setting: Setting) -> Cell:
         "seed": str(options.seed),
         "options": _options_column(extra),
     }
-    return Cell(options=options, columns=columns, extra=extra)
+    name = "/".join(f"{column}~{value}" for column, value in columns.items())
+    return Cell(name, options, columns, extra)
+
+
+def _check_that_something_learns(options: CellOptions, source: str) -> None:
+    is_frozen = options.encoder.trainable == "none" and options.projection.width == "none"
+    if is_frozen and options.classifier_loss.weight == 0:
+        raise InputError(
+            f"{source}: encoder.trainable: none, projection.width: none and "
+            "classifier_loss.weight: 0 leave nothing to train; let one of them learn"
+        )
 
 
 def _make_cells(base: CellOptions, settings: Iterable[Setting], source: str) -> list[Cell]:

@@ -351,8 +351,13 @@ class ResourceOptions(Section):
     """Of one cell, in MB; grows with each retry."""
     runtime_minutes: Annotated[int, Field(ge=1)] = 60
     """Of one cell; grows with each retry."""
+    cells_per_job: Annotated[int, Field(ge=1)] | None = None
+    """Cells that one process trains, one after the other; `null`: with a live encoder one, frozen
+    ones as many as keep the cores of a workstation busy to the end, or 20 on a cluster."""
+    checkpoint_seconds: NonNegative = 30.0
+    """Save a cell's state after an epoch where so many seconds of work are not saved yet."""
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
-    """Save a cell's state every so many steps too, and not after each epoch alone."""
+    """Save a cell's state every so many steps too."""
 
 
 class TableOptions(Section):
@@ -378,6 +383,8 @@ class PlotOptions(Section):
 
 BaselineName = Literal["random", "tfidf", "bm25", "untrained"]
 
+RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
 
 class RunConfig(CellOptions):
     """A whole configuration: the base options of every cell, and the run around them."""
@@ -388,6 +395,9 @@ class RunConfig(CellOptions):
     """Where the debates come from."""
     matrix: MatrixOptions = MatrixOptions()
     """The cells."""
+    recipes: dict[RecipeName, dict[str, Any]] = {}
+    """Cells outside the matrix, by a name of their own: the sections and options in which each
+    departs from the base options. They are laid beside the best cell and the baselines."""
     baselines: list[BaselineName] = ["random", "tfidf", "bm25", "untrained"]
     """Systems that nothing is trained for."""
     trackers: list[Literal["tensorboard", "mlflow"]] = []

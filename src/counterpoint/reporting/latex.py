@@ -58,20 +58,17 @@ def comparison(overview: Overview, split: str, decimals: int, intervals: bool) -
 
 
 def systems(overview: Overview, decimals: int, intervals: bool) -> str:
-    """The best cell and the baselines: accuracy@1 on `epa`, all protocols, dev and test."""
-    named = {"best cell": overview.best} if overview.best is not None else {}
-    named |= {str(name).removeprefix("baseline/"): str(name) for name in overview.baselines.index}
+    """The best cell, recipes and baselines: accuracy@1 on `epa`, all protocols, dev and test."""
     head = ["system"]
     for split in SPLITS:
         head += [f"{split} {PROTOCOLS[protocol].label}" for protocol in SHOWN]
     rows: list[list[str | Score]] = []
-    for label, name in named.items():
-        stage = "reranked" if name == overview.best else "retrieval"
-        row: list[str | Score] = [escape(label)]
+    for name, label, stage in overview.listed:
+        row: list[str | Score] = [escape(label.removesuffix(" (baseline)"))]
         for split in SPLITS:
             row += [
                 _of_system(overview, name, split, protocol, stage)
-                if is_shown(protocol, baseline=name != overview.best)
+                if is_shown(protocol, baseline=stage == "retrieval")
                 else MISSING
                 for protocol in SHOWN
             ]

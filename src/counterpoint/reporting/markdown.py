@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from counterpoint.config.matrix import RECIPE
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.evaluation.scoring import select
 from counterpoint.io.text import DASH, markdown_table, percent, percent_interval
@@ -17,6 +18,7 @@ from counterpoint.reporting.axis_table import of_planned
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.scores import SHOWN, ceiling_k, is_shown
 from counterpoint.reporting.settings import score_column
+from counterpoint.reporting.standing import loses_to
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import CLEAN, LEGACY, OFFICIAL, PROTOCOLS
 
@@ -31,7 +33,7 @@ def comparison(overview: Overview, decimals: int) -> str:
     parts = [
         "# Comparison\n\nAccuracy@1 in % on `epa` after re-ranking; mean over seeds where there "
         "are several, a dash where one of them is missing. The best cell, chosen on dev by "
-        "`clean`, is bold there.\n"
+        f"`clean`, is bold there{loses_to(overview)}.\n"
     ]
     for protocol in SHOWN:
         parts.append(f"\n## {PROTOCOLS[protocol].heading}")
@@ -63,6 +65,9 @@ def _of_protocol(overview: Overview, protocol: str, decimals: int) -> Iterator[s
     if rest:
         yield "\n### Further cells\n\n"
         yield markdown_table(_listing(overview, pd.concat(rest), protocol, decimals))
+    if not overview.recipes.empty:
+        yield "\n### Recipes\n\n"
+        yield markdown_table(_recipes(overview, protocol, decimals))
     if not overview.baselines.empty:
         yield "\n### Baselines\n\n"
         yield markdown_table(_baselines(overview, protocol, decimals))
@@ -121,6 +126,17 @@ def _ceiling(
     if protocol != CLEAN.name:
         return {}
     return {f"{split} {overview.ceiling_name}": percent(system[f"{split}_ceiling"], decimals)}
+
+
+def _recipes(overview: Overview, protocol: str, decimals: int) -> Rows:
+    rows: Rows = []
+    for name, system in overview.recipes.iterrows():
+        row: dict[str, object] = {"recipe": str(name).removeprefix(RECIPE)}
+        for split in SPLITS:
+            row[split] = percent(system[score_column(split, protocol, "reranked")], decimals)
+            row |= _ceiling(overview, system, split, protocol, decimals)
+        rows.append(row)
+    return rows
 
 
 def _baselines(overview: Overview, protocol: str, decimals: int) -> Rows:
@@ -230,7 +246,7 @@ def _seeds_of(
 
 
 def protocols(overview: Overview, decimals: int) -> str:
-    """`protocols.md`: the best cell and the baselines under every protocol, with intervals."""
+    """`protocols.md`: the best cell, recipes and baselines under every protocol, with intervals."""
     k = ceiling_k(overview.run)
     beyond_ten = k is None or k > 10
     head = (
@@ -239,12 +255,11 @@ def protocols(overview: Overview, decimals: int) -> str:
         "training, copies of the query removed; what to believe. `legacy`: the original study's "
         "evaluation, which shows the classifier the answer; its score lies close to the recall@10 "
         "of the first stage, and nothing is ranked by it. recall@10 is the ceiling of re-ranking "
-        "10.\n"
+        f"10.{_best(overview)}\n"
     )
 
     rows: Rows = []
-    best = [] if overview.best is None else [overview.best]
-    for name in [*best, *overview.baselines.index]:
+    for name, _, _ in overview.listed:
         scores = select(overview.scores, cell=name, task="epa")
         asked = _by_protocol(scores, name, lambda score: str(score["n"]))
         rows.append({"system": name, "score": "queries (n)", **asked})
@@ -261,16 +276,23 @@ def protocols(overview: Overview, decimals: int) -> str:
     return head + overview.no_clean_score + ("\n" + markdown_table(rows) if rows else "")
 
 
+def _best(overview: Overview) -> str:
+    """Which row is the best cell, and what it loses to."""
+    if overview.best is None:
+        return ""
+    return f" The best cell on dev is {overview.best}{loses_to(overview)}."
+
+
 def _with_interval(score: "pd.Series[Any]", decimals: int) -> str:
     return percent_interval(score["value"], score["low"], score["high"], decimals)
 
 
 def tasks(overview: Overview, decimals: int) -> str:
-    """`tasks.md`: the best cell and the baselines on each of the eight tasks, with intervals."""
+    """`tasks.md`: best cell, recipes and baselines on each of the eight tasks, with intervals."""
     parts = [
-        "# Tasks\n\nAccuracy@1 in % on each task, the best cell after re-ranking, with the 95 % "
-        "interval of a bootstrap over debates. A dash where every query has one candidate.\n"
-        + overview.no_clean_score
+        "# Tasks\n\nAccuracy@1 in % on each task, cells after re-ranking, with the 95 % "
+        "interval of a bootstrap over debates. A dash where every query has one candidate."
+        f"{_best(overview)}\n" + overview.no_clean_score
     ]
     for protocol in (name for name in SHOWN if PROTOCOLS[name].has_tasks):
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")
@@ -292,10 +314,9 @@ def tasks(overview: Overview, decimals: int) -> str:
 def by_task(
     overview: Overview, split: str, protocol: str
 ) -> dict[str, dict[str, "pd.Series[Any] | None"]]:
-    """Accuracy@1 of the best cell, re-ranked, and of the baselines, by task."""
+    """Accuracy@1 by task of the best cell and the recipes, re-ranked, and of the baselines."""
     table = select(overview.scores, split=split, protocol=protocol, metric="accuracy@1")
-    stages = {overview.best: "reranked"} if overview.best else {}
-    stages |= dict.fromkeys(overview.baselines.index, "retrieval")
+    stages = {name: stage for name, _, stage in overview.listed}
     result: dict[str, dict[str, pd.Series[Any] | None]] = {}
     for name, stage in stages.items():
         scores = {

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import pandas as pd
 
+from counterpoint.config.matrix import RECIPE
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.evaluation.scoring import select
 from counterpoint.reporting import settings as settings_module
@@ -12,6 +14,15 @@ from counterpoint.reporting.scores import best_cell, ceiling_k, ceilings
 from counterpoint.reporting.settings import CEILINGS, CLEAN_SCORES, OTHER_SCORES, setting_axes
 from counterpoint.runs.folder import Run
 from counterpoint.tasks.protocols import CLEAN
+
+
+class Listed(NamedTuple):
+    """A system that stands beside others."""
+
+    name: str
+    label: str
+    stage: str
+    """Whose scores are the system's: the second one's where it has one."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +64,28 @@ class Overview:
         """The rows of `systems` that are no cells."""
         return self.systems[self.systems["kind"] == "baseline"]
 
+    @property
+    def recipes(self) -> pd.DataFrame:
+        """The rows of `systems` that are cells outside the matrix."""
+        return self.systems[self.systems["kind"] == "recipe"]
+
+    @property
+    def listed(self) -> list[Listed]:
+        """The systems that stand beside each other: the best cell, the recipes, the baselines."""
+        best = [] if self.best is None else [Listed(self.best, "best cell", "reranked")]
+        recipes = [
+            Listed(str(name), f"{str(name).removeprefix(RECIPE)} (recipe)", "reranked")
+            for name in self.recipes.index
+        ]
+        baselines = [
+            Listed(str(name), f"{str(name).removeprefix('baseline/')} (baseline)", "retrieval")
+            for name in self.baselines.index
+        ]
+        return [*best, *recipes, *baselines]
+
     @cached_property
     def best(self) -> str | None:
-        """The best cell's name."""
+        """The name of the best cell of the matrix."""
         cells = self.systems[self.systems["kind"] == "cell"]
         return best_cell(_by_name(cells["dev_reranked"]))
 
@@ -63,6 +93,13 @@ class Overview:
     def best_baseline(self) -> str | None:
         """The baseline that is best on dev, as `baseline/NAME`."""
         return best_cell(_by_name(self.baselines["dev_retrieval"]))
+
+    @property
+    def asked(self) -> str:
+        """The split that scores are told of: test, or dev where that is the same or has none."""
+        if "test" not in self.run.held_out:
+            return "dev"
+        return "test" if len(select(self.scores, split="test", protocol=CLEAN.name)) else "dev"
 
     def score(
         self, system: str, split: str, protocol: str, stage: str
@@ -92,14 +129,16 @@ class Overview:
         return "".join(lines)
 
     def comparison(self) -> pd.DataFrame:
-        """`comparison.csv`: a row a setting, then a row a baseline."""
+        """`comparison.csv`: a row a setting, then a row a recipe and baseline."""
         cells = self.settings.assign(
             kind="cell",
             system="",
             best=[self.best in cells for cells in self.settings["cells"]],
         )
-        baselines = self.baselines.assign(system=self.baselines.index, best=False)
-        frames = [frame for frame in (cells, baselines) if not frame.empty]
+        others = [
+            rows.assign(system=rows.index, best=False) for rows in (self.recipes, self.baselines)
+        ]
+        frames = [frame for frame in (cells, *others) if not frame.empty]
         spreads = [f"{column}_{part}" for column in CLEAN_SCORES for part in ("sd", "low", "high")]
         columns = ["kind", "system", *setting_axes(self.run), *CLEAN_SCORES, "seeds", "best"]
         columns += ["seeds_planned", *CEILINGS, *spreads, *OTHER_SCORES]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from counterpoint.config.matrix import RECIPE, recipes
 from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import accuracy_at_1
@@ -26,7 +27,7 @@ SHOWN = (CLEAN.name, OFFICIAL.name, LEGACY.name)
 
 
 def all_scores(run: Run) -> pd.DataFrame:
-    """The tidy table behind `cells.csv`: one row a score, cells first, then baselines.
+    """The tidy table behind `cells.csv`: one row a score; cells, then recipes and baselines.
 
     Raises:
         InputError: records that cannot be used, or that lack a query which others have.
@@ -41,7 +42,7 @@ def all_scores(run: Run) -> pd.DataFrame:
         name, path = item
         records = read_records(path)
         same.check(path, records)
-        kind = "cell" if name in axes else "baseline"
+        kind = "cell" if name in axes else name.partition("/")[0]
         head = {"kind": kind, "cell": name, **axes.get(name, {})}
         return [{**head, **vars(score)} for score in scoring.scores(records)]
 
@@ -129,6 +130,7 @@ def ceilings(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     """
     tens = select(table, stage="retrieval", metric="recall@10")
     k_of = {cell.name: reranked_texts(run, cell) for cell in run.cells}
+    k_of |= {cell.name: cell.options.rerank for cell in recipes(run.config, "config.json")}
     base = run.config.evaluation.rerank
     tens = tens[tens["cell"].map(k_of).fillna(base) == 10]
     parts = [tens[["cell", *KEYS, "value"]]]
@@ -184,7 +186,9 @@ def best_of_run(run: Run) -> str | None:
 
 
 def records_of(run: Run, name: str) -> tuple[str, Path]:
-    """The full name and the records of a system: a cell's name, `best`, or `baseline/NAME`.
+    """The full name and the records of a system.
+
+    A cell's name, `best`, `recipe/NAME` or `baseline/NAME`.
 
     Raises:
         InputError: the run has no such system, or no score to choose the best by.
@@ -201,10 +205,10 @@ def records_of(run: Run, name: str) -> tuple[str, Path]:
         name = best
     systems = run.systems
     if name not in systems:
-        baselines = sorted(key for key in systems if key.startswith("baseline/"))
+        others = sorted(key for key in systems if key.startswith((RECIPE, "baseline/")))
         raise InputError(
             f"{run.folder.path}: {name!r} is no trained cell and no baseline of this run; "
             "expected a cell's name as in tables/cells.csv, or one of "
-            f"{', '.join(['best', *baselines])}"
+            f"{', '.join(['best', *others])}"
         )
     return name, systems[name]

@@ -1,5 +1,6 @@
 """The summary of a run that is printed: what won, against what, what failed, how long it took."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from counterpoint.reporting.markdown import by_task
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.scores import SHOWN, is_shown
 from counterpoint.reporting.settings import score_column
+from counterpoint.reporting.standing import loses_to, who_wins
 from counterpoint.runs.folder import PlannedCell, Run
 from counterpoint.runs.progress import duration
 from counterpoint.tasks.candidates import TASKS
@@ -22,17 +24,18 @@ def summary(overview: Overview, decimals: int) -> str:
     """The text printed at the end: what won, against what, what failed, and how long it took."""
     run = overview.run
     trained = run.trained
-    lines = [f"Run {run.folder.name}: {len(trained)} of {len(run.cells)} cells trained.", ""]
-    rows = [
-        (f"{name.removeprefix('baseline/')} (baseline)", name, "retrieval")
-        for name in overview.baselines.index
-    ]
+    recipes = ""
+    if run.recipes:
+        recipes = f" and {len(run.trained_recipes)} of {len(run.recipes)} recipes"
+    counted = f"{len(trained)} of {len(run.cells)} cells{recipes} trained."
+    lines = [f"Run {run.folder.name}: {counted}", ""]
+    rows = [(label, name, stage) for name, label, stage in overview.listed]
     if overview.best is not None:
-        lines += [f"Best cell on dev: {overview.best}", ""]
+        lines += [f"Best cell on dev: {overview.best}{loses_to(overview)}", ""]
         rows = [
             ("best cell, re-ranked", overview.best, "reranked"),
             ("best cell, first stage", overview.best, "retrieval"),
-            *rows,
+            *rows[1:],
         ]
     if rows:
         lines += [
@@ -61,12 +64,15 @@ def summary(overview: Overview, decimals: int) -> str:
             )
             lines.append(f"  {labels[name]:26}" + "".join(f"{text:>8}" for text in shown))
     lines += [overview.no_clean_score]
-    return "\n".join([*lines, *_untrained(run), *_facts(trained)]) + "\n"
+    if sentence := who_wins(overview, decimals):
+        lines += [*textwrap.wrap(sentence, 100), ""]
+    done = [*trained, *run.trained_recipes]
+    return "\n".join([*lines, *_untrained(run), *_facts(done)]) + "\n"
 
 
 def _untrained(run: Run) -> Iterator[str]:
     for status in ("failed", "diverged", "missing"):
-        cells = run.with_status(status)
+        cells = [*run.with_status(status), *(r for r in run.recipes if r.status == status)]
         if cells:
             yield f"{len(cells)} cells {status}:"
             shown = MISSING_SHOWN if status == "missing" else len(cells)

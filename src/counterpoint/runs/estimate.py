@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from counterpoint.config import cache_keys
-from counterpoint.config.matrix import Cell, expand
+from counterpoint.config.batches import batches
+from counterpoint.config.matrix import Cell, all_cells
 from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig
 from counterpoint.results.files import Seconds
 from counterpoint.runs.devices import visible_devices
@@ -54,6 +55,10 @@ class Measures(Protocol):
 
     def cell(self, options: CellOptions) -> CellCost:
         """Of a cell."""
+
+    @property
+    def start_up(self) -> float:
+        """Seconds until a job has loaded its modules."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def plan(config: RunConfig, folder: RunFolder, measures: Measures, *, cores: int
     Raises:
         InputError: the configuration cannot be used, or there is no corpus to measure on.
     """
-    cells = expand(config, "plan")
+    cells = all_cells(config, "plan")
     folders = {cell.name: folder.cell(cell.name) for cell in cells}
     done = [_finished(results) for results in folders.values() if results.outcome.is_file()]
     todo = [cell for cell in cells if not folders[cell.name].outcome.is_file()]
@@ -113,13 +118,16 @@ def plan(config: RunConfig, folder: RunFolder, measures: Measures, *, cores: int
         left = _costs([cell.options for cell in todo], measures)
         notes = list(measures.notes)
     parallel = _cells_at_a_time(config, len(cells), cores)
+    jobs = batches(todo, config.resources.cells_per_job, parallel)
     seconds = sum(cost.seconds for cost in left) / parallel
     seconds += sum(cost.seconds for cost in encodings)
+    if jobs:
+        seconds += measures.start_up * len(jobs) / parallel
     return Plan(
         run=config.run,
         cells=len(cells),
         done=len(done),
-        jobs=_jobs(config, cells, frozen),
+        jobs=_jobs(config, cells, frozen, parallel),
         parallel=parallel,
         hours=seconds / 3600,
         at_most=not done and any(may_stop(cell.options.stopping) for cell in todo),
@@ -183,7 +191,7 @@ def _frozen_encoders(config: RunConfig, cells: Sequence[Cell]) -> list[EncoderOp
 
 
 def _jobs(
-    config: RunConfig, cells: Sequence[Cell], frozen: Sequence[EncoderOptions]
+    config: RunConfig, cells: Sequence[Cell], frozen: Sequence[EncoderOptions], parallel: int
 ) -> dict[str, int]:
     """By rule of the workflow."""
     live = [cell.options.encoder for cell in cells if cell.options.encoder.trainable != "none"]
@@ -192,7 +200,7 @@ def _jobs(
         "corpus": 1,
         "tokens": len({cache_keys.tokens_key(options) for options in [*frozen, *live]}),
         "features": len(frozen),
-        "train": len(cells),
+        "train": len(batches(cells, config.resources.cells_per_job, parallel)),
         "baseline": len(set(config.baselines)),
         "summarise": 1,
     }

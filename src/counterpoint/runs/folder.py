@@ -15,12 +15,13 @@ No other module spells one of these names. Nothing here loads torch or pandas.
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from counterpoint.config.loading import load_written
+from counterpoint.config.matrix import RECIPE
 from counterpoint.config.options import RunConfig
 from counterpoint.config.renames import new_path
 from counterpoint.errors import InputError
@@ -49,8 +50,12 @@ RESULTS = (
     "provenance.json",
     "seconds.json",
     "outcome.json",
+    "identity.json",
 )
-"""The files that a cell leaves; with the last, the outcome, it is whole."""
+"""The files that a cell leaves, in the order in which they are put in place.
+
+With the outcome it is whole; the identity, of which results these are, is true only after that.
+"""
 
 CELLS = "cells"
 MATRIX = "matrix.csv"
@@ -95,8 +100,21 @@ class CellFolder:
 
     @property
     def outcome(self) -> Path:
-        """How it ended; written last."""
-        return self.path / RESULTS[-1]
+        """How it ended; written after all that is made from training."""
+        return self.path / "outcome.json"
+
+    @property
+    def identity(self) -> Path:
+        """The options and inputs that these results are of."""
+        return self.path / "identity.json"
+
+    @property
+    def mark(self) -> Path:
+        """Snakemake's word that the cell is trained: an empty file, which it makes and deletes.
+
+        It deletes the outputs of a job that starts or fails, so none of the results may be one.
+        """
+        return self.path / "trained"
 
     @property
     def is_whole(self) -> bool:
@@ -295,15 +313,23 @@ class Run:
     folder: RunFolder
     config: RunConfig
     cells: list[PlannedCell]
+    """Of the matrix."""
+    recipes: list[PlannedCell] = field(default_factory=list)
+    """Beside it; without axes."""
 
     def with_status(self, *status: Status) -> list[PlannedCell]:
-        """The cells in one of some states."""
+        """The cells of the matrix in one of some states."""
         return [cell for cell in self.cells if cell.status in status]
 
     @property
     def trained(self) -> list[PlannedCell]:
-        """The cells that have results."""
+        """The cells of the matrix that have results."""
         return self.with_status("done", "diverged")
+
+    @property
+    def trained_recipes(self) -> list[PlannedCell]:
+        """The recipes that have results."""
+        return [recipe for recipe in self.recipes if recipe.status in ("done", "diverged")]
 
     @cached_property
     def baselines(self) -> dict[str, Path]:
@@ -313,9 +339,12 @@ class Run:
 
     @property
     def systems(self) -> dict[str, Path]:
-        """Per-query results of every system that has some: a cell's name, or `baseline/NAME`."""
+        """Per-query results of every system that has some.
+
+        By a cell's name, `recipe/NAME` or `baseline/NAME`.
+        """
         return {
-            **{cell.name: cell.folder.records for cell in self.trained},
+            **{cell.name: cell.folder.records for cell in (*self.trained, *self.trained_recipes)},
             **{f"baseline/{name}": path for name, path in self.baselines.items()},
         }
 
@@ -389,7 +418,8 @@ def read_run(path: Path) -> Run:
         _cell(folder, name, {axis: values[number] for axis, values in axes.items()})
         for number, name in enumerate(columns.get("cell", ()))
     ]
-    return Run(folder, config, cells)
+    recipes = [_cell(folder, f"{RECIPE}{name}", {}) for name in config.recipes]
+    return Run(folder, config, cells, recipes)
 
 
 def _values(column: Sequence[str]) -> list[Value]:

@@ -1,4 +1,4 @@
-"""One training job as a process: lease a device, train, leave the results beside each other.
+"""One cell from its inputs to its results: train, keep what a kill must not lose, publish.
 
 What must survive a job that is killed (checkpoint, epoch log, the reason of a failure) lies in a
 state folder that Snakemake does not know; results go to the output folder when all are there.
@@ -13,17 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
 from counterpoint.config.options import CellOptions
-from counterpoint.corpus.arguments import Corpus, read_arguments
+from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.encoder import Encoder
-from counterpoint.encoders.features import FrozenFeatures, read_features
+from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.tokens import read_tokens
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.evaluation.records import write_records
 from counterpoint.io import atomic
@@ -31,10 +29,11 @@ from counterpoint.models.weights import save_weights
 from counterpoint.results import epoch_log
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Failure, Outcome, Seconds
-from counterpoint.runs import devices, progress, signals, trackers
+from counterpoint.runs import progress, trackers
 from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder, run_and_cell
 from counterpoint.runs.provenance import identity_of, provenance
-from counterpoint.training.checkpoint import CheckpointFolder
+from counterpoint.runs.worker import Worker, at_work
+from counterpoint.training.checkpoint import CheckpointFolder, Identity
 from counterpoint.training.evaluation import Results
 from counterpoint.training.memory import out_of_memory
 from counterpoint.training.trainer import (
@@ -49,6 +48,9 @@ from counterpoint.training.trainer import (
 
 LOCK_SECONDS = 5.0
 """How long a job waits for the cell's lock, which `counterpoint clean` holds for a moment."""
+
+CHECKPOINT_SECONDS = 30.0
+"""So much training a kill may cost, and an epoch more."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,22 @@ class Job:
     state: Path
     """Folder for what a running job leaves; of this cell alone."""
     out: Path
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    """Save a checkpoint when so much time would be lost; an epoch's end is the next occasion."""
     checkpoint_steps: int | None = None
-    """Save a checkpoint every so many steps too, and not after each epoch alone."""
+    """Save one every so many steps too."""
     tracker_names: Sequence[str] = ()
     """Names of `trackers.TRACKERS` that get the epoch log too; they change no result."""
 
     def run(self) -> None:
+        """Train the cell in a process of its own; see `train`."""
+        with at_work(self.threads, self.jobs_per_gpu) as worker:
+            self.train(worker)
+
+    def train(self, worker: Worker) -> None:
         """Train the cell, from where it was if it was killed, and write its results.
+
+        A finished cell of the same options and inputs is left alone.
 
         Raises:
             InputError: the inputs do not fit together, or another process trains this cell.
@@ -102,7 +113,7 @@ class Job:
         """
         frozen = self.options.encoder.trainable == "none"
         if frozen != (self.features is not None):
-            wanted = "--features" if frozen else "--tokens"
+            wanted = "features" if frozen else "tokens"
             raise InputError(
                 f"encoder.trainable: {self.options.encoder.trainable!r} needs {wanted}"
             )
@@ -111,45 +122,50 @@ class Job:
         with (
             _locked(state),
             _failure_told(state.failure),
-            devices.no_denormals(),
             progress.Reporter(self.state, self.options) as reporter,
-            trackers.opened(self.tracker_names, *run_and_cell(self.out)) as opened,
-            signals.noted() as asked_to_stop,
             _lack_of_memory_told(),
         ):
-            self._train(Followers(reporter, opened), asked_to_stop)
-
-    def _train(self, followers: Followers, asked_to_stop: Callable[[], bool]) -> None:
-        def stop_waiting() -> None:
-            if asked_to_stop():
-                raise Interrupted("asked to stop while it waited for a GPU; nothing was begun")
-
-        started = time.time()
-        devices.keep_freed_memory()
-        torch.set_num_threads(self.threads)
-        corpus = read_arguments(self.arguments)
-        with devices.device_for_job(self.jobs_per_gpu, stop_waiting) as name:
-            if name == "cuda":
-                _make_deterministic()
-            device = torch.device(name)
-            encoder, inputs = self._encoder(corpus)
+            started = time.time()
+            corpus = worker.inputs.corpus(self.arguments)
+            encoder, file = self._encoder(worker)
             identity = identity_of(
-                self.options, corpus, inputs, encoder, self.threads, device_name(device)
+                self.options,
+                corpus=worker.inputs.corpus_hash(self.arguments),
+                inputs=worker.inputs.file_hash(file),
+                encoder=encoder.fingerprint(),
+                threads=self.threads,
+                device=device_name(worker.device),
             )
-            folder = CheckpointFolder(self.state, identity)
-            results = CellFolder(folder.path)
-            if results.outcome.exists():
-                followers.catch_up(results.epochs)
-                print("trained before; its results are put in place", file=sys.stderr)
-            else:
-                trainer = Trainer(self.options, corpus, encoder, device)
-                _resume(trainer, folder, results.epochs, followers.reporter)
-                followers.catch_up(results.epochs)
-                trainer.state.watch.seconds["load"] += time.time() - started
-                outcome, records = self._events(
-                    trainer, folder, results.epochs, followers, asked_to_stop
-                )
-                self._write(trainer, corpus, outcome, records, results, started)
+            if _is_finished(CellFolder(self.out), identity):
+                print("trained before; left alone", file=sys.stderr, flush=True)
+                return
+            with trackers.opened(self.tracker_names, *run_and_cell(self.out)) as opened:
+                followers = Followers(reporter, opened)
+                self._train(worker, corpus, encoder, identity, followers, started)
+
+    def _train(
+        self,
+        worker: Worker,
+        corpus: Corpus,
+        encoder: Encoder,
+        identity: Identity,
+        followers: Followers,
+        started: float,
+    ) -> None:
+        folder = CheckpointFolder(self.state, identity)
+        results = CellFolder(folder.path)
+        if results.outcome.exists():
+            followers.catch_up(results.epochs)
+            print("trained before; its results are put in place", file=sys.stderr, flush=True)
+        else:
+            trainer = Trainer(self.options, corpus, encoder, worker.device)
+            _resume(trainer, folder, results.epochs, followers.reporter)
+            followers.catch_up(results.epochs)
+            trainer.state.watch.seconds["load"] += time.time() - started
+            outcome, records = self._events(
+                trainer, folder, results.epochs, followers, worker.asked_to_stop
+            )
+            self._write(trainer, identity.corpus, outcome, records, results, started)
         publish(results, self.out)
         folder.remove()
 
@@ -167,6 +183,7 @@ class Job:
             Interrupted: the job was asked to stop, and has saved a checkpoint.
         """
         outcome: Outcome | None = None
+        saved = time.monotonic()
         followers.reporter.begin()
         for event in trainer.events():
             match event:
@@ -179,25 +196,27 @@ class Job:
                 case Evaluated(results) if outcome is not None:
                     return outcome, results
             stop = asked_to_stop()
-            if stop or self._saves_after(event):
+            if stop or self._saves_after(event, time.monotonic() - saved):
                 with trainer.state.watch("save"):
                     folder.save(trainer.state.checkpoint())
+                saved = time.monotonic()
             if stop:
                 raise Interrupted(
                     "asked to stop; the state is saved, and the same command goes on from there"
                 )
         raise AssertionError("a trainer's last event is `Evaluated`")
 
-    def _saves_after(self, event: Event) -> bool:
+    def _saves_after(self, event: Event, unsaved: float) -> bool:
+        """Whether to save now, with so many seconds of work unsaved."""
         if isinstance(event, StepTaken):
             every = self.checkpoint_steps
             return every is not None and event.steps % every == 0
-        return isinstance(event, CheckpointDue)
+        return isinstance(event, CheckpointDue) and unsaved >= self.checkpoint_seconds
 
     def _write(
         self,
         trainer: Trainer,
-        corpus: Corpus,
+        corpus: str,
         outcome: Outcome,
         records: Results,
         results: CellFolder,
@@ -209,7 +228,7 @@ class Job:
             write_records(records, results.records)
         save_weights(trainer.model, results.model)
         facts = provenance(
-            corpus,
+            corpus=corpus,
             device=device_name(trainer.device),
             threads=self.threads,
             seed=self.options.seed,
@@ -225,14 +244,15 @@ class Job:
         seconds.write(results.seconds)
         outcome.write(results.outcome)
 
-    def _encoder(self, corpus: Corpus) -> tuple[Encoder, Path]:
+    def _encoder(self, worker: Worker) -> tuple[Encoder, Path]:
         """The encoder, and the file that it was made from."""
-        options = self.options.encoder
+        options, inputs = self.options.encoder, worker.inputs
         if self.features is not None:
-            return FrozenFeatures(read_features(self.features, corpus, options)), self.features
+            x = inputs.features(self.features, self.arguments, options)
+            return FrozenFeatures(x), self.features
         if self.tokens is None:
-            raise InputError("a live encoder needs --tokens")
-        live = LiveEncoder(options, read_tokens(self.tokens, corpus, options))
+            raise InputError("a live encoder needs tokens")
+        live = LiveEncoder(options, inputs.tokens(self.tokens, self.arguments, options))
         if isinstance(options.trainable, int) and not live.computes_lower_layers_once:
             print(
                 "encoder.trainable: the layers that do not learn are computed in every step; with "
@@ -241,6 +261,18 @@ class Job:
                 flush=True,
             )
         return live, self.tokens
+
+
+def _is_finished(results: CellFolder, identity: Identity) -> bool:
+    """Whether a cell's results are all there, and are what training it again would mean.
+
+    Results of other code of the same training version, of other libraries or another device are
+    kept, as Snakemake keeps them.
+    """
+    return (
+        all((results.path / name).is_file() for name in RESULTS)
+        and Identity.read(results.identity).results_of == identity.results_of
+    )
 
 
 @contextlib.contextmanager
@@ -291,15 +323,6 @@ def _lack_of_memory_told() -> Iterator[None]:
             "out of memory outside the encoder's batches; lower resources.jobs_per_gpu, "
             f"encoder.batch_tokens or training.batch_size ({reason})"
         ) from error
-
-
-def _make_deterministic() -> None:
-    """The same cell on the same GPU gives the same log; kernels that cannot promise it warn."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Nothing here reads memory that it has not written; torch declares no such field.
-    deterministic: Any = torch.utils.deterministic
-    deterministic.fill_uninitialized_memory = False
 
 
 def _resume(

@@ -179,7 +179,7 @@ class Bench:
         if self.device.type == "cpu" and time.process_time() - busy < (ended - begun) / 2:
             self._note("a machine busy with other work, so the time is too long")
         epochs = [after - before for before, after in pairwise(clock)]
-        seconds = self.start_up + (clock[0] - begun) + (ended - clock[-1])
+        seconds = (clock[0] - begun) + (ended - clock[-1])
         return CellCost(Cost(seconds, size), Cost(statistics.median(epochs), logged / len(epochs)))
 
     def _note(self, text: str) -> None:

@@ -1,6 +1,7 @@
 """What produced a result: versions, code, commit, machine. Holds no time, so it is reproducible."""
 
 import ast
+import functools
 import hashlib
 import os
 import platform
@@ -12,8 +13,6 @@ import torch
 
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.encoder import Encoder
-from counterpoint.io import atomic
 from counterpoint.results.files import Provenance
 from counterpoint.training.checkpoint import Identity
 from counterpoint.versions import TRAINING_VERSION, program_version
@@ -39,7 +38,13 @@ COMPUTED_WITH = (
 """The packages that a cell computes with, and the module that they share."""
 
 
-def code_hash(package: Path = PACKAGE) -> str:
+@functools.cache
+def running_code() -> str:
+    """`code_hash` of the code that runs, read once a process."""
+    return code_hash(PACKAGE)
+
+
+def code_hash(package: Path) -> str:
     """SHA-256 (16 digits) over the code that a cell computes with; tables warn where cells differ.
 
     Over what Python makes of it: another comment, docstring or line break is the same code.
@@ -80,6 +85,7 @@ def corpus_hash(corpus: Corpus) -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache
 def git_commit() -> str | None:
     """The commit of the source tree that the package runs from, `+` where files differ from it.
 
@@ -99,7 +105,7 @@ def git_commit() -> str | None:
     return commit + ("+" if changed else "")
 
 
-def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> Provenance:
+def provenance(*, corpus: str, device: str, threads: int, seed: int) -> Provenance:
     """All of it, as it stands beside each cell's result."""
 
     def installed(package: str) -> str | None:
@@ -111,9 +117,9 @@ def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> Prove
     return Provenance(
         counterpoint=program_version(),
         training_version=TRAINING_VERSION,
-        code=code_hash(),
+        code=running_code(),
         commit=git_commit(),
-        corpus=corpus_hash(corpus),
+        corpus=corpus,
         seed=seed,
         device=device,
         threads=threads,
@@ -126,37 +132,29 @@ def provenance(corpus: Corpus, *, device: str, threads: int, seed: int) -> Prove
 
 def identity_of(
     options: CellOptions,
-    corpus: Corpus,
-    inputs: Path,
-    encoder: Encoder,
+    *,
+    corpus: str,
+    inputs: str,
+    encoder: str | None,
     threads: int,
     device: str,
 ) -> Identity:
-    """What a cell's checkpoint belongs to.
-
-    Args:
-        options: of the cell.
-        corpus: that it reads.
-        inputs: the file of features or tokens.
-        encoder: as it was loaded.
-        threads: of the job.
-        device: as provenance names it.
-    """
+    """What a cell's checkpoint and results belong to; see `Identity` for its parts."""
     return Identity(
         options=options.model_dump(mode="json"),
-        corpus=corpus_hash(corpus),
-        inputs=atomic.sha256(inputs),
-        encoder=encoder.fingerprint(),
+        corpus=corpus,
+        inputs=inputs,
+        encoder=encoder,
         threads=threads,
         device=device,
         torch=torch.__version__,
         numpy=version("numpy"),
         transformers=version("transformers"),
         training_version=TRAINING_VERSION,
-        code=code_hash(),
+        code=running_code(),
     )
 
 
 def is_of_this_code(identity: Identity) -> bool:
     """Whether a checkpoint may go on with the code that runs now."""
-    return (identity.training_version, identity.code) == (TRAINING_VERSION, code_hash())
+    return (identity.training_version, identity.code) == (TRAINING_VERSION, running_code())

@@ -43,7 +43,7 @@ def stale(run: Path) -> list[Stale]:
     config = loading.load_written(RunConfig, folder.config)
     planned = {
         cell.name: cell.options.model_dump(mode="json")
-        for cell in matrix.expand(config, str(folder.config))
+        for cell in matrix.all_cells(config, str(folder.config))
     }
     paths: dict[str, list[Path]] = {}
     for identity in sorted(folder.states.glob(f"**/{IDENTITY}")):

@@ -42,12 +42,12 @@ class CellStatus:
 
 
 def look(run: Run) -> list[CellStatus]:
-    """The state of every planned cell, in the order of the matrix.
+    """The state of every planned cell, in the order of the matrix, and then of every recipe.
 
     A job that was killed leaves no reason; it is told from one that runs by
     `progress.sign_of_death`, and counts as failed.
     """
-    return [_look(run, cell) for cell in run.cells]
+    return [_look(run, cell) for cell in (*run.cells, *run.recipes)]
 
 
 def _look(run: Run, cell: PlannedCell) -> CellStatus:
@@ -69,11 +69,18 @@ def text(run: Run) -> str:
     counted = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if counts[state])
     parts = [
         f"Run {run.folder.name}: {len(cells)} cells: {counted}.\n",
-        *_grids(run, cells),
+        *_grids(run, [cell for cell in cells if cell.planned.axes]),
+        *_recipes(cells),
         *([failures(run, cells)] if counts["failed"] else []),
         time_left_text(run, cells),
     ]
     return "\n".join(parts)
+
+
+def _recipes(cells: Sequence[CellStatus]) -> list[str]:
+    """A line a recipe, if there is any."""
+    lines = [f"{cell.planned.name}  {_word(cell)}\n" for cell in cells if not cell.planned.axes]
+    return ["".join(lines)] if lines else []
 
 
 def failures(run: Run, cells: Sequence[CellStatus]) -> str:

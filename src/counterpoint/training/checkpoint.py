@@ -53,6 +53,22 @@ class Identity:
         text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
+    @property
+    def results_of(self) -> tuple[object, ...]:
+        """What must be the same for finished results to stand.
+
+        Libraries, device and code are left out: they change digits, and what must be trained anew
+        for them has another training version.
+        """
+        return (
+            self.options,
+            self.corpus,
+            self.inputs,
+            self.encoder,
+            self.threads,
+            self.training_version,
+        )
+
     @classmethod
     def read(cls, path: Path) -> "Identity":
         """Read what a `CheckpointFolder` wrote.

@@ -98,6 +98,8 @@ class Trainer:
         self._back_off = BackOff(encoder, device, self._note)
         self.step = Step(self.model, self.losses, optimizer, rates, self._back_off)
         self._texts = len(corpus.texts)
+        # Of the best epoch, where this process has embedded it.
+        self._best_vectors: RoleVectors | None = None
 
     def events(self) -> Iterator[Event]:
         """Train to the end, then evaluate the best weights.
@@ -128,7 +130,9 @@ class Trainer:
             )
         )
         with self.state.watch("final evaluation"):
-            vectors = yield from self.embedded(("train", "dev", "test"))
+            vectors = self._best_vectors
+            if vectors is None or "test" not in self.evaluation.held_out:
+                vectors = yield from self.embedded(("train", "dev", "test"))
             results = self.evaluation.final(vectors)
         yield Evaluated(results)
 
@@ -139,6 +143,7 @@ class Trainer:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from where a trainer of the same options, corpus and encoder was."""
         self.state.restore(checkpoint, self.device)
+        self._best_vectors = None
 
     def embedded(self, roles: tuple[str, ...]) -> Generator[Event, None, RoleVectors]:
         """Vectors of all texts of some splits in each role: x (texts, H), e (texts, d).
@@ -202,6 +207,8 @@ class Trainer:
             with state.watch("evaluate"):
                 record = self.evaluation.evaluated(record, vectors)
         record = self._decided(record)
+        if state.controls.memory.best_epoch == state.epoch:
+            self._best_vectors = vectors
         state.epoch += 1
         state.running = RunningEpoch()
         if state.ended is None:

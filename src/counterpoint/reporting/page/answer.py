@@ -4,6 +4,7 @@ from counterpoint.io.text import percent, percent_interval, signed
 from counterpoint.reporting import compare
 from counterpoint.reporting.page.contents import Contents
 from counterpoint.reporting.page.names import short, typographic
+from counterpoint.reporting.standing import loses_to, who_wins
 from counterpoint.tasks.protocols import CLEAN
 
 
@@ -26,13 +27,15 @@ def answer(contents: Contents) -> str:
         score["value"], score["low"], score["high"], contents.decimals, unit=" %"
     )
     text = (
-        f"Best on dev{so_far}: {contents.labels[best]}. On {score['n']:,} unseen {contents.asked} "
-        f"queries it finds the counterargument first in {shown}"
+        f"Best on dev{so_far}: {contents.labels[best]}{loses_to(contents.overview)}. "
+        f"On {score['n']:,} unseen {contents.asked} queries it finds the counterargument first in {shown}"
     )
     if contents.overview.best_baseline is None:
         text += "; no baseline has been evaluated yet."
     else:
         text += _against(contents, best, contents.overview.best_baseline)
+    if contents.run.recipes:
+        text = f"{typographic(who_wins(contents.overview, contents.decimals))} {text}"
     if contents.asked == "dev":
         text += " It was chosen by these very queries, which flatters it."
     return text

@@ -1,7 +1,7 @@
 // Draws the page's charts and its table of systems from the JSON in #data.
 //
 // axes: [{name, short, values}]; systems: [{label, status, at}], `at` the place of its value on each
-// axis, baselines last and without; settings: systems that differ in the seed alone; where: [[split,
+// axis, recipes and baselines last and without; settings: systems that differ in the seed alone; where: [[split,
 // protocol, task]]; scores: name to [place in where][system]; means: the same over seeds, name to
 // [place in where][place in settings]; curves: epoch logs, by column. Numbers are in units of
 // 1 / scale, null where there is none. This file and its siblings are one function (build.py).

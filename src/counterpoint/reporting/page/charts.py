@@ -54,9 +54,11 @@ def _values(contents: Contents) -> dict[str, Any]:
         }
         for cell in run.cells
     ]
+    recipes = [recipe.name for recipe in run.trained_recipes]
     baselines = [f"baseline/{name}" for name in run.baselines]
+    systems += [{"label": short(name), "status": "recipe"} for name in recipes]
     systems += [{"label": short(name), "status": "baseline"} for name in baselines]
-    names = [*(cell.name for cell in run.cells), *baselines]
+    names = [*(cell.name for cell in run.cells), *recipes, *baselines]
     settings = _settings(contents)
     where, columns = _scores(contents, names)
     return {

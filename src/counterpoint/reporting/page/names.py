@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from counterpoint.config.matrix import RECIPE
 from counterpoint.io.text import option_text
 from counterpoint.runs.folder import AXES, Run, Value
 from counterpoint.study.clauses import SHORT
@@ -47,7 +48,9 @@ def labels_of(run: Run) -> dict[str, str]:
 
 
 def short(system: str) -> str:
-    """A baseline's name without what tells it from a cell."""
+    """A baseline's name without what tells it from a cell; a recipe says that it is one."""
+    if system.startswith(RECIPE):
+        return f"{system.removeprefix(RECIPE)} (recipe)"
     return system.removeprefix("baseline/")
 
 

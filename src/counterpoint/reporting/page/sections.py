@@ -45,7 +45,7 @@ class ClaimRow:
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A baseline's scores under each protocol, then its ceiling, dev before test."""
+    """A recipe's or baseline's scores under each protocol, then its ceiling, dev before test."""
 
     name: str
     best: bool
@@ -112,19 +112,21 @@ def _claim(verdict: Verdict, digits: int) -> ClaimRow:
 
 
 def baseline_rows(contents: Contents) -> list[BaselineRow]:
-    """A row a baseline: accuracy@1 with its interval under each protocol, dev and test."""
+    """A row a recipe and baseline: accuracy@1 with its interval by protocol, dev and test."""
     overview, rows = contents.overview, []
-    for name, system in overview.baselines.iterrows():
-        texts = []
+    for name, _, stage in overview.listed:
+        if name == overview.best:
+            continue
+        system, texts = overview.systems.loc[name], []
         for split in SPLITS:
             for protocol in SHOWN:
-                score = overview.score(str(name), split, protocol, "retrieval")
-                if score is None or not is_shown(protocol, baseline=True):
+                score = overview.score(name, split, protocol, stage)
+                if score is None or not is_shown(protocol, baseline=stage == "retrieval"):
                     texts.append(DASH)
                 else:
                     texts.append(_with_interval(score, contents.decimals))
             texts.append(percent(system[f"{split}_ceiling"], contents.decimals))
-        rows.append(BaselineRow(short(str(name)), name == overview.best_baseline, texts))
+        rows.append(BaselineRow(short(name), name == overview.best_baseline, texts))
     return rows
 
 

@@ -17,7 +17,7 @@
     const state = controls("table-controls", [
       splitChoice(), protocolChoice(), taskChoice(),
       { key: "systems", label: "systems", value: "trained", options: [
-        ["trained", "trained cells and baselines"], ["cells", "trained cells"], ["baselines", "baselines"], ["all", "all planned cells"]] },
+        ["trained", "trained cells, recipes and baselines"], ["cells", "trained cells"], ["baselines", "recipes and baselines"], ["all", "all planned cells"]] },
       ...(several ? [{ key: "seeds", label: "seeds", value: "each", options: [["each", "each for itself"], ["mean", "their mean"]] }] : []),
       ...filtered.map((axis) => ({ key: `axis ${axis.name}`, label: axis.short, value: null,
         options: [[null, "all"], ...axis.values.map((value, place) => [place, word(value)])] })),
