@@ -25,6 +25,7 @@ from counterpoint.encoders.live import LiveEncoder, frozen_features
 from counterpoint.encoders.tokens import Tokens, tokenise
 from counterpoint.errors import InputError
 from counterpoint.models.fusion import Vectors
+from counterpoint.training.data import CorpusData
 from counterpoint.training.mining import Negatives
 from counterpoint.training.trainer import Ended, Event, Trainer
 
@@ -164,7 +165,7 @@ class Work:
             if frozen
             else CountingEncoder(options.encoder, self.tokens)
         )
-        trainer = MeasuredTrainer(options, self.corpus, encoder, self.device)
+        trainer = MeasuredTrainer(options, CorpusData(self.corpus), encoder, self.device)
         trainer.first = self.first
         trainer.seconds_before, trainer.tokens_before = [], []
         return trainer

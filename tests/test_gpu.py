@@ -13,6 +13,7 @@ from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.models.weights import unique_weights
 from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.training.data import CorpusData
 from counterpoint.training.trainer import StepTaken, Trainer
 from tests.support.encoders import other_versions
 from tests.support.training import cell, live_encoder, train
@@ -44,7 +45,7 @@ def trainer(corpus: Corpus, bert: Path, *, batch: int = 16, **encoder: Any) -> T
         encoder={"name": str(bert), "max_tokens": 512, "trainable": "all", **encoder},
         training={"epochs": 1, "batch_size": batch, "learning_rate": 1e-4},
     )
-    return Trainer(options, corpus, live_encoder(options, corpus), GPU)
+    return Trainer(options, CorpusData(corpus), live_encoder(options, corpus), GPU)
 
 
 def run(trained: Trainer) -> EpochRecord:

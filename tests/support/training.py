@@ -23,6 +23,7 @@ from counterpoint.evaluation.system import RoleVectors, returned
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Outcome
 from counterpoint.training.checkpoint import Identity
+from counterpoint.training.data import CorpusData
 from counterpoint.training.evaluation import Results
 from counterpoint.training.trainer import Ended, EpochEnded, Evaluated, Trainer
 from tests.support.debates import ROLES
@@ -54,12 +55,12 @@ def features(corpus: Corpus, width: int = 16, seed: int = 5) -> Floats:
 
 def frozen_trainer(options: CellOptions, corpus: Corpus) -> Trainer:
     """Over `features`."""
-    return Trainer(options, corpus, FrozenFeatures(features(corpus)), CPU)
+    return Trainer(options, CorpusData(corpus), FrozenFeatures(features(corpus)), CPU)
 
 
 def live_trainer(options: CellOptions, corpus: Corpus) -> Trainer:
     """With an encoder at work."""
-    return Trainer(options, corpus, live_encoder(options, corpus), CPU)
+    return Trainer(options, CorpusData(corpus), live_encoder(options, corpus), CPU)
 
 
 def live_encoder(options: CellOptions, corpus: Corpus) -> LiveEncoder:

@@ -6,7 +6,7 @@ import numpy as np
 
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.training.batches import BUCKET, batches_of_epoch, bucketed, by_debate
-from counterpoint.training.data import CellData
+from counterpoint.training.data import CorpusData
 from tests.support.training import cell, live_encoder
 
 
@@ -43,9 +43,7 @@ def test_triples_of_a_debate_stand_next_to_each_other() -> None:
 def test_an_epoch_has_the_same_triples_in_either_order(corpus: Corpus, tiny_bert: Path) -> None:
     encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"}
     plain, bucketed_, by_debates = (
-        batches_of_epoch(
-            CellData(corpus, options).pairs, live_encoder(options, corpus), options, epoch=0
-        )
+        batches_of_epoch(CorpusData(corpus).pairs, live_encoder(options, corpus), options, epoch=0)
         for options in (
             cell(encoder=encoder, training={"batch_size": 8, "batch_sampler": sampler})
             for sampler in ("plain", "bucketed", "debates")

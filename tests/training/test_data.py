@@ -7,26 +7,26 @@ import pytest
 
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
-from counterpoint.training.data import CellData
+from counterpoint.training.data import CellData, CorpusData
 from tests.support.training import cell, contaminated
 
 
 def test_a_batch_larger_than_the_split_is_an_input_error(corpus: Corpus) -> None:
     with pytest.raises(InputError, match=r"training\.batch_size: 99 is more than the 36"):
-        CellData(corpus, cell(training={"batch_size": 99}))
+        CellData(CorpusData(corpus), cell(training={"batch_size": 99}))
 
 
 def test_a_dev_split_without_unseen_queries_is_an_input_error(corpus: Corpus) -> None:
     roles = {"train": "training", "dev": "training", "test": "test"}
     seen = Corpus(corpus.arguments, roles, corpus.bare_debates)
     with pytest.raises(InputError, match="no query unseen in training"):
-        CellData(seen, cell())
+        CellData(CorpusData(seen), cell())
 
 
 def test_training_drops_exactly_the_pairs_that_share_a_text(corpus: Corpus) -> None:
     shared, dropped = contaminated(corpus)
     clean = replace(shared, decontaminate="train")
-    before, after = (CellData(each, cell()) for each in (shared, clean))
+    before, after = (CellData(CorpusData(each), cell()) for each in (shared, clean))
     assert (len(before.pairs), len(after.pairs)) == (36, 33)
     sets = after.sets("train")
     assert {sets.ids[sets.pairs + row] for row in before.trained} - {
@@ -54,4 +54,4 @@ def test_nothing_left_to_train_on_is_an_input_error(corpus: Corpus) -> None:
     arguments = [*corpus.split("training"), *copies, *new, *corpus.split("test")]
     whole = Corpus(arguments, corpus.roles, corpus.bare_debates, "train")
     with pytest.raises(InputError, match="every training pair shares a text"):
-        CellData(whole, cell())
+        CellData(CorpusData(whole), cell())

@@ -7,6 +7,7 @@ import pytest
 
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.training.data import CorpusData
 from counterpoint.training.evaluation import Results
 from counterpoint.training.trainer import Trainer
 from tests.support.training import (
@@ -45,7 +46,7 @@ def test_retrieval_alone_records_the_first_ten_and_reorders_none(corpus: Corpus)
     options = cell(classifier_loss={"weight": 0}, evaluation={"rerank": 1})
     # Vectors of chance, so that a gold among the first ten is seldom the first.
     x = np.random.default_rng(8).normal(size=(len(corpus.texts), 16)).astype(np.float32)
-    trainer = Trainer(options, corpus, FrozenFeatures(x), CPU)
+    trainer = Trainer(options, CorpusData(corpus), FrozenFeatures(x), CPU)
     log, _ = train(trainer)
     for record in log:
         for scores in record.accuracy["dev"].values():

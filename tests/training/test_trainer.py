@@ -17,6 +17,7 @@ from counterpoint.errors import InputError
 from counterpoint.models.weights import unique_weights
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Outcome
+from counterpoint.training.data import CorpusData
 from counterpoint.training.trainer import CheckpointDue, Trainer
 from tests.support.training import (
     CPU,
@@ -157,7 +158,7 @@ def test_a_growing_gap_is_warned_of_and_stops_where_that_is_asked(corpus: Corpus
     # Nothing to be found, so that what is learnt is learnt by heart.
     noise = np.random.default_rng(3).normal(size=(len(corpus.texts), 16)).astype(np.float32)
     options = cell(training=settings, stopping=control)
-    log, outcome = train(Trainer(options, corpus, FrozenFeatures(noise), CPU))
+    log, outcome = train(Trainer(options, CorpusData(corpus), FrozenFeatures(noise), CPU))
     assert outcome.reason == "the gap between train and dev accuracy has grown for 1 epochs"
     grown = [after.gap > before.gap + 1e-12 for before, after in itertools.pairwise(log)]
     warned = [any("warning: the gap" in event for event in record.events) for record in log]
@@ -235,7 +236,7 @@ def test_a_live_encoder_learns(
     options = cell(encoder=encoder, training=settings, stopping=NO_STOP)
     live = live_encoder(options, corpus)
     before = {name: p.clone() for name, p in live.named_parameters()}
-    trainer = Trainer(options, corpus, live, CPU)
+    trainer = Trainer(options, CorpusData(corpus), live, CPU)
     log, _ = train(trainer)
     assert log[-1].losses["train"].total < log[0].losses["train"].total
     changed = {name for name, p in live.named_parameters() if not torch.equal(p, before[name])}
@@ -257,7 +258,7 @@ def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
     n = len(corpus.texts)
     x = gathered(live.eval().embed(torch.arange(n), "query"), n).detach().numpy()
     encoders: list[Encoder] = [FrozenFeatures(x), live]
-    logs = [train(Trainer(options, corpus, encoder, CPU)).log for encoder in encoders]
+    logs = [train(Trainer(options, CorpusData(corpus), encoder, CPU)).log for encoder in encoders]
     for fast, slow in zip(*logs, strict=True):
         assert fast.losses["train"].total == pytest.approx(slow.losses["train"].total, rel=1e-4)
         assert fast.negatives == slow.negatives
@@ -322,7 +323,7 @@ def test_vectors_that_are_not_numbers_are_an_input_error(corpus: Corpus) -> None
     x = features(corpus)
     x[:, 3] = np.nan
     with pytest.raises(InputError, match=r"encoder\.name 'all-MiniLM-L6-v2'.*finite"):
-        train(Trainer(cell(), corpus, FrozenFeatures(x), CPU))
+        train(Trainer(cell(), CorpusData(corpus), FrozenFeatures(x), CPU))
 
 
 def test_a_pass_over_the_triples_is_saved_before_all_texts_are_embedded(
@@ -352,7 +353,7 @@ def test_a_gpu_trains_the_same_cell_to_rounding(
         encoder: Encoder = FrozenFeatures(features(corpus))
         if live:
             encoder = live_encoder(options, corpus)
-        trainer = Trainer(options, corpus, encoder, torch.device(device))
+        trainer = Trainer(options, CorpusData(corpus), encoder, torch.device(device))
         logs.append(train(trainer).log)
         assert results_of(trainer)["dev"][1]
     for here, there in zip(*logs, strict=True):

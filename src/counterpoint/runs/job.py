@@ -18,7 +18,6 @@ import torch
 from filelock import FileLock, Timeout
 
 from counterpoint.config.options import CellOptions
-from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
@@ -126,7 +125,6 @@ class Job:
             _lack_of_memory_told(),
         ):
             started = time.time()
-            corpus = worker.inputs.corpus(self.arguments)
             encoder, file = self._encoder(worker)
             identity = identity_of(
                 self.options,
@@ -141,12 +139,11 @@ class Job:
                 return
             with trackers.opened(self.tracker_names, *run_and_cell(self.out)) as opened:
                 followers = Followers(reporter, opened)
-                self._train(worker, corpus, encoder, identity, followers, started)
+                self._train(worker, encoder, identity, followers, started)
 
     def _train(
         self,
         worker: Worker,
-        corpus: Corpus,
         encoder: Encoder,
         identity: Identity,
         followers: Followers,
@@ -158,6 +155,7 @@ class Job:
             followers.catch_up(results.epochs)
             print("trained before; its results are put in place", file=sys.stderr, flush=True)
         else:
+            corpus = worker.inputs.data(self.arguments)
             trainer = Trainer(self.options, corpus, encoder, worker.device)
             _resume(trainer, folder, results.epochs, followers.reporter)
             followers.catch_up(results.epochs)

@@ -28,6 +28,7 @@ from counterpoint.models.weights import save_weights
 from counterpoint.results import epoch_log
 from counterpoint.runs.estimate import CellCost, Cost, size_of
 from counterpoint.runs.folder import CellFolder, RunFolder
+from counterpoint.training.data import CorpusData
 from counterpoint.training.mining import random_rate
 from counterpoint.training.trainer import EpochEnded, Evaluated, Trainer
 
@@ -78,6 +79,11 @@ class Bench:
             )
         corpus, _ = open_corpus(self.config.corpus)
         return corpus
+
+    @cached_property
+    def data(self) -> CorpusData:
+        """What training needs of it."""
+        return CorpusData(self.corpus)
 
     @cached_property
     def start_up(self) -> float:
@@ -160,7 +166,7 @@ class Bench:
             f"{EPOCHS} epochs of a cell of each kind on {len(self.corpus.texts)} texts, {which}"
         )
         busy, begun = time.process_time(), time.perf_counter()
-        trainer = Trainer(short(options), self.corpus, vectors, self.device)
+        trainer = Trainer(short(options), self.data, vectors, self.device)
         self._pairs = len(trainer.data.pairs)
         clock = [time.perf_counter()]
         with tempfile.TemporaryDirectory() as name:

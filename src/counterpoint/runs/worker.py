@@ -19,6 +19,7 @@ from counterpoint.errors import Interrupted
 from counterpoint.io import atomic
 from counterpoint.runs import devices, signals
 from counterpoint.runs.provenance import corpus_hash
+from counterpoint.training.data import CorpusData
 
 T = TypeVar("T")
 
@@ -35,6 +36,10 @@ class Inputs:
     def corpus(self, arguments: Path) -> Corpus:
         """The corpus of a table of arguments; see `read_arguments`."""
         return self._once(("corpus", arguments), lambda: read_arguments(arguments))
+
+    def data(self, arguments: Path) -> CorpusData:
+        """What training needs of that corpus."""
+        return self._once(("data", arguments), lambda: CorpusData(self.corpus(arguments)))
 
     def corpus_hash(self, arguments: Path) -> str:
         """What tells that corpus apart."""

@@ -1,4 +1,7 @@
-"""What a cell needs of the corpus, as numbers."""
+"""What cells need of the corpus, as numbers: what all share, and what is a cell's own."""
+
+from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -8,23 +11,24 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
 from counterpoint.io.rng import generator
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
-from counterpoint.tasks.training_pairs import trainable, training_pairs
-from counterpoint.training.mining import allowed_negatives, draw_random
+from counterpoint.tasks.training_pairs import TrainingPairs, trainable, training_pairs
+from counterpoint.training.mining import AllowedNegatives, allowed_negatives, draw_random
 
 
-class CellData:
-    """Candidate sets by role, training pairs and their negatives, held-out triples.
+class CorpusData:
+    """What all cells of a corpus share: candidate sets by role, training pairs and their negatives.
 
     Args:
         corpus: with the roles train, dev and test.
-        options: of the cell.
 
     Raises:
         InputError: the splits leave nothing to train on, or nothing to call an epoch best by.
     """
 
-    def __init__(self, corpus: Corpus, options: CellOptions) -> None:
+    def __init__(self, corpus: Corpus) -> None:
         self.folders = dict(corpus.roles)
+        self.size = len(corpus.texts)
+        """How many unique texts there are."""
         self.all_sets = {
             folder: candidate_sets(corpus, folder) for folder in set(corpus.roles.values())
         }
@@ -41,34 +45,60 @@ class CellData:
                 "to none, or choose another training folder"
             )
         self.allowed = allowed_negatives(self.pairs, "training")
-        if len(self.pairs) < options.training.batch_size:
-            raise InputError(
-                f"training.batch_size: {options.training.batch_size} is more than the "
-                f"{len(self.pairs)} different training pairs; give a smaller batch"
-            )
-        self.held_out = {role: self._triples(role, options) for role in ("dev", "test")}
-        self.train_queries = self._train_sample(options)
-
-    def _triples(self, role: str, options: CellOptions) -> Ints:
-        """(3, n) texts: the points and counters of a split, and a random negative of each.
-
-        Drawn once a seed: mined ones get harder as the random rate falls, and the loss on them
-        would rise for that alone.
-        """
-        pairs = training_pairs(self.sets(role))
-        allowed = allowed_negatives(pairs, role)
-        drawn = draw_random(allowed, generator(options.seed, -1, f"{role} negatives"))
-        return np.stack([pairs.point, pairs.counter, allowed.texts[drawn]])
 
     def sets(self, role: str) -> CandidateSets:
         """The candidate sets of a role's folder."""
         return self.all_sets[self.folders[role]]
 
-    def _train_sample(self, options: CellOptions) -> Ints:
-        rng = generator(options.seed, -1, "train sample")
-        size = min(options.evaluation.train_sample, len(self.trained))
-        return np.sort(rng.choice(self.trained, size=size, replace=False))
+    @cached_property
+    def held_out(self) -> Mapping[str, tuple[TrainingPairs, AllowedNegatives]]:
+        """The pairs of dev and of test, and what may be their negatives."""
+        pairs = {role: training_pairs(self.sets(role)) for role in ("dev", "test")}
+        return {
+            role: (of_role, allowed_negatives(of_role, role)) for role, of_role in pairs.items()
+        }
 
     def texts(self, roles: tuple[str, ...]) -> Ints:
         """(n,) int64: the unique texts of some roles' splits."""
         return np.unique(np.concatenate([self.sets(role).text for role in roles]))
+
+
+class CellData:
+    """The corpus as a cell sees it: held-out triples and a sample of training queries.
+
+    Args:
+        corpus: what all its cells share.
+        options: of the cell.
+
+    Raises:
+        InputError: the training pairs make no batch.
+    """
+
+    def __init__(self, corpus: CorpusData, options: CellOptions) -> None:
+        self.trained, self.pairs, self.allowed = corpus.trained, corpus.pairs, corpus.allowed
+        self.sets, self.texts = corpus.sets, corpus.texts
+        self.folders = corpus.folders
+        if len(self.pairs) < options.training.batch_size:
+            raise InputError(
+                f"training.batch_size: {options.training.batch_size} is more than the "
+                f"{len(self.pairs)} different training pairs; give a smaller batch"
+            )
+        self.held_out = {role: _triples(corpus, role, options) for role in ("dev", "test")}
+        self.train_queries = _train_sample(corpus, options)
+
+
+def _triples(corpus: CorpusData, role: str, options: CellOptions) -> Ints:
+    """(3, n) texts: the points and counters of a split, and a random negative of each.
+
+    Drawn once a seed: mined ones get harder as the random rate falls, and the loss on them would
+    rise for that alone.
+    """
+    pairs, allowed = corpus.held_out[role]
+    drawn = draw_random(allowed, generator(options.seed, -1, f"{role} negatives"))
+    return np.stack([pairs.point, pairs.counter, allowed.texts[drawn]])
+
+
+def _train_sample(corpus: CorpusData, options: CellOptions) -> Ints:
+    rng = generator(options.seed, -1, "train sample")
+    size = min(options.evaluation.train_sample, len(corpus.trained))
+    return np.sort(rng.choice(corpus.trained, size=size, replace=False))

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from counterpoint.config.options import CellOptions
-from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.errors import InputError
 from counterpoint.evaluation.system import PartEmbedded, RoleVectors, embedding
@@ -21,7 +20,7 @@ from counterpoint.results.files import Outcome
 from counterpoint.training.batches import batches_of_epoch
 from counterpoint.training.checkpoint import Checkpoint
 from counterpoint.training.controls import Controls, collapsed
-from counterpoint.training.data import CellData
+from counterpoint.training.data import CellData, CorpusData
 from counterpoint.training.evaluation import CellEvaluation, Results
 from counterpoint.training.memory import BackOff
 from counterpoint.training.mining import Negatives, composition, mine, random_rate
@@ -72,7 +71,7 @@ class Trainer:
 
     Args:
         options: of the cell.
-        corpus: with the roles train, dev and test.
+        corpus: what all its cells share.
         encoder: live, or frozen features.
         device: where to compute.
 
@@ -81,7 +80,7 @@ class Trainer:
     """
 
     def __init__(
-        self, options: CellOptions, corpus: Corpus, encoder: Encoder, device: torch.device
+        self, options: CellOptions, corpus: CorpusData, encoder: Encoder, device: torch.device
     ) -> None:
         self.options = options
         self.device = device
@@ -97,7 +96,7 @@ class Trainer:
         self.evaluation = CellEvaluation(self.model, self.data, options, self.losses)
         self._back_off = BackOff(encoder, device, self._note)
         self.step = Step(self.model, self.losses, optimizer, rates, self._back_off)
-        self._texts = len(corpus.texts)
+        self._texts = corpus.size
         # Of the best epoch, where this process has embedded it.
         self._best_vectors: RoleVectors | None = None
 

@@ -28,7 +28,8 @@ def answer(contents: Contents) -> str:
     )
     text = (
         f"Best on dev{so_far}: {contents.labels[best]}{loses_to(contents.overview)}. "
-        f"On {score['n']:,} unseen {contents.asked} queries it finds the counterargument first in {shown}"
+        f"On {score['n']:,} unseen {contents.asked} queries it finds the counterargument first "
+        f"in {shown}"
     )
     if contents.overview.best_baseline is None:
         text += "; no baseline has been evaluated yet."

@@ -1,0 +1,126 @@
+"""Who wins a run, in words: chosen on dev, measured on test, held against the best other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from counterpoint.evaluation.records import write_records
+from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.page.build import contents_of, page
+from counterpoint.reporting.scores import all_scores, records_of
+from counterpoint.reporting.standing import loses_to, who_wins
+from counterpoint.reporting.tables import write_tables
+from counterpoint.runs import status
+from counterpoint.runs.folder import RunFolder, read_run
+from counterpoint.tasks.candidates import CandidateSets
+from tests.reporting.conftest import CONFIG
+from tests.support.runs import finish, plan, query_results, write_epochs, write_files
+
+TUNED = "recipe/tuned"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sets: CandidateSets) -> RunFolder:
+    """Five planned cells of which one is trained (half right), TF-IDF (6 of 8), and a recipe."""
+    folder = RunFolder(tmp_path / "results" / "mini")
+    cells = plan(folder.path, {**CONFIG, "recipes": {"tuned": {"trainable": "all"}}}, sets.ids)
+    finish(folder.cell(cells[0].name), sets, [1, 2])
+    results = (sets, query_results(sets, [1, 1, 1, 2], None))
+    write_records({"dev": results, "test": results}, folder.baseline("tfidf"))
+    return folder
+
+
+def overview(folder: RunFolder) -> Overview:
+    run = read_run(folder.path)
+    return Overview(run, all_scores(run))
+
+
+def train_recipe(
+    folder: RunFolder, sets: CandidateSets, dev: Sequence[int], test: Sequence[int]
+) -> None:
+    """With ranks of its own on dev and test."""
+    cell = folder.cell(TUNED)
+    by_split = {
+        split: (sets, query_results(sets, ranks, ranks))
+        for split, ranks in (("dev", dev), ("test", test))
+    }
+    write_records(by_split, cell.records)
+    write_files(cell)
+    write_epochs(cell, [])
+
+
+def test_the_winner_is_told_with_its_margin_and_all_others(
+    folder: RunFolder, sets: CandidateSets
+) -> None:
+    ranks = [1] * 7 + [2]
+    train_recipe(folder, sets, ranks, ranks)
+    text = who_wins(overview(folder), 1)
+    assert text.startswith("The recipe tuned wins: it answers 87.5 % (")
+    assert "of 8 unseen test queries; TF-IDF 75.0 %, the best of 5 cells 50.0 %. " in text
+    assert "To TF-IDF that is +12.5 points (" in text
+    assert text.endswith("within noise.")
+
+
+def test_a_winner_on_dev_that_loses_on_test_is_not_said_to_win(
+    folder: RunFolder, sets: CandidateSets
+) -> None:
+    train_recipe(folder, sets, [1], [2])
+    text = who_wins(overview(folder), 1)
+    assert text.startswith(
+        "The recipe tuned is best on dev and does not win on test: it answers 0.0 %"
+    )
+    assert "To TF-IDF that is -75.0 points" in text
+    assert text.endswith("less than it, by more than noise.")
+
+
+def test_without_a_second_system_nobody_wins(tmp_path: Path, sets: CandidateSets) -> None:
+    folder = RunFolder(tmp_path / "results" / "mini")
+    cells = plan(folder.path, CONFIG, sets.ids)
+    assert who_wins(overview(folder), 1) == ""
+    finish(folder.cell(cells[0].name), sets, [1, 2])
+    assert who_wins(overview(folder), 1) == ""
+    assert loses_to(overview(folder)) == ""
+
+
+def test_a_best_cell_that_loses_to_a_baseline_is_called_so_wherever_it_is_named(
+    folder: RunFolder,
+) -> None:
+    run = read_run(folder.path)
+    words = ", which loses to TF-IDF on test"
+    assert loses_to(overview(folder)) == words
+    summary = write_tables(run, 1, intervals=False)
+    best = overview(folder).best
+    assert f"Best cell on dev: {best}{words}\n" in summary
+    for name in ("comparison.md", "protocols.md", "tasks.md"):
+        assert words in (folder.tables / name).read_text(), name
+    assert words in page(contents_of(run, 1))
+
+
+def test_a_recipe_stands_in_every_table_of_systems(folder: RunFolder, sets: CandidateSets) -> None:
+    assert "recipe/tuned  ." in status.text(read_run(folder.path))
+    ranks = [1] * 7 + [2]
+    train_recipe(folder, sets, ranks, ranks)
+    run = read_run(folder.path)
+    summary = write_tables(run, 1, intervals=False)
+    assert "1 of 5 cells and 1 of 1 recipes trained." in summary
+    assert [line.split() for line in summary.splitlines() if line.startswith("  tuned")] == [
+        ["tuned", "(recipe)", "87.5", "87.5", "87.5", "87.5", "–", "–"],
+        ["tuned", "(recipe)", *["–"] * 7, "87.5"],
+    ]
+    scores = pd.read_csv(folder.scores)
+    assert set(scores[scores.cell == TUNED].kind) == {"recipe"}
+    comparison = pd.read_csv(folder.tables / "comparison.csv")
+    assert comparison[comparison.kind == "recipe"].system.tolist() == [TUNED]
+    assert comparison[comparison.kind == "recipe"].dev_reranked.tolist() == [0.875]
+    for name in ("comparison.md", "protocols.md", "tasks.md"):
+        assert "tuned" in (folder.tables / name).read_text(), name
+    assert "tuned (recipe)" in (folder.tables / "baselines.tex").read_text()
+    text = page(contents_of(run, 1))
+    assert "The recipe tuned wins" in text
+    assert "Recipes and baselines" in text
+    assert records_of(run, TUNED) == (TUNED, folder.cell(TUNED).records)
+    # The matrix is as it was: five cells, and a best one of them.
+    assert overview(folder).best != TUNED
+    assert len(run.cells) == 5
