@@ -18,7 +18,8 @@ LEAKS = "## legacy (leaks the answer; nothing is ranked by it)"
 
 
 def write(run: Path, decimals: int = 1) -> str:
-    return write_scores(read_run(run), decimals, intervals=False)
+    write_scores(read_run(run), decimals, intervals=False)
+    return (run / "tables" / "summary.txt").read_text(encoding="utf-8")
 
 
 def sections(run: Path, name: str) -> dict[str, str]:

@@ -205,7 +205,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from counterpoint.runs import folder as folder_module
 
     run = folder_module.read_run(arguments.run)
-    tables.update_tables(run, arguments.decimals, intervals=arguments.intervals)
+    tables.write_tables(run, arguments.decimals, intervals=arguments.intervals)
     print(f"report: {build.write_report(run, arguments.decimals)}")
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from counterpoint.evaluation.scoring import select
 from counterpoint.io.atomic import replacing
 from counterpoint.reporting import curves as curves_module
+from counterpoint.reporting.made import once
 from counterpoint.reporting.scores import current_scores, without_parts
 from counterpoint.runs.folder import AXES, Run
 from counterpoint.tasks.protocols import LEGACY
@@ -39,16 +40,25 @@ def figure_name(fusion: str, head: str) -> str:
 def draw(run: Run, file_format: str, dpi: int) -> None:
     """Draw all plots of a run into its folder of plots, from whatever logs and records exist.
 
-    Settings that lack a planned seed are left out.
+    Settings that lack a planned seed are left out. Nothing is drawn where the plots are there and
+    nothing has changed since.
 
     Args:
         run: whose.
         file_format: `png`, `svg` or `pdf`.
         dpi: of png.
     """
-    by_epoch = without_parts(run, curves_module.curves(run))
-    draw_curves(by_epoch, run.folder.plots, file_format, dpi, curves_module.ended(run))
-    draw_scores(without_parts(run, current_scores(run)), run.folder.plots, file_format, dpi)
+
+    def make() -> list[Path]:
+        folder, ended = run.folder.plots, curves_module.ended(run)
+        by_epoch = without_parts(run, curves_module.curves(run))
+        scores = without_parts(run, current_scores(run))
+        return [
+            *draw_curves(by_epoch, folder, file_format, dpi, ended),
+            *draw_scores(scores, folder, file_format, dpi),
+        ]
+
+    once(run, run.folder.plots, ("plots", file_format, dpi), make)
 
 
 def draw_curves(

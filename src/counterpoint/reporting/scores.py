@@ -19,7 +19,6 @@ from counterpoint.evaluation.metrics import accuracy_at_1
 from counterpoint.evaluation.records import KEYS, SameQueries, read_records
 from counterpoint.evaluation.scoring import Scoring, select
 from counterpoint.runs.folder import AXES, PlannedCell, Run
-from counterpoint.study import old_logs
 from counterpoint.tasks.protocols import CLEAN, LEGACY, OFFICIAL, PROTOCOLS
 
 SHOWN = (CLEAN.name, OFFICIAL.name, LEGACY.name)
@@ -75,20 +74,15 @@ def current_scores(run: Run) -> pd.DataFrame:
     return read_scores(run) if is_current(run) else all_scores(run)
 
 
-def is_current(run: Run, *names: str) -> bool:
-    """Whether `cells.csv` and some other tables hold every system that has records by now.
-
-    And the imported logs, of which other tables tell.
-    """
-    paths = [run.folder.scores, *(run.folder.tables / name for name in names)]
-    if not all(path.is_file() for path in paths):
+def is_current(run: Run) -> bool:
+    """Whether `cells.csv` holds every system that has records by now."""
+    path, systems = run.folder.scores, run.systems
+    if not path.is_file():
         return False
-    systems = run.systems
-    written = min(path.stat().st_mtime_ns for path in paths)
-    imported = old_logs.sources(run.folder.imported)
-    if any(path.stat().st_mtime_ns > written for path in (*systems.values(), *imported)):
+    written = path.stat().st_mtime_ns
+    if any(records.stat().st_mtime_ns > written for records in systems.values()):
         return False
-    return set(pd.read_csv(paths[0], usecols=["cell"])["cell"]) == set(systems)
+    return set(pd.read_csv(path, usecols=["cell"])["cell"]) == set(systems)
 
 
 def without_parts(run: Run, table: pd.DataFrame) -> pd.DataFrame:

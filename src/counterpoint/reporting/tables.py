@@ -1,20 +1,28 @@
 """All tables of a run: the summary, Markdown, CSV, LaTeX, and the claims with their verdicts."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from counterpoint.io.atomic import replacing, write_text
 from counterpoint.reporting import latex, markdown
 from counterpoint.reporting.axis_table import axis_markdown, axis_table
 from counterpoint.reporting.curves import imported_markdown, imported_table
+from counterpoint.reporting.made import once
 from counterpoint.reporting.overview import Overview
-from counterpoint.reporting.scores import all_scores, is_current
+from counterpoint.reporting.scores import all_scores
 from counterpoint.reporting.summary import summary
 from counterpoint.runs.folder import Run
 from counterpoint.study import claims
 
+SUMMARY = "summary.txt"
+"""What is printed."""
+
 
 def write_tables(run: Run, decimals: int, *, intervals: bool) -> str:
     """Write every table of a run into its folder of tables, from whatever records exist.
+
+    Nothing is written where the tables are there and nothing has changed since.
 
     Args:
         run: whose.
@@ -27,13 +35,18 @@ def write_tables(run: Run, decimals: int, *, intervals: bool) -> str:
     Raises:
         InputError: records that cannot be used, or that lack a query which others have.
     """
-    text = write_scores(run, decimals, intervals=intervals)
-    claims.write_claims(run, run.folder.tables, decimals)
-    return text
+
+    def make() -> list[Path]:
+        folder = run.folder.tables
+        claims.write_claims(run, folder, decimals)
+        return [*write_scores(run, decimals, intervals=intervals), *claims.files(folder)]
+
+    once(run, run.folder.tables, ("tables", decimals, intervals), make)
+    return (run.folder.tables / SUMMARY).read_text(encoding="utf-8")
 
 
-def write_scores(run: Run, decimals: int, *, intervals: bool) -> str:
-    """The same without the claims."""
+def write_scores(run: Run, decimals: int, *, intervals: bool) -> list[Path]:
+    """All of them but the claims; their paths."""
     overview = Overview(run, all_scores(run))
     by_value, imported = axis_table(overview), imported_table(run)
     frames = {run.folder.scores.name: overview.scores, "comparison.csv": overview.comparison()}
@@ -44,7 +57,7 @@ def write_scores(run: Run, decimals: int, *, intervals: bool) -> str:
         "protocols.md": markdown.protocols(overview, decimals),
         "tasks.md": markdown.tasks(overview, decimals),
         **latex.tables(overview, decimals, intervals=intervals),
-        "summary.txt": summary(overview, decimals),
+        SUMMARY: summary(overview, decimals),
     }
     if by_value is not None:
         frames["axis.csv"] = by_value.rows
@@ -52,20 +65,14 @@ def write_scores(run: Run, decimals: int, *, intervals: bool) -> str:
     if len(imported):
         frames["imported.csv"] = imported
         texts["imported.md"] = imported_markdown(imported, decimals)
-    _write(run, frames, texts)
-    return texts["summary.txt"]
+    return _write(run, frames, texts)
 
 
-def _write(run: Run, frames: dict[str, pd.DataFrame], texts: dict[str, str]) -> None:
+def _write(run: Run, frames: dict[str, pd.DataFrame], texts: dict[str, str]) -> list[Path]:
     folder = run.folder.tables
     for name, frame in frames.items():
         with replacing(folder / name) as temporary:
             frame.to_csv(temporary, index=False)
     for name, text in texts.items():
         write_text(folder / name, text)
-
-
-def update_tables(run: Run, decimals: int, *, intervals: bool) -> None:
-    """Write the tables again where records are newer than they are; see `write_tables`."""
-    if not is_current(run, claims.TABLE):
-        write_tables(run, decimals, intervals=intervals)
+    return [folder / name for name in (*frames, *texts)]

@@ -30,8 +30,14 @@ def write_claims(run: Run, folder: Path, decimals: int) -> None:
     """
     verdicts = answer(run)
     columns = [column.name for column in fields(Verdict)]
-    write_text(folder / TABLE, csv_text(claims_rows(verdicts), columns))
-    write_text(folder / "claims.md", claims_markdown(run, verdicts, decimals))
+    table, text = files(folder)
+    write_text(table, csv_text(claims_rows(verdicts), columns))
+    write_text(text, claims_markdown(run, verdicts, decimals))
+
+
+def files(folder: Path) -> tuple[Path, Path]:
+    """Where `write_claims` writes in a folder."""
+    return folder / TABLE, folder / "claims.md"
 
 
 def read_verdicts(path: Path) -> list[Verdict]:

@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from counterpoint.io.atomic import write_text
+from counterpoint.reporting.made import once
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.page.answer import answer
 from counterpoint.reporting.page.charts import data
@@ -26,10 +27,17 @@ SCRIPTS = ("base.js", "table.js", "charts.js", "epochs.js", "start.js")
 def write_report(run: Run, decimals: int) -> Path:
     """Write `report/index.html` from the run's tables, which must be there; return its path.
 
+    Nothing is written where it is there and nothing has changed since.
+
     Raises:
         InputError: the tables, a log or the corpus's table cannot be used.
     """
-    write_text(run.folder.report, page(contents_of(run, decimals)))
+
+    def make() -> list[Path]:
+        write_text(run.folder.report, page(contents_of(run, decimals)))
+        return [run.folder.report]
+
+    once(run, run.folder.report.parent, ("page", decimals), make)
     return run.folder.report
 
 
