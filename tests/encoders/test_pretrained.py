@@ -9,10 +9,10 @@ import torch
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders import pretrained
+from counterpoint.encoders import names
 from counterpoint.encoders.dropout import Dropout
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.pretrained import resolve
+from counterpoint.encoders.names import resolve
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from tests.support.encoders import encoder_options
@@ -27,8 +27,8 @@ def test_a_local_folder_comes_before_the_bundled_encoder(
 
 
 def test_bundled_weights_with_another_checksum_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    package, _ = pretrained.BUNDLED["all-MiniLM-L6-v2"]
-    monkeypatch.setitem(pretrained.BUNDLED, "all-MiniLM-L6-v2", (package, "0" * 64))
+    package, _ = names.BUNDLED["all-MiniLM-L6-v2"]
+    monkeypatch.setitem(names.BUNDLED, "all-MiniLM-L6-v2", (package, "0" * 64))
     with pytest.raises(InputError, match=r"model\.safetensors: sha256 53aa5.*expected 000"):
         resolve("sentence-transformers/all-MiniLM-L6-v2")
 
