@@ -16,7 +16,7 @@ import torch
 from benchmarks import epochs
 from benchmarks.figures import GPU_CELLS, GPU_FIGURES, GPU_JOBS
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.pretrained import resolve
+from counterpoint.encoders.names import resolve
 
 START_SECONDS = 600
 """Within which all jobs of a measurement must have begun."""

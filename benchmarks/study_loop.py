@@ -20,8 +20,8 @@ from benchmarks.evaluate import NEAREST, accuracy, study_way
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.names import resolve
 from counterpoint.encoders.pooling import apply_pooling
-from counterpoint.encoders.pretrained import resolve
 from counterpoint.evaluation.system import TrainedSystem
 from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models import losses

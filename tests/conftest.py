@@ -106,7 +106,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from counterpoint.encoders.pretrained import resolve
+    from counterpoint.encoders.names import resolve
 
     folder = tmp_path_factory.mktemp("tiny-bert")
     with torch.random.fork_rng():

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from counterpoint.config.loading import dump, load, load_options, parse
+from counterpoint.config.layers import Layer, merge
+from counterpoint.config.loading import InvalidOptions, dump, load, load_options, parse
 from counterpoint.config.options import CellOptions, MiningOptions, RunConfig
 from counterpoint.errors import InputError
 
@@ -104,6 +105,19 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"retrieval_loss": {"weight": 0}, "classifier_loss": 0},
         ["retrieval_loss.weight", "classifier_loss.weight", "both 0"],
     ),
+    "one value for a section of several": (
+        {"mining": 0.5},
+        ["mining: name its options", "--config mining='{initial_random_rate: …}'"],
+    ),
+    "text for a section of several": ({"training": "x"}, ["training: name its options"]),
+    "option written with its dots": (
+        {"training.epochs": 3},
+        ["training.epochs: an option is given inside its section: training: {epochs: 3}"],
+    ),
+    "axis that is null": (
+        {"matrix": {"axes": {"margin": None}}},
+        ["matrix.axes.margin", "expected a list", "has its base value"],
+    ),
     "axis without values": ({"matrix": {"axes": {"margin": []}}}, ["matrix.axes.margin", "1 item"]),
 }
 
@@ -161,6 +175,27 @@ def test_everything_wrong_is_named_at_once() -> None:
     message = refusal({"fusoin": 1, "head": "gelu", "training": {"epochs": 0}})
     for word in ("fusoin", "head.kind", "training.epochs", "run: missing"):
         assert word in message
+
+
+def test_each_problem_is_told_with_the_source_of_its_option() -> None:
+    values, origins = merge(
+        [
+            Layer("config/config.yaml", {"run": "x", "head": {"kind": "relu", "hidden": 8}}),
+            Layer("mine.yaml", {"training": {"epochs": 0}, "corpus": {"splits": {"dev": 3}}}),
+            Layer("--config", {"head": {"hidden": 0}, "fusoin": "cls"}),
+        ]
+    )
+    with pytest.raises(InvalidOptions) as caught:
+        load(values, origins)
+    assert str(caught.value).splitlines() == [
+        "--config: the configuration is not valid",
+        "  head: head.hidden 0 leaves no layer for the ReLU of 'relu'; use linear or layernorm, or "
+        "a positive width",
+        "  fusoin: unknown key; did you mean 'fusion'?",
+        "mine.yaml: the configuration is not valid",
+        "  training.epochs: Input should be greater than or equal to 1 (found 0)",
+        "  corpus.splits.dev: Input should be a valid string (found 3)",
+    ]
 
 
 # ---- frozen, dumped, read again ----

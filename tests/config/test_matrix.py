@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import Paramspace
 
+from counterpoint.config.layers import Layer, merge
 from counterpoint.config.loading import load
 from counterpoint.config.matrix import (
     COLUMNS,
@@ -274,6 +275,46 @@ def test_bad_cells_of_grid_and_include_are_named_together() -> None:
     assert 'fusion="cls"' not in message
 
 
+def test_a_bad_value_is_told_once_in_however_many_cells() -> None:
+    axes = {"fusion": ["cls", "sum"], "head": list(HEADS), "seed": [1, 2, 3], "margin": [1, -1]}
+    assert refusal({"axes": axes}).splitlines() == [
+        "test.yaml: matrix: values that are not valid",
+        "  retrieval_loss.margin=-1: Input should be greater than 0 (found -1)",
+        "  fusion=\"sum\": Input should be 'embedding', 'cls' or 'concat' (found \"sum\")",
+    ]
+
+
+def test_values_that_do_not_go_together_are_told_once_without_the_others() -> None:
+    axes = {"fusion": list(FUSIONS), "seed": [1, 2], "head": ["relu", "linear"], "hidden": [0, 8]}
+    message = refusal({"axes": axes})
+    (line,) = message.splitlines()[1:]
+    assert line.startswith('  head.kind="relu", head.hidden=0: head.hidden 0 leaves no layer')
+    assert "fusion" not in message
+
+
+def test_values_with_one_and_the_same_problem_share_a_line() -> None:
+    message = refusal({"axes": {"decrease_rate": [0, 0.1, 0.2]}}, mining={"preset": "easy"})
+    (line,) = message.splitlines()[1:]
+    assert line.startswith("  mining.decrease_rate=0 and 2 more: mining.preset 'easy' sets both")
+
+
+def test_a_bad_value_names_its_source_and_a_bad_pair_all_of_them() -> None:
+    axes = {"head": ["relu", "gelu"], "seed": [1, 2]}
+    values, origins = merge(
+        [
+            Layer("mine.yaml", {"run": "x", "head": {"kind": "linear", "hidden": 0}}),
+            Layer("--config", {"matrix": {"axes": axes}}),
+        ]
+    )
+    with pytest.raises(InputError) as caught:
+        expand(load(values, origins), origins)
+    together, pair, alone, value = str(caught.value).splitlines()
+    assert together == "mine.yaml + --config: matrix: values that are not valid"
+    assert 'head.kind="relu": head.hidden 0 leaves' in pair
+    assert alone == "--config: matrix: values that are not valid"
+    assert 'head.kind="gelu": Input should be' in value
+
+
 def test_options_that_do_not_go_together_are_a_bad_cell() -> None:
     message = refusal({"axes": {"projection": ["shared", "separate"], "width": [128, "none"]}})
     assert 'projection.towers="separate", projection.width="none"' in message
@@ -482,6 +523,6 @@ def test_base_options_are_the_cells_part_of_a_run() -> None:
 def test_without_axes_there_is_the_base_cell_or_what_include_names() -> None:
     alone = expand(load({"run": "x"}, "test"), "test")
     assert [cell.options for cell in alone] == [CellOptions()]
-    values = {"run": "x", "matrix": {"axes": {"head": None}, "include": [{"fusion": "cls"}]}}
+    values = {"run": "x", "matrix": {"include": [{"fusion": "cls"}]}}
     named = expand(load(values, "test"), "test")
     assert [cell.options.fusion for cell in named] == ["cls"]

@@ -241,13 +241,6 @@ def test_text_is_read_where_an_option_takes_none(
     assert getattr(getattr(run(**values), section), key) == value
 
 
-def test_an_axis_may_be_taken_out_by_the_text_null() -> None:
-    assert run(matrix={"axes": {"head": "null", "seed": ["2"]}}).matrix.axes == {
-        "head": None,
-        "seed": ["2"],
-    }
-
-
 def test_a_url_with_its_checksum_takes_the_place_of_the_sample() -> None:
     corpus = run(corpus={"url": "https://example.org/a.zip", "sha256": CHECKSUM}).corpus
     assert corpus.url == "https://example.org/a.zip"

@@ -38,6 +38,7 @@ def test_the_schema_accepts_our_files(names: tuple[str, ...]) -> None:
         {"projection": "separate"},
         {"retrieval_loss": "infonce"},
         {"classifier_loss": 0.5},
+        {"corpus": "pairs.csv"},
         {"head": {"kind": "relu", "hidden": 8}},
     ],
 )
@@ -55,6 +56,9 @@ def test_the_schema_accepts_shorthands(values: dict[str, Any]) -> None:
         {"resources": {"cpus": 2}},
         {"head": "gelu"},
         {"training": "8"},
+        {"corpus": None},
+        {"mining": 0.5},
+        {"matrix": {"axes": {"fusion": None}}},
         {"training": {"epochs": 1.5}},
         {"run": "a/b"},
     ],

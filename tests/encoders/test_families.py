@@ -21,8 +21,8 @@ from transformers.models.auto import AutoModel
 
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.names import resolve
 from counterpoint.encoders.packing import PACKED
-from counterpoint.encoders.pretrained import resolve
 from tests.support.encoders import embedded, gradients, live_encoder, other_versions
 
 SIZES = {

@@ -10,7 +10,7 @@ from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures, read_features, write_features
 from counterpoint.encoders.live import frozen_features
-from counterpoint.encoders.pretrained import resolve
+from counterpoint.encoders.names import resolve
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from tests.support.encoders import encoder_options

@@ -9,10 +9,10 @@ import torch
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders import pretrained
+from counterpoint.encoders import names
 from counterpoint.encoders.dropout import Dropout
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.pretrained import resolve
+from counterpoint.encoders.names import check_name, resolve
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from tests.support.encoders import encoder_options
@@ -27,8 +27,8 @@ def test_a_local_folder_comes_before_the_bundled_encoder(
 
 
 def test_bundled_weights_with_another_checksum_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    package, _ = pretrained.BUNDLED["all-MiniLM-L6-v2"]
-    monkeypatch.setitem(pretrained.BUNDLED, "all-MiniLM-L6-v2", (package, "0" * 64))
+    package, _ = names.BUNDLED["all-MiniLM-L6-v2"]
+    monkeypatch.setitem(names.BUNDLED, "all-MiniLM-L6-v2", (package, "0" * 64))
     with pytest.raises(InputError, match=r"model\.safetensors: sha256 53aa5.*expected 000"):
         resolve("sentence-transformers/all-MiniLM-L6-v2")
 
@@ -38,6 +38,49 @@ def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(InputError, match=r"no config\.json with \*\.safetensors"):
         resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all-MiniLM-L6-v2",
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "bert-base-uncased",
+        "a/b.c_d-e",
+    ],
+)
+def test_what_may_be_there_is_not_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["/no/such", "./no", "../no", "~/no", "a/b/c", "a b", "$MODEL", "a/", "a--b", "a..b"]
+)
+def test_what_is_no_folder_and_no_name_on_the_hub_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="no such folder, and models on the hub have other names"):
+        check_name(name)
+
+
+def test_a_folder_that_holds_no_model_is_refused_before_any_job(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    check_name(str(tiny_bert))
+    with pytest.raises(InputError, match=r"no config\.json with \*\.safetensors"):
+        check_name(str(tmp_path))
+
+
+def test_offline_only_what_was_downloaded_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    check_name("all-MiniLM-L6-v2")
+    with pytest.raises(InputError, match="the hub is not asked, because HF_HUB_OFFLINE is set"):
+        check_name("bert-base-uncased")
+    (tmp_path / "hub" / "models--google-bert--bert-base-uncased").mkdir(parents=True)
+    check_name("google-bert/bert-base-uncased")
 
 
 def test_an_encoder_that_cannot_be_had_is_an_input_error(

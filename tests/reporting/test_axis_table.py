@@ -6,8 +6,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
-from snakemake.utils import update_config
 
 from counterpoint.config import loading, matrix
 from counterpoint.evaluation.records import write_records
@@ -18,6 +16,7 @@ from counterpoint.reporting.tables import write_tables
 from counterpoint.results.epoch_log import Distances, EpochRecord, Spread
 from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
+from tests.support.configuration import on_top
 from tests.support.debates import ROLES
 from tests.support.runs import epoch_record, finish, plan, query_results, write_epochs, write_files
 
@@ -238,11 +237,7 @@ def test_any_axis_has_its_table_and_ties_go_to_the_lower(
 
 
 def test_the_shipped_configuration_is_five_margins_at_three_seeds() -> None:
-    options: dict[str, Any] = {}
-    for file in ("config.yaml", "margins.yaml"):
-        path = Path(__file__).parents[2] / "config" / file
-        update_config(options, yaml.safe_load(path.read_text(encoding="utf-8")))
-    cells = matrix.expand(loading.load(options, "margins.yaml"), "margins.yaml")
+    cells = matrix.expand(loading.load(on_top("margins.yaml"), "margins.yaml"), "margins.yaml")
     found = [(cell.options.retrieval_loss.margin, cell.options.seed) for cell in cells]
     assert sorted(found) == [(m, s) for m in (0.8, 0.9, 1.0, 1.2, 1.5) for s in (1, 2, 3)]
     assert {(cell.options.fusion, cell.options.head.kind) for cell in cells} == {

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from snakemake.utils import update_config
+
+from counterpoint.config.layers import Layer, merge
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,8 +17,5 @@ def read_yaml(name: str) -> dict[str, Any]:
 
 
 def on_top(*names: str) -> dict[str, Any]:
-    """config.yaml with further files on top, merged as snakemake merges them."""
-    values = read_yaml("config.yaml")
-    for name in names:
-        update_config(values, read_yaml(name))
-    return values
+    """config.yaml with further files on top."""
+    return merge([Layer(name, read_yaml(name)) for name in ("config.yaml", *names)])[0]

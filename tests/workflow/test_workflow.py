@@ -19,6 +19,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
+CHANGE = ["--config", "change=true"]
+"""What an existing run must be told before it takes other options."""
+
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 
 
@@ -124,7 +127,7 @@ def test_an_added_cell_trains_that_cell_alone(trained: tuple[Path, str], tiny_be
     values = miniature(tiny_bert)
     values["matrix"]["include"].append({"head": "relu", "decrease_rate": 0.5, "margin": 0.7})
     arguments = configure(trained[0], values, "added.yaml")
-    plan = planned(snakemake(trained[0], "-n", *arguments))
+    plan = planned(snakemake(trained[0], "-n", *arguments, *CHANGE))
     assert plan == {"matrix": 1, "train": 1, "summarise": 1, "all": 1, "total": 4}
 
 
@@ -150,7 +153,8 @@ def test_an_option_of_training_trains_every_cell_again(
 ) -> None:
     values = miniature(tiny_bert)
     values["training"]["learning_rate"] = 2e-3
-    plan = planned(snakemake(trained[0], "-n", *configure(trained[0], values, "other.yaml")))
+    arguments = configure(trained[0], values, "other.yaml")
+    plan = planned(snakemake(trained[0], "-n", *arguments, *CHANGE))
     assert plan["train"] == 3
     assert "features" not in plan
     assert "corpus" not in plan
@@ -166,6 +170,77 @@ def test_tables_plots_and_report_never_train(trained: tuple[Path, str], tiny_ber
     assert (run / "report" / "index.html").stat().st_size > 0
     # Without outputs, they are made again whenever they are asked for.
     assert planned(snakemake(trained[0], "tables", "-n", *arguments)) == {"tables": 1, "total": 1}
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file of a folder: what it holds, and when it was written."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_an_existing_run_needs_nothing_but_its_name(trained: tuple[Path, str]) -> None:
+    run = trained[0] / "results" / "mini"
+    before = contents(run)
+    for path in (run / "tables" / "cells.csv", run / "tables" / "summary.txt"):
+        path.unlink()
+    output = snakemake(trained[0], "tables", "--cores", "2", "--config", "run=mini")
+    assert planned(output) == {"tables": 1, "total": 1}
+    assert "Run mini: 3 of 3 cells trained." in output
+    after = contents(run)
+    assert after.keys() - before.keys() == {"logs/tables.log"}
+    for name in ("matrix.csv", "config.json"):
+        assert after[name] == before[name]
+    assert after["tables/cells.csv"][0] == before["tables/cells.csv"][0]
+    assert "Nothing to be done" in snakemake(trained[0], "-n", "--config", "run=mini")
+
+
+@pytest.mark.parametrize("how", [["-n"], ["--cores", "2"], ["tables", "--cores", "2"]], ids=str)
+def test_an_existing_run_takes_no_other_options_unasked(
+    trained: tuple[Path, str], how: list[str]
+) -> None:
+    results = trained[0] / "results"
+    before = contents(results)
+    options = ["--config", "run=mini", "training={epochs: 3}", "baselines=[bm25]"]
+    output = snakemake(trained[0], *how, *options, status=2)
+    assert "run 'mini' was begun with other options (results/mini/config.json → now):" in output
+    assert "  training.epochs: 2 → 3\n" in output
+    assert '→ ["bm25"]' in output
+    assert "It would cost: 3 cells to train, 3 of them anew, about " in output
+    assert "change=true" in output
+    assert contents(results) == before
+
+
+def test_an_existing_run_takes_other_options_when_told(trained: tuple[Path, str]) -> None:
+    options = ["--config", "run=mini", "training={epochs: 3}", "change=true"]
+    assert planned(snakemake(trained[0], "-n", *options))["train"] == 3
+
+
+def test_a_lock_is_taken_away_whatever_the_options(trained: tuple[Path, str]) -> None:
+    snakemake(trained[0], "--unlock", "--config", "run=mini", "training={epochs: 3}")
+
+
+def test_one_value_on_the_command_line_is_a_sections_main_option(checkout: Path) -> None:
+    options = ["run=short", "corpus=sample", "head=relu", "matrix={axes: {fusion: [cls, concat]}}"]
+    snakemake(checkout, "results/short/config.json", "--cores", "1", "--config", *options)
+    written = json.loads((checkout / "results" / "short" / "config.json").read_text())
+    assert written["head"] == {"kind": "relu", "hidden": 256}
+    assert written["corpus"]["path"] == "sample"
+    assert written["corpus"]["splits"]["dev"] == "validation"
+    cells = pd.read_csv(checkout / "results" / "short" / "matrix.csv")
+    assert cells["fusion"].tolist() == ["cls", "concat"]
+    output = snakemake(checkout, "-n", "--config", "run=short", "mining=0.5", status=2)
+    assert "--config: the configuration is not valid\n  mining: name its options" in output
+
+
+def test_own_pairs_are_two_cells_and_four_baselines(checkout: Path) -> None:
+    rows = [f"The point {number}.,The counter {number}.,{number // 2}" for number in range(20)]
+    (checkout / "pairs.csv").write_text("\n".join(["point,counter,debate", *rows]))
+    options = ["--configfile", "config/quick.yaml", "--config", "corpus=pairs.csv"]
+    plan = planned(snakemake(checkout, "-n", *options))
+    assert (plan["train"], plan["baseline"]) == (2, 4)
 
 
 def test_every_rule_has_the_name_of_its_command(checkout: Path) -> None:
@@ -198,7 +273,7 @@ def test_a_table_over_an_axis_is_an_output_where_cells_differ_in_it(
     checkout: Path, tiny_bert: Path, margins: list[float], outputs: int
 ) -> None:
     values = {**miniature(tiny_bert), "run": "margins", "tables": {"axis": "margin"}}
-    values["matrix"] = {"axes": {"margin": margins}, "include": []}
+    values["matrix"] = {"axes": {"margin": margins}}
     output = snakemake(checkout, "--summary", *configure(checkout, values, "margins.yaml"))
     assert output.count("results/margins/tables/axis.") == outputs
 
@@ -241,7 +316,7 @@ def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Pat
     values["training"]["epochs"] = 8
     values["stopping"] = {"patience": None, "dev_loss_rises": None}
     axes = {"fusion": ["cls"], "head": ["relu"], "decrease_rate": [0.5], "trainable": ["all"]}
-    values["matrix"] = {"axes": axes, "include": []}
+    values["matrix"] = {"axes": axes}
     arguments = ["--cores", "1", "--retries", "1", "--until", "train_1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *arguments, *configure(checkout, values, "t.yaml")],
@@ -274,12 +349,13 @@ def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Pat
         ({"trainng": {"epochs": 1}}, ["trainng", "unknown key", "did you mean 'training'"]),
         ({"head": "rlu"}, ["head.kind", '"rlu"', "layernorm_relu"]),
         ({"matrix": {"axes": {"margin": [1.0, -2]}}}, ["margin=-2", "greater than 0"]),
+        ({"encoder": "no/such/model"}, ["'no/such/model': no such folder"]),
         ({"training": {"batch": 4}}, ["training.batch: is called training.batch_size now"]),
         ({"corpus": {"path": "$COUNTERPOINT_NOWHERE"}}, ["$COUNTERPOINT_NOWHERE", "not set"]),
         ({"corpus": {"path": "no/such/corpus.zip"}}, ["no/such/corpus.zip", "no such folder"]),
         ({"corpus": {"path": "Snakefile"}}, ["Snakefile: not a zip file", "expected a folder"]),
     ],
-    ids=["key", "choice", "cell", "old key", "variable", "path", "no zip"],
+    ids=["key", "choice", "cell", "encoder", "old key", "variable", "path", "no zip"],
 )
 def test_a_bad_configuration_stops_before_any_job(
     checkout: Path, values: dict[str, Any], words: list[str]
@@ -319,7 +395,7 @@ def test_numbers_and_nulls_on_the_command_line_are_read(checkout: Path) -> None:
     overrides = [
         "training={epochs: 2, learning_rate: 3e-6}",
         "stopping={patience: null}",
-        "matrix={axes: {head: null, decrease_rate: [0]}, include: []}",
+        "matrix={axes: {fusion: [embedding, cls, concat], decrease_rate: ['0']}}",
         "run=typed",
     ]
     target = "results/typed/config.json"

@@ -5,16 +5,16 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.common.configfile import load_configfile
 from snakemake_interface_executor_plugins.settings import ExecMode
 
 from counterpoint.config.batches import batches, inputs_key
 from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
-from counterpoint.config.loading import dump, load
-from counterpoint.config.matrix import all_cells, base_options, option_path, option_values
-from counterpoint.corpus.sources import checked_fingerprint, expand_variables, folder_fingerprint
+from counterpoint.config.loading import dump
+from counterpoint.config.matrix import base_options, option_path, option_values
+from counterpoint.corpus.sources import expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
-from counterpoint.runs.folder import RunFolder
-from counterpoint.runs.trackers import require_installed
+from counterpoint.runs.opening import open_run
 from counterpoint.versions import (
     BASELINES_VERSION,
     CORPUS_VERSION,
@@ -22,26 +22,26 @@ from counterpoint.versions import (
     TRAINING_VERSION,
 )
 
-# The files that the configuration came from, for messages.
-SOURCE = " + ".join(map(str, ["config/config.yaml", *workflow.overwrite_configfiles]))
+# Snakemake has parsed the workflow once before where it does so for a single job, which is given
+# what the user gave. Nothing runs for the others.
+IS_JOB = workflow.remote_exec or workflow.subprocess_exec
+RUNS_NOTHING = {"--unlock", "--lint"} & set(sys.argv)
 
 try:
-    CONFIG = load(config, SOURCE)
-    CELLS = {cell.name: cell for cell in all_cells(CONFIG, SOURCE)}
-    for tracker in CONFIG.trackers:
-        require_installed(tracker)
-    # Changes when the corpus does; a download is known by its checksum.
-    CORPUS_FINGERPRINT = (
-        checked_fingerprint(CONFIG.corpus.path, SOURCE)
-        if CONFIG.corpus.url is None
-        else CONFIG.corpus.sha256
+    OPENED = open_run(
+        {
+            str(path): load_configfile(path)
+            for path in ["config/config.yaml", *workflow.overwrite_configfiles]
+        },
+        workflow.config_settings.config,
+        may_refuse=not (IS_JOB or RUNS_NOTHING),
     )
 except InputError as error:
     # A plain exit, because what snakemake prints of an exception buries the message.
     print(f"counterpoint: {error}", file=sys.stderr)
     sys.exit(2)
 
-RUN = RunFolder(Path("results") / CONFIG.run)
+CONFIG, CELLS, RUN = OPENED.config, OPENED.cells, OPENED.folder
 # A workstation's cores are known; on a cluster, whose jobs read this anew, they must not count.
 PARALLEL = (
     max(1, (workflow.cores or os.cpu_count()) // CONFIG.resources.threads)
@@ -122,7 +122,7 @@ def has_axis_table():
     """Whether the option that gets a table of its values has several."""
     if CONFIG.tables.axis is None:
         return False
-    path = option_path(CONFIG.tables.axis, SOURCE)
+    path = option_path(CONFIG.tables.axis, "tables.axis")
     return len({option_values(cell.options)[path] for cell in CELLS.values() if cell.columns}) > 1
 
 

@@ -33,7 +33,7 @@ rule corpus:
         splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
         bad_files=CONFIG.corpus.bad_files,
         decontaminate=CONFIG.corpus.decontaminate,
-        fingerprint=CORPUS_FINGERPRINT,
+        fingerprint=OPENED.corpus_fingerprint,
         version=CORPUS_VERSION,
         out=lambda wildcards, output: folder_of(output.arguments),
     shell:

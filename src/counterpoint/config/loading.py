@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from counterpoint.config.options import CellOptions, RunConfig, Section
+from counterpoint.config.origins import Source, origin
 from counterpoint.config.renames import RENAMED, translate
 from counterpoint.errors import InputError
 
@@ -17,11 +19,39 @@ SomeSection = TypeVar("SomeSection", bound=Section)
 SomeOptions = TypeVar("SomeOptions", bound=CellOptions)
 
 
-def load(values: Mapping[str, Any], source: str) -> RunConfig:
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an option."""
+
+    path: str
+    """Dotted, of the option; of a section whose options do not go together; or empty."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+class InvalidOptions(InputError):
+    """Options that cannot be used, with each thing that is wrong."""
+
+    def __init__(self, problems: Sequence[Problem], source: Source) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        by_source: dict[str, list[str]] = {}
+        for problem in self.problems:
+            by_source.setdefault(origin(source, problem.path), []).append(f"  {problem}")
+        super().__init__(
+            "\n".join(
+                "\n".join([f"{name}: the configuration is not valid", *lines])
+                for name, lines in by_source.items()
+            )
+        )
+
+
+def load(values: Mapping[str, Any], source: Source) -> RunConfig:
     """Validate a whole configuration.
 
     Args:
-        values: what the YAML files and command-line overrides add up to.
+        values: what the YAML files and command-line overrides add up to (`layers.merge`).
         source: where they came from, for the message.
 
     Raises:
@@ -73,7 +103,7 @@ def _decoded(data: bytes, source: str) -> Any:
         raise InputError(f"{source}: expected a JSON object of options: {error}") from error
 
 
-def parse(kind: type[SomeSection], values: Any, source: str) -> SomeSection:
+def parse(kind: type[SomeSection], values: Any, source: Source) -> SomeSection:
     """Validate `values` as a section of the given kind; see `load`."""
     if not isinstance(values, Mapping):
         raise InputError(f"{source}: expected a mapping of options, found {values!r}")
@@ -84,24 +114,42 @@ def parse(kind: type[SomeSection], values: Any, source: str) -> SomeSection:
         return kind.model_validate_json(text)
     except ValidationError as error:
         given = json.loads(text)
-        lines = [f"  {_explain(kind, given, details)}" for details in error.errors()]
-        raise InputError(
-            f"{source}: the configuration is not valid\n" + "\n".join(dict.fromkeys(lines))
-        ) from error
+        problems = [_explain(kind, given, details) for details in error.errors()]
+        raise InvalidOptions(problems, source) from error
 
 
-def _explain(kind: type[Section], values: Mapping[str, Any], details: ErrorDetails) -> str:
-    path = _dotted(kind, values, details["loc"])
+def _explain(kind: type[Section], values: Mapping[str, Any], details: ErrorDetails) -> Problem:
+    path, found = _dotted(kind, values, details["loc"]), details["input"]
     if details["type"] == "extra_forbidden":
-        if new := _renamed(kind).get(path):
-            return f"{path}: is called {new} now"
-        return f"{path}: unknown key{suggest(path, known_paths(kind))}"
+        return Problem(path, _unknown(kind, path, found))
     if details["type"] == "missing":
-        return f"{path}: missing; it has no default"
+        return Problem(path, "missing; it has no default")
+    section = dict(sections_of(kind)).get(path)
+    if section is not None and isinstance(found, str | int | float):
+        # Which of its options is meant nobody can tell.
+        return Problem(path, f"name its options: {_inside(path, next(iter(section.model_fields)))}")
     reason = details["msg"].removeprefix("Value error, ")
-    found = details["input"]
+    if path.startswith("matrix.axes.") and details["type"] == "list_type":
+        reason = "expected a list of values; an option that is no axis has its base value"
     shown = "" if isinstance(found, dict) else f" (found {json.dumps(found, ensure_ascii=False)})"
-    return f"{path}: {reason}{shown}" if path else f"{reason}{shown}"
+    return Problem(path, f"{reason}{shown}")
+
+
+def _unknown(kind: type[Section], path: str, found: Any) -> str:
+    """What to say of a key that is none."""
+    known = list(known_paths(kind))
+    section, _, key = path.rpartition(".")
+    if path in known:  # written with its dots
+        return f"an option is given inside its section: {_inside(section, key, found)}"
+    if new := _renamed(kind).get(path):
+        return f"is called {new} now"
+    return f"unknown key{suggest(path, iter(known))}"
+
+
+def _inside(section: str, key: str, value: Any = "…") -> str:
+    """How an option is written, in YAML and on the command line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"{section}: {{{key}: {text}}}, or --config {section}='{{{key}: {text}}}'"
 
 
 def _dotted(kind: type[Section], values: Any, location: tuple[int | str, ...]) -> str:

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from counterpoint.config.loading import known_paths, parse, sections_of, suggest
+from counterpoint.config.loading import (
+    InvalidOptions,
+    Problem,
+    known_paths,
+    parse,
+    sections_of,
+    suggest,
+)
 from counterpoint.config.options import CellOptions, RunConfig
+from counterpoint.config.origins import Source, origin
 from counterpoint.config.renames import new_path
 from counterpoint.config.scalars import Scalar
 from counterpoint.errors import InputError
@@ -53,7 +61,7 @@ class Cell:
     """The options beyond the columns that depart from the base options; none of a recipe."""
 
 
-def expand(config: RunConfig, source: str) -> list[Cell]:
+def expand(config: RunConfig, source: Source) -> list[Cell]:
     """All cells of a run, each once: the grid in the order of its axes, then what is included.
 
     Args:
@@ -61,28 +69,27 @@ def expand(config: RunConfig, source: str) -> list[Cell]:
         source: where it came from, for messages.
 
     Raises:
-        InputError: an axis that is no option, also that of the tables; a value that is not valid
-            (each named with its cell); or a matrix without any cell.
+        InputError: an axis that is no option, also that of the tables; values that are not valid,
+            alone or together (each once); or a matrix without any cell.
     """
     if config.tables.axis is not None:
-        option_path(config.tables.axis, f"{source}: tables.axis")
+        option_path(config.tables.axis, f"{origin(source, 'tables.axis')}: tables.axis")
     base, matrix = base_options(config), config.matrix
-    axes = {name: values for name, values in matrix.axes.items() if values is not None}
+    where = origin(source, "matrix")
     # No axis makes the base options the only cell, unless `include` names others.
-    grid = list(_product(_by_path(axes, source))) if axes or not matrix.include else []
+    has_grid = matrix.axes or not matrix.include
+    grid = list(_product(_by_path(matrix.axes, where))) if has_grid else []
     for entry in matrix.exclude:
         excluded = {
-            path: [_valid(base, path, value, source) for value in values]
-            for path, values in _by_path(entry, source).items()
+            path: [_valid(base, path, value) for value in values]
+            for path, values in _by_path(entry, where).items()
         }
-        grid = [setting for setting in grid if not _matches(base, setting, excluded, source)]
-    included = [
-        setting for entry in matrix.include for setting in _product(_by_path(entry, source))
-    ]
+        grid = [setting for setting in grid if not _matches(base, setting, excluded)]
+    included = [setting for entry in matrix.include for setting in _product(_by_path(entry, where))]
     return _make_cells(base, [*grid, *included], source)
 
 
-def recipes(config: RunConfig, source: str) -> list[Cell]:
+def recipes(config: RunConfig, source: Source) -> list[Cell]:
     """The cells outside the matrix, by names of their own.
 
     Args:
@@ -104,13 +111,15 @@ def recipes(config: RunConfig, source: str) -> list[Cell]:
                 values[key] = {**base[key], str(sections[key].main): change}
             else:
                 values[key] = change
-        options = parse(CellOptions, values, f"{source}: recipes.{name}")
-        _check_that_something_learns(options, f"{source}: recipes.{name}")
+        where = f"{origin(source, 'recipes')}: recipes.{name}"
+        options = parse(CellOptions, values, where)
+        if unusable := _unusable(options, {}):
+            raise InputError(f"{where}: {unusable}")
         cells.append(Cell(f"{RECIPE}{name}", options, {}, {}))
     return cells
 
 
-def all_cells(config: RunConfig, source: str) -> list[Cell]:
+def all_cells(config: RunConfig, source: Source) -> list[Cell]:
     """What a run trains: the cells of its matrix, then its recipes; see `expand`."""
     return [*expand(config, source), *recipes(config, source)]
 
@@ -178,17 +187,11 @@ def make_cell(base: CellOptions, setting: Setting) -> Cell:
     """One cell: the base options with some of them set.
 
     Raises:
-        InputError: the options do not go together.
+        InvalidOptions: the options do not go together.
     """
-    label = ", ".join(f"{path}={json.dumps(value)}" for path, value in setting.items())
-    source = f"cell {label or '(base options)'}"
-    options = _with(base, setting, source)
-    if options.mining.preset is not None and any(path in setting for path in RATES):
-        raise InputError(
-            f"{source}: mining.preset {options.mining.preset!r} sets both rates, so neither can be "
-            "an axis beside it; set mining.preset to null"
-        )
-    _check_that_something_learns(options, source)
+    options = _with(base, setting)
+    if unusable := _unusable(options, setting):
+        raise InvalidOptions([Problem("", unusable)], _label(setting))
     base_values = option_values(base)
     extra = {
         path: value
@@ -207,33 +210,99 @@ def make_cell(base: CellOptions, setting: Setting) -> Cell:
     return Cell(name, options, columns, extra)
 
 
-def _check_that_something_learns(options: CellOptions, source: str) -> None:
+def _unusable(options: CellOptions, setting: Setting) -> str | None:
+    """Why valid options make no cell, or None where they do."""
+    if options.mining.preset is not None and any(path in setting for path in RATES):
+        return (
+            f"mining.preset {options.mining.preset!r} sets both rates, so neither can be an axis "
+            "beside it; set mining.preset to null"
+        )
     is_frozen = options.encoder.trainable == "none" and options.projection.width == "none"
     if is_frozen and options.classifier_loss.weight == 0:
-        raise InputError(
-            f"{source}: encoder.trainable: none, projection.width: none and "
-            "classifier_loss.weight: 0 leave nothing to train; let one of them learn"
+        return (
+            "encoder.trainable: none, projection.width: none and classifier_loss.weight: 0 leave "
+            "nothing to train; let one of them learn"
         )
+    return None
 
 
-def _make_cells(base: CellOptions, settings: Iterable[Setting], source: str) -> list[Cell]:
-    """The cells of some settings, each name once; all that are not valid are named together."""
+def _label(setting: Setting) -> str:
+    """A cell as messages name it."""
+    values = ", ".join(f"{path}={json.dumps(value)}" for path, value in setting.items())
+    return values or "every cell"
+
+
+def _make_cells(base: CellOptions, settings: Iterable[Setting], source: Source) -> list[Cell]:
+    """The cells of some settings, each name once; what is wrong is told once, not by each cell."""
     cells: dict[str, Cell] = {}
-    problems = []
+    refused: list[tuple[Setting, Problem]] = []
     for setting in settings:
+        if any(culprit.items() <= setting.items() for culprit, _ in refused):
+            continue
         try:
             cell = make_cell(base, setting)
-        except InputError as error:
-            problems.append(str(error))
+        except InvalidOptions as error:
+            refused += _culprits(base, setting, error.problems)
         else:
             cells.setdefault(cell.name, cell)
-    if problems:
-        raise InputError(
-            f"{source}: cells of the matrix that are not valid\n" + "\n".join(problems)
-        )
+    where = origin(source, "matrix")
+    if refused:
+        raise InputError(_told_once(refused, where, str(source)))
     if not cells:
-        raise InputError(f"{source}: matrix: no cell is left; check matrix.axes and matrix.exclude")
+        raise InputError(f"{where}: matrix: no cell is left; check matrix.axes and matrix.exclude")
     return list(cells.values())
+
+
+def _told_once(refused: Iterable[tuple[Setting, Problem]], matrix: str, everything: str) -> str:
+    """The message of a matrix with values that are not valid.
+
+    Args:
+        refused: values that have a problem, and the problem.
+        matrix: where the matrix came from; named for values that are not valid by themselves.
+        everything: where all options came from; named where values do not go with other options.
+    """
+    lines: dict[str, dict[tuple[tuple[str, ...], str], list[Setting]]] = {}
+    for culprit, problem in refused:
+        where = matrix if problem.path in culprit else everything
+        same = lines.setdefault(where, {}).setdefault((tuple(culprit), problem.reason), [])
+        same.append(culprit)
+    return "\n".join(
+        f"{where}: matrix: values that are not valid\n"
+        + "\n".join(
+            f"  {_label(first)}{f' and {len(more)} more' if more else ''}: {reason}"
+            for (_, reason), (first, *more) in of_source.items()
+        )
+        for where, of_source in lines.items()
+    )
+
+
+def _culprits(
+    base: CellOptions, setting: Setting, problems: Sequence[Problem]
+) -> Iterator[tuple[Setting, Problem]]:
+    """Each problem of a setting, with the fewest of its values that have it."""
+    alone = {problem.path for problem in problems} & setting.keys()
+    together = []
+    for problem in problems:
+        if problem.path in alone:  # not valid whatever the others are
+            yield {problem.path: setting[problem.path]}, problem
+        else:
+            together.append(problem)
+    if not together:
+        return
+    culprit = {path: value for path, value in setting.items() if path not in alone}
+    for path in list(culprit):
+        fewer = {other: value for other, value in culprit.items() if other != path}
+        if _problems(base, fewer) == together:
+            culprit = fewer
+    yield from ((culprit, problem) for problem in together)
+
+
+def _problems(base: CellOptions, setting: Setting) -> list[Problem]:
+    try:
+        make_cell(base, setting)
+    except InvalidOptions as error:
+        return list(error.problems)
+    return []
 
 
 def _options_column(extra: Setting) -> str:
@@ -260,30 +329,26 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + key, value
 
 
-def _with(base: CellOptions, setting: Setting, source: str) -> CellOptions:
+def _with(base: CellOptions, setting: Setting) -> CellOptions:
     """The base options with some of them set, validated."""
     values = base.model_dump(mode="json")
     for path, value in setting.items():
         section, _, key = path.rpartition(".")
         (values[section] if section else values)[key] = value
-    return parse(CellOptions, values, source)
+    return parse(CellOptions, values, f"cell {_label(setting)}")
 
 
-def _matches(
-    base: CellOptions, setting: Setting, excluded: Mapping[str, Sequence[Scalar]], source: str
-) -> bool:
+def _matches(base: CellOptions, setting: Setting, excluded: Mapping[str, Sequence[Scalar]]) -> bool:
     """Whether a setting has, for every option of an entry of `exclude`, one of its values."""
     values = option_values(base)
-    values |= {
-        path: _valid(base, path, setting[path], source) for path in excluded if path in setting
-    }
+    values |= {path: _valid(base, path, setting[path]) for path in excluded if path in setting}
     return all(values[path] in allowed for path, allowed in excluded.items())
 
 
-def _valid(base: CellOptions, path: str, value: Scalar, source: str) -> Scalar:
+def _valid(base: CellOptions, path: str, value: Scalar) -> Scalar:
     """A value as options hold it: 3e-6, which YAML reads as text, is a number."""
     try:
-        return option_values(_with(base, {path: value}, source))[path]
+        return option_values(_with(base, {path: value}))[path]
     except InputError:
         return value  # is reported with its cell
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -72,6 +71,8 @@ class Splits(Section):
 
 class CorpusOptions(Section):
     """Where the debates come from."""
+
+    main: ClassVar[str | None] = "path"
 
     path: str | None = "sample"
     """`sample` (shipped with the package), a folder or zip in the layout of ArguAna Counterargs, or
@@ -315,7 +316,7 @@ class CellOptions(Section):
         return self.evaluation.rerank if self.classifier_loss.weight > 0 else 1
 
 
-Axis = Annotated[Annotated[list[Scalar], Field(min_length=1)] | None, BeforeValidator(read_scalar)]
+Axis = Annotated[list[Scalar], Field(min_length=1)]
 Entry = Annotated[
     dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
 ]
@@ -324,12 +325,13 @@ Entry = Annotated[
 class MatrixOptions(Section):
     """The cells: a grid of axes, less `exclude`, and what `include` adds.
 
-    An axis is named by an option's path (`retrieval_loss.margin`) or by its last part where that
-    is unambiguous (`margin`).
+    A file or `--config` that gives a matrix gives all of it: nothing is taken over from a matrix
+    below, so naming one axis leaves every other option at its base value. An axis is named by an
+    option's path (`retrieval_loss.margin`) or its last part where that is unambiguous (`margin`).
     """
 
     axes: dict[str, Axis] = {}
-    """Option to values; the grid is their product. `null` takes an axis out of a file below.
+    """Option to values; the grid is their product.
 
     Without any axis the base options are the only cell, unless `include` names others."""
     include: list[Entry] = []

@@ -39,6 +39,10 @@ def translate(values: Mapping[str, Any]) -> dict[str, Any]:
             key: _entries(value) if key in ("axes", "include", "exclude") else value
             for key, value in matrix.items()
         }
+        if isinstance(axes := translated["matrix"].get("axes"), Mapping):
+            # Once the way to take an axis out of a file below.
+            kept = {name: values for name, values in axes.items() if values is not None}
+            translated["matrix"]["axes"] = kept
     return translated
 
 

@@ -17,7 +17,7 @@ def _allow_scalars(schema: dict[str, Any]) -> dict[str, Any]:
     kinds = {kind.__name__: kind for kind in Section.__subclasses__()}
     definitions = schema["$defs"]
     mains = {
-        name: definitions[name]["properties"][kind.main]
+        name: _not_null(definitions[name]["properties"][kind.main])
         for name, kind in kinds.items()
         if name in definitions and kind.main is not None
     }
@@ -35,3 +35,11 @@ def _allow_scalars(schema: dict[str, Any]) -> dict[str, Any]:
 
     result: dict[str, Any] = rewrite(schema)
     return result
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an option's values but null, which stands for no section."""
+    if "anyOf" not in schema:
+        return schema
+    values = [value for value in schema["anyOf"] if value != {"type": "null"}]
+    return {**schema, "anyOf": values}

