@@ -25,7 +25,9 @@ TUNED = "recipe/tuned"
 def folder(tmp_path: Path, sets: CandidateSets) -> RunFolder:
     """Five planned cells of which one is trained (half right), TF-IDF (6 of 8), and a recipe."""
     folder = RunFolder(tmp_path / "results" / "mini")
-    cells = plan(folder.path, {**CONFIG, "recipes": {"tuned": {"trainable": "all"}}}, sets.ids)
+    cells = plan(
+        folder.path, {**CONFIG, "recipes": {"tuned": {"encoder": {"trainable": "all"}}}}, sets.ids
+    )
     finish(folder.cell(cells[0].name), sets, [1, 2])
     results = (sets, query_results(sets, [1, 1, 1, 2], None))
     write_records({"dev": results, "test": results}, folder.baseline("tfidf"))

@@ -8,50 +8,23 @@ from typing import Any
 
 import pytest
 
-from counterpoint.config import loading, matrix
+from counterpoint.config import loading
 from counterpoint.config.options import RunConfig
-from counterpoint.corpus.arguments import Corpus, write_arguments
-from counterpoint.encoders.features import write_features
-from counterpoint.encoders.tokens import tokenise, write_tokens
+from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError, Interrupted
-from counterpoint.io import atomic
 from counterpoint.results.files import Failure, Outcome
-from counterpoint.runs import batch as batch_module
 from counterpoint.runs.batch import Batch
 from counterpoint.runs.folder import RESULTS, RunFolder
 from counterpoint.runs.job import Job
 from counterpoint.training.trainer import Trainer
-from tests.support.training import features
-
-
-def a_run(folder: Path, corpus: Corpus, tiny_bert: Path, **values: Any) -> Batch:
-    """A run of several cells, ready to train: two seeds, and what `values` say."""
-    config = loading.load(
-        {
-            "run": "batch",
-            "encoder": {"name": str(tiny_bert), "max_tokens": 24},
-            "training": {"epochs": 2, "batch_size": 4},
-            "matrix": {"axes": {"seed": [1, 2]}},
-            **values,
-        },
-        "test",
-    )
-    run = RunFolder(folder)
-    write_arguments(corpus, run.arguments)
-    atomic.write_json(run.config, config.model_dump(mode="json"))
-    for cell in matrix.expand(config, "test"):
-        kind, key = batch_module.inputs_key(cell.options.encoder)
-        if kind == "features":
-            write_features(features(corpus), corpus, run.features(key))
-        else:
-            write_tokens(tokenise(corpus, cell.options.encoder), corpus, run.tokens(key))
-    return Batch.of_run(folder, [cell.name for cell in matrix.expand(config, "test")])
+from tests.support.batches import a_run
 
 
 def results(run: RunFolder, name: str) -> dict[str, bytes]:
-    """What the same cell always leaves."""
+    """What the same cell always leaves; the identity has the hash of the file of features."""
     out = run.cell(name).path
-    return {each: (out / each).read_bytes() for each in RESULTS if each != "seconds.json"}
+    others = ("seconds.json", "identity.json")
+    return {each: (out / each).read_bytes() for each in RESULTS if each not in others}
 
 
 def test_cells_of_a_batch_are_those_of_processes_of_their_own(

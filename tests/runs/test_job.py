@@ -120,7 +120,8 @@ def test_a_job_killed_at_any_write_leaves_the_same_results(
             break
         except Killed:
             kills += 1
-    assert kills > len(RESULTS) + 2
+    # Training, each of the results, and putting each in place.
+    assert kills > len(RESULTS)
     for name in RESULTS:
         if name != "seconds.json":
             assert (inputs["out"] / name).read_bytes() == (whole["out"] / name).read_bytes(), name

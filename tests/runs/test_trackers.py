@@ -1,6 +1,7 @@
 """TensorBoard and MLflow get the epoch log's records, and change nothing of a cell."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.runs import progress, trackers
 from counterpoint.runs.folder import RESULTS, RunFolder
 from counterpoint.runs.job import Job
+from tests.support.batches import a_run
 from tests.support.epochs import epoch_record
 from tests.support.training import JobInputs, job_inputs
 
@@ -206,15 +208,21 @@ def test_a_tracker_of_a_resumed_job_gets_the_epochs_before(
     assert after.records == epoch_log.read(tmp_path / "out" / "epochs.jsonl")
 
 
-def test_the_command_line_takes_several_trackers(
-    inputs: JobInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_cells_of_a_run_tell_the_trackers_that_it_names(
+    corpus: Corpus, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listeners = {name: Listener(inputs["state"]) for name in trackers.TRACKERS}
-    made = {name: lambda folder, cell, name=name: listeners[name] for name in listeners}
-    monkeypatch.setattr(trackers, "TRACKERS", made)
-    arguments = ["train", "--arguments", str(inputs["arguments"])]
-    arguments += ["--features", str(inputs["features"]), "--state", str(inputs["state"])]
-    arguments += ["--options", '{"training": {"epochs": 2, "batch_size": 4}}']
-    arguments += ["--tracker", "mlflow", "--tracker", "tensorboard", "--out", str(tmp_path / "o")]
-    assert main(arguments) == 0
-    assert [len(each.records) for each in listeners.values()] == [2, 2]
+    batch = a_run(tmp_path, corpus, tiny_bert, trackers=["mlflow", "tensorboard"])
+    told: list[tuple[str, str]] = []
+
+    def begin(name: str) -> Callable[[Path, str], Listener]:
+        def listen(folder: Path, cell: str) -> Listener:
+            told.append((name, cell))
+            return Listener(batch.folder.state(cell).path)
+
+        return listen
+
+    monkeypatch.setattr(trackers, "TRACKERS", {name: begin(name) for name in trackers.TRACKERS})
+    monkeypatch.setattr(trackers, "require_installed", lambda name: None)
+    command = ["train", "--run", str(tmp_path), *(cell.name for cell in batch.cells)]
+    assert main(command) == 0
+    assert told == [(name, cell.name) for cell in batch.cells for name in ("mlflow", "tensorboard")]

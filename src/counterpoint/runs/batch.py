@@ -126,13 +126,13 @@ def _printed_to(path: Path) -> Iterator[None]:
     sys.stderr.flush()
     before = [(stream, os.dup(stream)) for stream in (1, 2)]
     try:
-        with path.open("wb", buffering=0) as log:
+        with path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1) as log:
             for stream, _ in before:
                 os.dup2(log.fileno(), stream)
-            yield
+            # Python's own too, which a notebook or a test sends elsewhere than to the process's.
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         for stream, kept in before:
             os.dup2(kept, stream)
             os.close(kept)
