@@ -23,6 +23,10 @@ _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))(?:\w[\w.-]*/)?\w[\w.-]{0,95}", re.ASC
 """`NAME` or `PUBLISHER/NAME`, as the hub has them."""
 
 
+class MissingEncoder(InputError):
+    """An encoder that cannot be loaded from where its name says."""
+
+
 def resolve(name: str) -> str:
     """Where to load an encoder from: a local folder, the bundled one, or else the hub.
 
