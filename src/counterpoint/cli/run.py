@@ -83,7 +83,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     import torch
 
     from counterpoint.config import loading, options
-    from counterpoint.runs import devices, estimate, measure, starting
+    from counterpoint.runs import devices, estimate, measure, quick
     from counterpoint.runs import folder as folder_module
 
     if arguments.run is None:
@@ -97,7 +97,7 @@ def _plan(arguments: argparse.Namespace) -> None:
         if arguments.quick:
             # A job loads about the same.
             bench.start_up = time.perf_counter() - begun
-            print(f"counterpoint: {starting.quick_text(bench, arguments.cores)}")
+            print(f"counterpoint: {quick.quick_text(bench, arguments.cores)}")
             return
         plan = estimate.plan(config, folder, bench, cores=arguments.cores)
     print(json.dumps(dataclasses.asdict(plan)) + "\n" if arguments.json else plan.text(), end="")
