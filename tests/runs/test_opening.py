@@ -8,7 +8,6 @@ import pytest
 from counterpoint.config.loading import load, load_written
 from counterpoint.config.options import RunConfig
 from counterpoint.errors import InputError
-from counterpoint.runs import trackers
 from counterpoint.runs.opening import Opened, open_run
 from tests.support.existing import existing
 
@@ -149,7 +148,7 @@ def test_a_configuration_that_no_version_wrote_is_refused(tmp_path: Path) -> Non
 def test_a_tracker_that_is_not_installed_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trackers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "mlflow" in refusal(tmp_path, trackers=["mlflow"])
 
 

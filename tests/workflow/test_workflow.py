@@ -293,22 +293,24 @@ def test_a_cell_that_fails_costs_the_others_of_its_job_nothing(
     checkout: Path, tiny_bert: Path
 ) -> None:
     values = {**miniature(tiny_bert), "run": "together", "resources": {"cells_per_job": 9}}
-    # The batch is larger than the training pairs.
-    values["matrix"]["include"] = [{"batch_size": 9999, "decrease_rate": 0.5}]
+    values["matrix"]["include"] = [{"trainable": ["all", 9], "decrease_rate": 0.5}]
     arguments = configure(checkout, values, "together.yaml")
     output = snakemake(checkout, "--cores", "2", *arguments, status=1)
-    assert planned(output)["train"] == 1
-    assert "2 of 3 cells trained" in output
+    assert planned(output)["train"] == 2
+    assert "3 of 4 cells trained" in output
     run = checkout / "results" / "together"
     records = sorted(run.glob("cells/**/records.parquet"))
     before = [path.stat().st_mtime_ns for path in records]
-    assert len(records) == 2
+    assert len(records) == 3
     snakemake(checkout, "--cores", "2", *arguments, status=1)
     assert [path.stat().st_mtime_ns for path in records] == before
+    (beside,) = run.glob("logs/cells/**/options~encoder.trainable=all.log")
+    assert beside.read_text() == "trained before; left alone\n"
     for log in run.glob("logs/cells/**/options~base.log"):
-        assert log.read_text() == "trained before; left alone\n"
-    shutil.rmtree(records[0].parent)
-    assert planned(snakemake(checkout, "-n", *arguments))["train"] == 1
+        assert "epoch   1" in log.read_text()  # its job has succeeded, and is not run again
+    (frozen,) = (path for path in records if "fusion~cls" in str(path))
+    shutil.rmtree(frozen.parent)
+    assert planned(snakemake(checkout, "-n", *arguments))["train"] == 2
 
 
 def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Path) -> None:

@@ -15,6 +15,7 @@ from counterpoint.config.matrix import base_options, option_path, option_values
 from counterpoint.corpus.sources import expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
 from counterpoint.runs.opening import open_run
+from counterpoint.runs.starting import Stop, begin
 from counterpoint.versions import (
     BASELINES_VERSION,
     CORPUS_VERSION,
@@ -134,3 +135,18 @@ def folder_of(path):
 def grown(base):
     """A resource that grows with each attempt."""
     return lambda wildcards, attempt: base * attempt
+
+
+onstart:
+    if not IS_JOB:
+        try:
+            begin(
+                OPENED,
+                {job.rule.name.partition("_")[0] for job in workflow.dag.needrun_jobs()},
+                local=workflow.local_exec,
+                cores=workflow.cores if workflow.local_exec else None,
+            )
+        except (InputError, Stop) as error:
+            if str(error):
+                print(f"counterpoint: {error}", file=sys.stderr)
+            sys.exit(2)

@@ -68,16 +68,23 @@ def add_plan(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="that snakemake will get (default: all, %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="print one line, from few kinds of cells; refuse what no job could do",
+    )
     parser.set_defaults(command=_plan)
 
 
 def _plan(arguments: argparse.Namespace) -> None:
     import dataclasses
+    import time
 
+    begun = time.perf_counter()
     import torch
 
     from counterpoint.config import loading, options
-    from counterpoint.runs import devices, estimate, measure
+    from counterpoint.runs import devices, estimate, measure, quick
     from counterpoint.runs import folder as folder_module
 
     if arguments.run is None:
@@ -88,6 +95,11 @@ def _plan(arguments: argparse.Namespace) -> None:
         config = loading.load_written(options.RunConfig, folder.config)
     with devices.device_for_job(config.resources.jobs_per_gpu) as device:
         bench = measure.Bench(config, folder, arguments.arguments, torch.device(device))
+        if arguments.quick:
+            # A job loads about the same.
+            bench.start_up = time.perf_counter() - begun
+            print(f"counterpoint: {quick.quick_text(bench, arguments.cores)}")
+            return
         plan = estimate.plan(config, folder, bench, cores=arguments.cores)
     print(json.dumps(dataclasses.asdict(plan)) + "\n" if arguments.json else plan.text(), end="")
 

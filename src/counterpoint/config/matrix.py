@@ -232,7 +232,7 @@ def _label(setting: Setting) -> str:
     return values or "every cell"
 
 
-def _make_cells(base: CellOptions, settings: Iterable[Setting], source: Source) -> list[Cell]:
+def _make_cells(base: CellOptions, settings: Sequence[Setting], source: Source) -> list[Cell]:
     """The cells of some settings, each name once; what is wrong is told once, not by each cell."""
     cells: dict[str, Cell] = {}
     refused: list[tuple[Setting, Problem]] = []
@@ -242,7 +242,7 @@ def _make_cells(base: CellOptions, settings: Iterable[Setting], source: Source) 
         try:
             cell = make_cell(base, setting)
         except InvalidOptions as error:
-            refused += _culprits(base, setting, error.problems)
+            refused += _culprits(base, setting, error.problems, settings)
         else:
             cells.setdefault(cell.name, cell)
     where = origin(source, "matrix")
@@ -277,9 +277,15 @@ def _told_once(refused: Iterable[tuple[Setting, Problem]], matrix: str, everythi
 
 
 def _culprits(
-    base: CellOptions, setting: Setting, problems: Sequence[Problem]
+    base: CellOptions,
+    setting: Setting,
+    problems: Sequence[Problem],
+    settings: Sequence[Setting],
 ) -> Iterator[tuple[Setting, Problem]]:
-    """Each problem of a setting, with the fewest of its values that have it."""
+    """Each problem of a setting, with the fewest of its values that have it.
+
+    A value has no part in a problem that stays with another value of the matrix, and the base's.
+    """
     alone = {problem.path for problem in problems} & setting.keys()
     together = []
     for problem in problems:
@@ -289,10 +295,16 @@ def _culprits(
             together.append(problem)
     if not together:
         return
+    base_values = option_values(base)
     culprit = {path: value for path, value in setting.items() if path not in alone}
-    for path in list(culprit):
-        fewer = {other: value for other, value in culprit.items() if other != path}
-        if _problems(base, fewer) == together:
+    for path, value in list(culprit.items()):
+        fewer = {other: kept for other, kept in culprit.items() if other != path}
+        values = [base_values[path], *(other[path] for other in settings if path in other)]
+        others = [other for other in dict.fromkeys(values) if other != value]
+        stays = not others or any(
+            _problems(base, {**fewer, path: other}) == together for other in others
+        )
+        if stays and _problems(base, fewer) == together:
             culprit = fewer
     yield from ((culprit, problem) for problem in together)
 

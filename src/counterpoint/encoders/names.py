@@ -23,27 +23,45 @@ _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))(?:\w[\w.-]*/)?\w[\w.-]{0,95}", re.ASC
 """`NAME` or `PUBLISHER/NAME`, as the hub has them."""
 
 
+class MissingEncoder(InputError):
+    """An encoder that cannot be loaded from where its name says."""
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder of an encoder that is on this machine, or None: a name on the hub.
+
+    Raises:
+        InputError: the folder holds no model.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return _bundled_folder(name)
+    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+        raise InputError(
+            f"encoder.name: folder {folder} holds no config.json with *.safetensors; give a "
+            "folder as `save_pretrained` writes it"
+        )
+    return folder
+
+
 def resolve(name: str) -> str:
     """Where to load an encoder from: a local folder, the bundled one, or else the hub.
 
     Raises:
         InputError: the folder holds no model, or the bundled weights are not the hub's.
     """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        _check_folder(folder)
-        return str(folder)
-    model = _bundled_folder(name)
-    if model is None:
+    folder = folder_of(name)
+    if folder is None:
         return name
-    package, checksum = BUNDLED[name.removeprefix(PUBLISHER)]
-    actual = sha256(model / "model.safetensors")
-    if actual != checksum:
-        raise InputError(
-            f"{model / 'model.safetensors'}: sha256 {actual}, expected {checksum}; "
-            f"reinstall the package {package}"
-        )
-    return str(model)
+    if folder == _bundled_folder(name):
+        package, checksum = BUNDLED[name.removeprefix(PUBLISHER)]
+        actual = sha256(folder / "model.safetensors")
+        if actual != checksum:
+            raise InputError(
+                f"{folder / 'model.safetensors'}: sha256 {actual}, expected {checksum}; "
+                f"reinstall the package {package}"
+            )
+    return str(folder)
 
 
 def check_name(name: str) -> None:
@@ -53,27 +71,17 @@ def check_name(name: str) -> None:
         InputError: it is neither a folder with a model, nor the bundled one, nor a name as models
             on the hub have; or only that, where the hub may not be asked and has not been before.
     """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        _check_folder(folder)
-    elif _bundled_folder(name) is None:
-        if not _HUB_NAME.fullmatch(name):
-            raise InputError(
-                f"encoder.name: {name!r}: no such folder, and models on the hub have other names; "
-                "give a folder as `save_pretrained` writes it, all-MiniLM-L6-v2, or PUBLISHER/NAME"
-            )
-        if _is_offline() and not _hub_folder(name).is_dir():
-            raise InputError(
-                f"encoder.name: {name!r}: no such folder, and not in {_hub_folder(name).parent}; "
-                "the hub is not asked, because HF_HUB_OFFLINE is set"
-            )
-
-
-def _check_folder(folder: Path) -> None:
-    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+    if folder_of(name) is not None:
+        return
+    if not _HUB_NAME.fullmatch(name):
         raise InputError(
-            f"encoder.name: folder {folder} holds no config.json with *.safetensors; give a "
-            "folder as `save_pretrained` writes it"
+            f"encoder.name: {name!r}: no such folder, and models on the hub have other names; "
+            "give a folder as `save_pretrained` writes it, all-MiniLM-L6-v2, or PUBLISHER/NAME"
+        )
+    if _is_offline() and not _hub_folder(name).is_dir():
+        raise InputError(
+            f"encoder.name: {name!r}: no such folder, and not in {_hub_folder(name).parent}; "
+            "the hub is not asked, because HF_HUB_OFFLINE is set"
         )
 
 

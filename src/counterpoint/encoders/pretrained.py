@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.encoders.layers import layers_of, position_count
-from counterpoint.encoders.names import resolve
+from counterpoint.encoders.names import MissingEncoder, resolve
 from counterpoint.encoders.surgery import install
 from counterpoint.errors import InputError
 
@@ -26,7 +26,7 @@ def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
         options: for `from_pretrained`.
 
     Raises:
-        InputError: it cannot be loaded.
+        MissingEncoder: it cannot be loaded.
     """
     where = resolve(name)
     try:
@@ -35,7 +35,7 @@ def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
     except (OSError, ValueError, SafetensorError, RuntimeError, ImportError) as error:
         if isinstance(error, RuntimeError) and "mismatch" not in str(error):
             raise
-        raise InputError(
+        raise MissingEncoder(
             f"encoder.name {name!r}: the {what} cannot be loaded from {where}: {error}\nGive a "
             "folder with config.json, tokenizer files and *.safetensors, or a name on the hub that "
             "this machine can reach."

@@ -101,9 +101,11 @@ def compare(
         after: its new options.
         cells: of the new ones.
     """
-    planned = all_cells(before, str(folder.config))
     old, new = _values(before), _values(after)
     differing = [path for path in {**old, **new} if old.get(path) != new.get(path)]
+    if not differing and before.matrix == after.matrix:
+        return None
+    planned = all_cells(before, str(folder.config))
     lines = [*(_line(path, old, new) for path in differing), *_matrix_lines(planned, cells)]
     begun = [cell.name for cell in planned if _is_begun(folder, cell.name)]
     if not lines or not begun:

@@ -114,13 +114,13 @@ class Bench:
         path = self.folder.features(cache_keys.features_key(options.encoder))
         frozen = options.encoder.trainable == "none"
         if frozen and path.is_file():
-            return self._on_vectors(
+            return self.on_vectors(
                 options, FrozenFeatures(read_features(path, self.corpus)), "their real vectors"
             )
         live, one_pass = self._live(options.encoder)
         size = (len(self.corpus.texts), live.hidden_size)
         x = generator(options.seed, -1, "plan").standard_normal(size, dtype=np.float32)
-        on_vectors = self._on_vectors(
+        on_vectors = self.on_vectors(
             options, FrozenFeatures(x), f"made-up vectors of {live.hidden_size} dimensions"
         )
         if frozen:
@@ -160,7 +160,7 @@ class Bench:
         self._note(f"a step of {len(texts)} texts through the live encoder")
         return time.perf_counter() - begun
 
-    def _on_vectors(self, options: CellOptions, vectors: FrozenFeatures, which: str) -> CellCost:
+    def on_vectors(self, options: CellOptions, vectors: FrozenFeatures, which: str) -> CellCost:
         """Train a cell, write what it leaves, and look at the clock and the files."""
         self._note(
             f"{EPOCHS} epochs of a cell of each kind on {len(self.corpus.texts)} texts, {which}"
