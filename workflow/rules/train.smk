@@ -16,6 +16,8 @@ for number, batch in enumerate(BATCHES, start=1):
             touch([str(RUN.cell(cell.name).mark) for cell in batch]),
         log:
             str(RUN.logs / "train" / f"{number}.log"),
+        # What takes longest begins first.
+        priority: 10 if batch[0].options.encoder.trainable != "none" else 0
         conda:
             ENVIRONMENT
         threads: CONFIG.resources.threads
@@ -30,6 +32,6 @@ for number, batch in enumerate(BATCHES, start=1):
             version=TRAINING_VERSION,
             # The option's value and not the rule's threads, which --cores would clip.
             threads=CONFIG.resources.threads,
-            run=str(RUN.path),
+            run=lambda wildcards, input: folder_of(input.config),
         shell:
             "logged {log:q} counterpoint train --run {params.run:q} $(dirname {output:q})"

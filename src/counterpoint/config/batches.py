@@ -1,6 +1,6 @@
 """Which cells share a process: loading costs more than training a small cell."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from counterpoint.config.cache_keys import features_key, tokens_key
 from counterpoint.config.matrix import RECIPE, Cell
@@ -37,7 +37,7 @@ def batches(
         cells_per_job: `resources.cells_per_job`.
         parallel: how many jobs run at a time; None for a cluster.
     """
-    groups: dict[Hashable, list[Cell]] = {}
+    groups: dict[tuple[str, str], list[Cell]] = {}
     jobs: list[list[Cell]] = []
     for cell in cells:
         # Snakemake must know a recipe's options, which its name does not tell.

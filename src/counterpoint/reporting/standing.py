@@ -3,14 +3,11 @@
 The winner is chosen on dev and measured on test, `clean`, `epa`; without a test split, on dev.
 """
 
-import math
-
 from counterpoint.config.matrix import RECIPE
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.io.text import percent, percent_interval, signed
 from counterpoint.reporting import compare
 from counterpoint.reporting.overview import Listed, Overview
-from counterpoint.reporting.settings import score_column
 from counterpoint.tasks.protocols import CLEAN
 
 BASELINES = {
@@ -95,10 +92,8 @@ def called(overview: Overview, system: Listed) -> str:
 
 def _scores(overview: Overview, split: str) -> dict[str, float]:
     """Accuracy@1 of the listed systems that have one."""
-    values = {
-        system.name: float(
-            overview.systems.loc[system.name, score_column(split, CLEAN.name, system.stage)]
-        )
+    scores = {
+        system.name: overview.score(system.name, split, CLEAN.name, system.stage)
         for system in overview.listed
     }
-    return {name: value for name, value in values.items() if not math.isnan(value)}
+    return {name: score["value"] for name, score in scores.items() if score is not None}

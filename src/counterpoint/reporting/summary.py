@@ -44,12 +44,13 @@ def summary(overview: Overview, decimals: int) -> str:
         ]
         lines += [" " * 28 + f"{'dev':>12}{'test':>8}" * len(SHOWN)]
     for label, name, stage in rows:
-        system = overview.systems.loc[name]
         line = f"  {label:26}"
         for protocol in SHOWN:
             is_told = is_shown(protocol, first_stage=stage == "retrieval")
             dev, test = (
-                percent(system[score_column(split, protocol, stage)], decimals) if is_told else DASH
+                percent(overview.systems[score_column(split, protocol, stage)][name], decimals)
+                if is_told
+                else DASH
                 for split in SPLITS
             )
             line += f"{dev:>12}{test:>8}"

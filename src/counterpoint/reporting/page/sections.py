@@ -117,7 +117,7 @@ def baseline_rows(contents: Contents) -> list[BaselineRow]:
     for name, _, stage in overview.listed:
         if name == overview.best:
             continue
-        system, texts = overview.systems.loc[name], []
+        texts = []
         for split in SPLITS:
             for protocol in SHOWN:
                 score = overview.score(name, split, protocol, stage)
@@ -125,7 +125,8 @@ def baseline_rows(contents: Contents) -> list[BaselineRow]:
                     texts.append(DASH)
                 else:
                     texts.append(_with_interval(score, contents.decimals))
-            texts.append(percent(system[f"{split}_ceiling"], contents.decimals))
+            ceiling = overview.systems[f"{split}_ceiling"][name]
+            texts.append(percent(ceiling, contents.decimals))
         rows.append(BaselineRow(short(name), name == overview.best_baseline, texts))
     return rows
 
