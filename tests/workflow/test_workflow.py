@@ -31,6 +31,7 @@ def miniature(tiny_bert: Path) -> dict[str, Any]:
         "run": "mini",
         "encoder": {"name": str(tiny_bert), "max_tokens": 24},
         "training": {"epochs": 2, "learning_rate": 1e-3},
+        "recipes": {},
         "matrix": {
             "axes": {"fusion": ["cls", "concat"], "head": ["relu"], "decrease_rate": [0.5]},
             "include": [{"head": "linear", "trainable": "all", "decrease_rate": 0.5}],
@@ -423,11 +424,12 @@ def test_a_changed_corpus_is_read_again(checkout: Path, small_tree: dict[str, st
 
 
 def test_the_105_cells_of_the_default_matrix_share_four_jobs_on_two_cores(checkout: Path) -> None:
-    assert planned(snakemake(checkout, "-n", "--cores", "2"))["train"] == 4
+    """And its recipe has one."""
+    assert planned(snakemake(checkout, "-n", "--cores", "2"))["train"] == 4 + 1
     marks = re.findall(
         r"^results/sample/cells/\S+/trained\t", snakemake(checkout, "--summary"), re.MULTILINE
     )
-    assert len(marks) == 105
+    assert len(marks) == 105 + 1
 
 
 def test_slurm_jobs_ask_for_what_they_need(checkout: Path, tiny_bert: Path) -> None:

@@ -13,7 +13,7 @@ for number, batch in enumerate(BATCHES, start=1):
             # The options are read from it, and those that matter are params.
             config=ancient(rules.matrix.output.config),
         output:
-            touch([str(RUN.cell(cell.name).mark) for cell in batch]),
+            [str(RUN.cell(cell.name).mark) for cell in batch],
         log:
             str(RUN.logs / "train" / f"{number}.log"),
         # What takes longest begins first.
@@ -35,3 +35,4 @@ for number, batch in enumerate(BATCHES, start=1):
             run=lambda wildcards, input: folder_of(input.config),
         shell:
             "logged {log:q} counterpoint train --run {params.run:q} $(dirname {output:q})"
+            " && touch {output:q}"
