@@ -107,9 +107,10 @@ def test_so_are_those_of_files(tmp_path: Path) -> None:
     assert "run=demo" in message
 
 
-def test_who_says_so_may_change_a_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [True, "true"])
+def test_who_says_so_may_change_a_run(tmp_path: Path, change: Any) -> None:
     existing(tmp_path, MINE, finished=2)
-    found = opened(tmp_path, run="mine", training={"epochs": 9}, change=True)
+    found = opened(tmp_path, run="mine", training={"epochs": 9}, change=change)
     assert found.config == load({**MINE, "training": {"epochs": 9}}, "test")
     assert "  training.epochs: 5 → 9" in refusal(
         tmp_path, run="mine", training={"epochs": 9}, change=False

@@ -15,6 +15,7 @@ from counterpoint.config.loading import load, load_written
 from counterpoint.config.matrix import Cell, all_cells
 from counterpoint.config.options import RunConfig
 from counterpoint.config.origins import Origins
+from counterpoint.config.scalars import read_scalar
 from counterpoint.corpus.sources import checked_fingerprint
 from counterpoint.encoders.names import check_name
 from counterpoint.errors import InputError
@@ -97,7 +98,7 @@ def _options(
 
 
 def _is_change(command_line: Mapping[str, Any]) -> bool:
-    change = command_line.get(CHANGE, False)
+    change = read_scalar(command_line.get(CHANGE, False))  # Snakemake reads True, but not true
     if not isinstance(change, bool):
         raise InputError(f"{COMMAND_LINE}: {CHANGE}: expected true or false, found {change!r}")
     return change
