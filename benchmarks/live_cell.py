@@ -3,8 +3,7 @@
     python -m benchmarks.live_cell --corpus /path/to/arguana-counterargs-corpus.zip --pairs 300
 
 Takes whole debates from the training split until there are enough pairs, and a fifth as many from
-the dev split, writes them as a corpus of their own, and trains one cell on it through the same
-commands that the workflow runs.
+the dev split, writes them as a corpus of their own, and trains one cell on it as the workflow does.
 """
 
 import argparse
@@ -16,9 +15,12 @@ from pathlib import Path
 
 from benchmarks.small_corpus import first_debates
 from counterpoint.cli import main as main_module
+from counterpoint.config.loading import parse
+from counterpoint.config.options import CellOptions
 from counterpoint.corpus import arguana, sources
 from counterpoint.corpus.arguments import Argument
 from counterpoint.results import epoch_log
+from counterpoint.runs.job import Job
 
 
 def write(arguments: Sequence[Argument], folder: Path) -> None:
@@ -60,10 +62,16 @@ def main(arguments: Sequence[str]) -> None:
         inputs = ("--arguments", f"{name}/arguments.parquet")
         tokens = f"{name}/tokens.safetensors"
         command("tokens", *inputs, "--options", json.dumps(encoder), "--out", tokens)
-        command(
-            "train", *inputs, "--tokens", tokens, "--options", json.dumps(options),
-            "--threads", str(parsed.threads), "--state", f"{name}/state", "--out", f"{name}/cell",
-        )  # fmt: skip
+        Job(
+            options=parse(CellOptions, options, "live_cell"),
+            arguments=folder / "arguments.parquet",
+            features=None,
+            tokens=Path(tokens),
+            threads=parsed.threads,
+            jobs_per_gpu=1,
+            state=folder / "state",
+            out=folder / "cell",
+        ).run()
         records = epoch_log.read(folder / "cell/epochs.jsonl")
         losses = [record.losses["train"].total for record in records]
         print(json.dumps({"loss": losses}))

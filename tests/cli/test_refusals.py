@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from counterpoint.cli import main
+from counterpoint.config.options import CellOptions
+from counterpoint.errors import InputError
+from counterpoint.runs.job import Job
 from tests.support.commands import URL, Captured, Inputs, refused
 
 CORPUS_CASES = {
@@ -77,35 +80,38 @@ INPUT_CASES = {
 
 
 def options(text: object) -> Callable[[Inputs], list[object]]:
-    return lambda i: i.train("--features", i.features, "--options", text)
+    return lambda _: ["matrix", "--config", text]
 
 
 OPTION_CASES = {
-    "bad JSON": (options('{"seed": 1'), ["--options", "JSON"]),
+    "bad JSON": (options('{"seed": 1'), ["--config", "JSON"]),
     "bad JSON in a file": (
-        lambda i: i.train("--features", i.features, "--options", i.text),
+        lambda i: ["matrix", "--config", i.text],
         ["notes.txt", "JSON"],
     ),
     "a file that is not UTF-8": (
-        lambda i: i.train("--features", i.features, "--options", i.binary),
+        lambda i: ["matrix", "--config", i.binary],
         ["options.json"],
     ),
     "no such file": (
-        lambda i: i.train("--features", i.features, "--options", i.nowhere),
+        lambda i: ["matrix", "--config", i.nowhere],
         ["nowhere"],
     ),
-    "unknown section": (options('{"minning": {}}'), ["minning", "did you mean 'mining'"]),
+    "unknown section": (
+        options('{"run": "a", "minning": {}}'),
+        ["minning", "did you mean 'mining'"],
+    ),
     "unknown option": (
-        options('{"training": {"epoch": 3}}'),
+        options('{"run": "a", "training": {"epoch": 3}}'),
         ["training.epoch", "did you mean 'training.epochs'"],
     ),
     "value out of range": (
-        options('{"training": {"batch_size": 0}}'),
+        options('{"run": "a", "training": {"batch_size": 0}}'),
         ["training.batch_size", "0"],
     ),
-    "value of another type": (options('{"seed": "one"}'), ["seed", '"one"']),
+    "value of another type": (options('{"run": "a", "seed": "one"}'), ["seed", '"one"']),
     "ReLU without a layer": (
-        options('{"head": {"kind": "relu", "hidden": 0}}'),
+        options('{"run": "a", "head": {"kind": "relu", "hidden": 0}}'),
         ["head.hidden 0", "'relu'"],
     ),
     "bad JSON of a matrix": (lambda i: ["matrix", "--config", '{"run": '], ["--config", "JSON"]),
@@ -146,15 +152,23 @@ def test_commands_without_an_output_refuse_alike(arguments: list[str], capsys: C
 
 
 def test_training_on_features_of_another_corpus_leaves_no_result(
-    inputs: Inputs, tmp_path: Path, capsys: Captured
+    inputs: Inputs, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    arguments = [*inputs.train("--features", inputs.others), "--out", out]
-    assert main.main([str(part) for part in arguments]) == 2
-    assert "others.safetensors" in capsys.readouterr().err
-    assert not out.exists() or list(out.iterdir()) == []
+    job = Job(
+        options=CellOptions(),
+        arguments=Path(inputs.arguments),
+        features=Path(inputs.others),
+        tokens=None,
+        threads=1,
+        jobs_per_gpu=1,
+        state=tmp_path / "state",
+        out=tmp_path / "out",
+    )
+    with pytest.raises(InputError, match=r"others\.safetensors"):
+        job.run()
+    assert not job.out.exists()
     # The summary of a run tells of failed cells from this file.
-    reason = json.loads((inputs.tmp / "state" / "failure.json").read_text())["reason"]
+    reason = json.loads((tmp_path / "state" / "failure.json").read_text())["reason"]
     assert "others.safetensors" in reason
 
 

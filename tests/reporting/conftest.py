@@ -1,7 +1,6 @@
 """Runs that several tests of the reporting look at."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,16 +13,7 @@ from counterpoint.study.old_logs import import_logs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from tests.support.debates import ROLES, debate
 from tests.support.pages import EVIL, GRID, Maker
-from tests.support.runs import fail, finish, plan, query_results
-
-CONFIG: dict[str, Any] = {
-    "baselines": ["random", "tfidf"],
-    "tables": {"axis": "retrieval_loss.margin"},
-    "matrix": {
-        "axes": {"fusion": ["cls", "concat"], "head": ["relu"], "decrease_rate": [0, 0.01]},
-        "include": [{"fusion": "cls", "head": "relu", "initial_random_rate": 0, "margin": 0.8}],
-    },
-}
+from tests.support.runs import FIVE_CELLS, fail, finish, plan, query_results
 
 
 @pytest.fixture
@@ -36,7 +26,7 @@ def sets(small: Corpus) -> CandidateSets:
 def run(tmp_path: Path, sets: CandidateSets) -> Path:
     """Five planned cells: three done (one of them best), one failed, one missing; a baseline."""
     folder = RunFolder(tmp_path / "results" / "mini")
-    names = [cell.name for cell in plan(folder.path, CONFIG, sets.ids)]
+    names = [cell.name for cell in plan(folder.path, FIVE_CELLS, sets.ids)]
     for name, ranks in zip(names, ([1, 2, 3, 4], [1, 1, 2, 2], [3]), strict=False):
         finish(folder.cell(name), sets, ranks)
     fail(folder, names[3], "InputError: no")

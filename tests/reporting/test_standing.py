@@ -15,8 +15,7 @@ from counterpoint.reporting.tables import write_tables
 from counterpoint.runs import status
 from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
-from tests.reporting.conftest import CONFIG
-from tests.support.runs import finish, plan, query_results, write_epochs, write_files
+from tests.support.runs import FIVE_CELLS, finish, plan, query_results, write_epochs, write_files
 
 TUNED = "recipe/tuned"
 
@@ -26,7 +25,9 @@ def folder(tmp_path: Path, sets: CandidateSets) -> RunFolder:
     """Five planned cells of which one is trained (half right), TF-IDF (6 of 8), and a recipe."""
     folder = RunFolder(tmp_path / "results" / "mini")
     cells = plan(
-        folder.path, {**CONFIG, "recipes": {"tuned": {"encoder": {"trainable": "all"}}}}, sets.ids
+        folder.path,
+        {**FIVE_CELLS, "recipes": {"tuned": {"encoder": {"trainable": "all"}}}},
+        sets.ids,
     )
     finish(folder.cell(cells[0].name), sets, [1, 2])
     results = (sets, query_results(sets, [1, 1, 1, 2], None))
@@ -79,7 +80,7 @@ def test_a_winner_on_dev_that_loses_on_test_is_not_said_to_win(
 
 def test_without_a_second_system_nobody_wins(tmp_path: Path, sets: CandidateSets) -> None:
     folder = RunFolder(tmp_path / "results" / "mini")
-    cells = plan(folder.path, CONFIG, sets.ids)
+    cells = plan(folder.path, FIVE_CELLS, sets.ids)
     assert who_wins(overview(folder), 1) == ""
     finish(folder.cell(cells[0].name), sets, [1, 2])
     assert who_wins(overview(folder), 1) == ""

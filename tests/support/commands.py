@@ -62,10 +62,6 @@ class Inputs:
             target.write_text(text)
         return self.tmp / name
 
-    def train(self, *more: object) -> list[object]:
-        state = self.tmp / "state"
-        return ["train", "--arguments", self.arguments, "--state", state, *more]
-
     def baseline(self, name: str, arguments: Path, *more: object) -> list[object]:
         return ["baseline", name, "--arguments", arguments, *more]
 

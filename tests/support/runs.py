@@ -29,6 +29,15 @@ from counterpoint.runs.folder import CellFolder, RunFolder
 from counterpoint.tasks.candidates import CandidateSets
 from tests.support.debates import ROLES
 
+FIVE_CELLS: dict[str, Any] = {
+    "baselines": ["random", "tfidf"],
+    "tables": {"axis": "retrieval_loss.margin"},
+    "matrix": {
+        "axes": {"fusion": ["cls", "concat"], "head": ["relu"], "decrease_rate": [0, 0.01]},
+        "include": [{"fusion": "cls", "head": "relu", "initial_random_rate": 0, "margin": 0.8}],
+    },
+}
+
 
 def plan(
     folder: Path, values: Mapping[str, Any], ids: Iterable[str] = (), **corpus: Any
