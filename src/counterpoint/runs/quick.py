@@ -149,6 +149,7 @@ class Quick:
         if shape is None:
             return self._bench.cell(options)
         texts = len(self._bench.corpus.texts)
+        torch.set_num_threads(self._bench.config.resources.threads)
         x = generator(options.seed, -1, "plan").standard_normal((texts, shape.hidden))
         cost = self._bench.on_vectors(
             options, FrozenFeatures(x.astype(np.float32)), "made-up vectors"
