@@ -114,6 +114,10 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"training.epochs": 3},
         ["training.epochs: an option is given inside its section: training: {epochs: 3}"],
     ),
+    "option without its section": (
+        {"epochs": 3},
+        ["epochs: unknown key; did you mean 'training.epochs'?", "--config training='{epochs: 3}'"],
+    ),
     "axis that is null": (
         {"matrix": {"axes": {"margin": None}}},
         ["matrix.axes.margin", "expected a list", "has its base value"],

@@ -12,7 +12,7 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders import names
 from counterpoint.encoders.dropout import Dropout
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.names import check_name, resolve
+from counterpoint.encoders.names import MissingEncoder, ask_hub, check_name, resolve
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from tests.support.encoders import encoder_options
@@ -81,6 +81,19 @@ def test_offline_only_what_was_downloaded_is_there(
         check_name("bert-base-uncased")
     (tmp_path / "hub" / "models--google-bert--bert-base-uncased").mkdir(parents=True)
     check_name("google-bert/bert-base-uncased")
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    ask_hub("all-MiniLM-L6-v2")
+    with pytest.raises(MissingEncoder, match=r"'bert-base-uncased': no such folder, .* cannot be"):
+        ask_hub("bert-base-uncased")
+    (tmp_path / "hub" / "models--bert-base-uncased").mkdir(parents=True)
+    ask_hub("bert-base-uncased")
 
 
 def test_an_encoder_that_cannot_be_had_is_an_input_error(

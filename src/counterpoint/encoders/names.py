@@ -19,6 +19,9 @@ BUNDLED = {
 }
 """Encoder name to the installed package that carries it and its weights' SHA-256 (the hub's)."""
 
+HUB_SECONDS = 5.0
+"""How long the hub has to answer."""
+
 _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))(?:\w[\w.-]*/)?\w[\w.-]{0,95}", re.ASCII)
 """`NAME` or `PUBLISHER/NAME`, as the hub has them."""
 
@@ -83,6 +86,29 @@ def check_name(name: str) -> None:
             f"encoder.name: {name!r}: no such folder, and not in {_hub_folder(name).parent}; "
             "the hub is not asked, because HF_HUB_OFFLINE is set"
         )
+
+
+def ask_hub(name: str) -> None:
+    """Ask once whether the hub answers, where an encoder is neither on this machine nor was before.
+
+    The hub's client asks for a minute, for each file.
+
+    Raises:
+        MissingEncoder: it does not.
+    """
+    if folder_of(name) is not None or _hub_folder(name).is_dir():
+        return
+    import requests
+
+    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        # Any answer will do: what it says of the name, also to whom, the client understands.
+        requests.head(f"{hub}/{name}/resolve/main/config.json", timeout=HUB_SECONDS)
+    except requests.RequestException as error:
+        raise MissingEncoder(
+            f"encoder.name: {name!r}: no such folder, not in {_hub_folder(name).parent}, and {hub} "
+            f"cannot be reached ({type(error).__name__})"
+        ) from error
 
 
 def _bundled_folder(name: str) -> Path | None:

@@ -17,7 +17,7 @@ from counterpoint.config import cache_keys
 from counterpoint.config.matrix import all_cells
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.encoders.names import MissingEncoder, folder_of
+from counterpoint.encoders.names import MissingEncoder, ask_hub, folder_of
 from counterpoint.errors import InputError
 from counterpoint.io.rng import generator
 from counterpoint.runs.estimate import CellCost, Cost, Plan, plan
@@ -54,6 +54,8 @@ def quick_text(bench: Bench, cores: int) -> str:
     except InputError as error:
         return _without_estimate(bench.config.run, len(cells), error)
     check_batches(cells, pairs)
+    for name in dict.fromkeys(cell.options.encoder.name for cell in cells):
+        ask_hub(name)
     try:
         return _sentence(plan(bench.config, bench.folder, Quick(bench), cores=cores))
     except MissingEncoder:
@@ -152,6 +154,7 @@ class Quick:
         if shape is None:
             return self._bench.cell(options)
         texts = len(self._bench.corpus.texts)
+        torch.set_num_threads(self._bench.config.resources.threads)
         x = generator(options.seed, -1, "plan").standard_normal((texts, shape.hidden))
         cost = self._bench.on_vectors(
             options, FrozenFeatures(x.astype(np.float32)), "made-up vectors"
