@@ -92,7 +92,6 @@ def test_jobs_are_counted_by_rule(folder: RunFolder, tiny_bert: Path) -> None:
         },
     )
     assert estimate(config, folder).jobs == {
-        "matrix": 1,
         "corpus": 1,
         "tokens": 3,  # 16, 32, and the 24 of the base options
         "features": 4,  # 16, 32, 24 with the first token, 24 for the baseline

@@ -80,7 +80,7 @@ def test_nothing_is_measured_where_nothing_is_trained_or_elsewhere(
     calls = Calls(0)
     monkeypatch.setattr("counterpoint.runs.starting.subprocess.run", calls)
     run = opened(configuration(tiny_bert), tmp_path)
-    begin(run, {"tables", "matrix"}, local=True, cores=2)
+    begin(run, {"tables"}, local=True, cores=2)
     assert capsys.readouterr().err == ""
     begin(run, {"train"}, local=False, cores=None)
     assert capsys.readouterr().err == "counterpoint: run mini: 4 cells\n"

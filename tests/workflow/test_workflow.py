@@ -129,7 +129,7 @@ def test_an_added_cell_trains_that_cell_alone(trained: tuple[Path, str], tiny_be
     values["matrix"]["include"].append({"head": "relu", "decrease_rate": 0.5, "margin": 0.7})
     arguments = configure(trained[0], values, "added.yaml")
     plan = planned(snakemake(trained[0], "-n", *arguments, *CHANGE))
-    assert plan == {"matrix": 1, "train": 1, "summarise": 1, "all": 1, "total": 4}
+    assert plan == {"train": 1, "summarise": 1, "all": 1, "total": 3}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_options_of_tables_plots_and_resources_train_nothing(
 ) -> None:
     arguments = configure(trained[0], {**miniature(tiny_bert), **values}, "other.yaml")
     output = snakemake(trained[0], "-n", *arguments)
-    assert set(planned(output)) - {"all", "total"} <= {"matrix", "summarise"}
+    assert set(planned(output)) - {"all", "total"} <= {"summarise"}
 
 
 def test_an_option_of_training_trains_every_cell_again(
@@ -165,7 +165,7 @@ def test_tables_plots_and_report_never_train(trained: tuple[Path, str], tiny_ber
     values = {**miniature(tiny_bert), "run": "untrained"}
     arguments = configure(trained[0], values, "untrained.yaml")
     output = snakemake(trained[0], "tables", "plots", "report", "--cores", "2", *arguments)
-    assert set(planned(output)) == {"matrix", "tables", "plots", "report", "total"}
+    assert set(planned(output)) == {"tables", "plots", "report", "total"}
     run = trained[0] / "results" / "untrained"
     assert "0 of 3 cells trained" in (run / "tables" / "summary.txt").read_text()
     assert (run / "report" / "index.html").stat().st_size > 0
@@ -225,7 +225,7 @@ def test_a_lock_is_taken_away_whatever_the_options(trained: tuple[Path, str]) ->
 
 def test_one_value_on_the_command_line_is_a_sections_main_option(checkout: Path) -> None:
     options = ["run=short", "corpus=sample", "head=relu", "matrix={axes: {fusion: [cls, concat]}}"]
-    snakemake(checkout, "results/short/config.json", "--cores", "1", "--config", *options)
+    snakemake(checkout, "tables", "--cores", "1", "--config", *options)
     written = json.loads((checkout / "results" / "short" / "config.json").read_text())
     assert written["head"] == {"kind": "relu", "hidden": 256}
     assert written["corpus"]["path"] == "sample"
@@ -306,7 +306,8 @@ def test_a_cell_that_fails_costs_the_others_of_its_job_nothing(
     snakemake(checkout, "--cores", "2", *arguments, status=1)
     assert [path.stat().st_mtime_ns for path in records] == before
     (beside,) = run.glob("logs/cells/**/options~encoder.trainable=all.log")
-    assert beside.read_text() == "trained before; left alone\n"
+    assert "trained before; left alone\n" in beside.read_text()
+    assert "epoch" not in beside.read_text()
     for log in run.glob("logs/cells/**/options~base.log"):
         assert "epoch   1" in log.read_text()  # its job has succeeded, and is not run again
     (frozen,) = (path for path in records if "fusion~cls" in str(path))
@@ -318,6 +319,7 @@ def test_a_terminated_cell_is_retried_and_goes_on(checkout: Path, tiny_bert: Pat
     values = {**miniature(tiny_bert), "run": "terminated"}
     values["training"]["epochs"] = 8
     values["stopping"] = {"patience": None, "dev_loss_rises": None}
+    values["resources"] = {"checkpoint_seconds": 0}
     axes = {"fusion": ["cls"], "head": ["relu"], "decrease_rate": [0.5], "trainable": ["all"]}
     values["matrix"] = {"axes": axes}
     arguments = ["--cores", "1", "--retries", "1", "--until", "train_1"]
@@ -401,9 +403,8 @@ def test_numbers_and_nulls_on_the_command_line_are_read(checkout: Path) -> None:
         "matrix={axes: {fusion: [embedding, cls, concat], decrease_rate: ['0']}}",
         "run=typed",
     ]
-    target = "results/typed/config.json"
-    snakemake(checkout, target, "--cores", "1", "--config", *overrides)
-    config = json.loads((checkout / target).read_text())
+    snakemake(checkout, "tables", "--cores", "1", "--config", *overrides)
+    config = json.loads((checkout / "results" / "typed" / "config.json").read_text())
     assert config["training"]["epochs"] == 2
     assert config["training"]["learning_rate"] == 3e-6
     assert config["stopping"]["patience"] is None

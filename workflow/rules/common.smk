@@ -146,7 +146,7 @@ onstart:
                 local=workflow.local_exec,
                 cores=workflow.cores if workflow.local_exec else None,
             )
-        except (InputError, Stop) as error:
+        except (InputError, Stop, OSError) as error:
             if str(error):
                 print(f"counterpoint: {error}", file=sys.stderr)
             sys.exit(2)

@@ -1,21 +1,4 @@
-# What every cell shares: the matrix, the corpus, tokens and frozen features.
-
-
-rule matrix:
-    output:
-        matrix=str(RUN.matrix),
-        config=str(RUN.config),
-    log:
-        str(RUN.logs / "matrix.log"),
-    # Early, because `counterpoint status` looks at it.
-    priority: 100
-    conda:
-        ENVIRONMENT
-    params:
-        config=dump(CONFIG),
-        out=lambda wildcards, output: folder_of(output.matrix),
-    shell:
-        "logged {log:q} counterpoint matrix --config {params.config:q} --out {params.out:q}"
+# What every cell shares: the corpus, tokens and frozen features.
 
 
 rule corpus:

@@ -26,7 +26,6 @@ if has_axis_table():
 
 rule summarise:
     input:
-        matrix=rules.matrix.output.matrix,
         arguments=rules.corpus.output.arguments,
         records=RECORDS,
     output:
@@ -74,7 +73,9 @@ rule summarise:
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards, input: folder_of(input.matrix),
+        run=str(RUN.path),
+        # Read from the run's folder by the command; here, so that they count.
+        config=dump(CONFIG),
         tables=TABLES,
         plots=PLOTS,
     shell:
@@ -82,42 +83,36 @@ rule summarise:
 
 
 rule tables:
-    input:
-        matrix=rules.matrix.output.matrix,
     log:
         str(RUN.logs / "tables.log"),
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards, input: folder_of(input.matrix),
+        run=str(RUN.path),
         tables=TABLES,
     shell:
         "logged {log:q} counterpoint tables --run {params.run:q} {params.tables}"
 
 
 rule plots:
-    input:
-        matrix=rules.matrix.output.matrix,
     log:
         str(RUN.logs / "plots.log"),
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards, input: folder_of(input.matrix),
+        run=str(RUN.path),
         plots=PLOTS,
     shell:
         "logged {log:q} counterpoint plots --run {params.run:q} {params.plots}"
 
 
 rule report:
-    input:
-        matrix=rules.matrix.output.matrix,
     log:
         str(RUN.logs / "report.log"),
     conda:
         ENVIRONMENT
     params:
-        run=lambda wildcards, input: folder_of(input.matrix),
+        run=str(RUN.path),
         tables=TABLES,
     shell:
         "logged {log:q} counterpoint report --run {params.run:q} {params.tables}"

@@ -10,8 +10,6 @@ for number, batch in enumerate(BATCHES, start=1):
         input:
             arguments=rules.corpus.output.arguments,
             texts=batch_texts(batch),
-            # The options are read from it, and those that matter are params.
-            config=ancient(rules.matrix.output.config),
         output:
             [str(RUN.cell(cell.name).mark) for cell in batch],
         log:
@@ -32,7 +30,7 @@ for number, batch in enumerate(BATCHES, start=1):
             version=TRAINING_VERSION,
             # The option's value and not the rule's threads, which --cores would clip.
             threads=CONFIG.resources.threads,
-            run=lambda wildcards, input: folder_of(input.config),
+            run=str(RUN.path),
         shell:
             "logged {log:q} counterpoint train --run {params.run:q} $(dirname {output:q})"
             " && touch {output:q}"

@@ -29,16 +29,11 @@ def add_matrix(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def _matrix(arguments: argparse.Namespace) -> None:
     from counterpoint.config import loading, matrix, options
-    from counterpoint.io import atomic
-    from counterpoint.io import text as text_module
-    from counterpoint.runs import folder as folder_module
+    from counterpoint.runs import folder, opening
 
     read = loading.load_options(options.RunConfig, arguments.config, "--config")
-    rows = matrix.rows(matrix.expand(read, "--config"))
-    matrix.recipes(read, "--config")  # which only config.json holds, if they can be used
-    folder = folder_module.RunFolder(arguments.out)
-    atomic.write_text(folder.matrix, text_module.csv_text(rows))
-    atomic.write_json(folder.config, read.model_dump(mode="json"))
+    cells = matrix.all_cells(read, "--config")
+    opening.write_plan(folder.RunFolder(arguments.out), read, cells)
 
 
 def add_plan(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -3,13 +3,14 @@
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from counterpoint.io.text import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +108,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write indented JSON through `replacing`; not-a-number is refused rather than written."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -2,11 +2,21 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 
 DASH = "–"
 """What is shown for a number that is missing."""
+
+
+def json_text(value: object) -> str:
+    """Indented JSON.
+
+    Raises:
+        ValueError: there is a not-a-number in it.
+    """
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> str:

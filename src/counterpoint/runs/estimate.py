@@ -196,7 +196,6 @@ def _jobs(
     """By rule of the workflow."""
     live = [cell.options.encoder for cell in cells if cell.options.encoder.trainable != "none"]
     return {
-        "matrix": 1,
         "corpus": 1,
         "tokens": len({cache_keys.tokens_key(options) for options in [*frozen, *live]}),
         "features": len(frozen),

@@ -5,20 +5,22 @@ run=NAME`) takes its options from there, with whatever else is given on top. Fil
 otherwise are not silently obeyed: see `changes`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from counterpoint.config.layers import COMMAND_LINE, Layer, merge
 from counterpoint.config.loading import load, load_written
-from counterpoint.config.matrix import Cell, all_cells
+from counterpoint.config.matrix import Cell, all_cells, rows
 from counterpoint.config.options import RunConfig
 from counterpoint.config.origins import Origins
 from counterpoint.config.scalars import read_scalar
 from counterpoint.corpus.sources import checked_fingerprint
 from counterpoint.encoders.names import check_name
 from counterpoint.errors import InputError
+from counterpoint.io import atomic
+from counterpoint.io.text import csv_text, json_text
 from counterpoint.runs import changes
 from counterpoint.runs.folder import RunFolder
 from counterpoint.runs.trackers import require_installed
@@ -78,6 +80,26 @@ def open_run(
         else config.corpus.sha256
     )
     return Opened(config, folder, {cell.name: cell for cell in cells}, fingerprint)
+
+
+def write_plan(folder: RunFolder, config: RunConfig, cells: Iterable[Cell]) -> None:
+    """Write what a run is: `config.json`, all its options, and `matrix.csv`, the cells of its matrix.
+
+    Files that say so already are left alone.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        cells: of that configuration.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    table = rows(cell for cell in cells if cell.columns)
+    plan = {folder.matrix: csv_text(table), folder.config: json_text(config.model_dump(mode="json"))}
+    for path, text in plan.items():
+        if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
+            atomic.write_text(path, text)
 
 
 def _options(

@@ -1,4 +1,4 @@
-"""What is told before the first job: what the run will cost, and batches that no corpus fills."""
+"""Before the first job: a run's cost is told, or why it cannot be done; its plan is written."""
 
 import csv
 import subprocess
@@ -10,7 +10,7 @@ from counterpoint.config.matrix import Cell
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
 from counterpoint.runs.folder import RunFolder
-from counterpoint.runs.opening import Opened
+from counterpoint.runs.opening import Opened, write_plan
 from counterpoint.tasks.candidates import candidate_sets
 from counterpoint.tasks.training_pairs import trainable, training_pairs
 
@@ -23,7 +23,10 @@ class Stop(Exception):
 
 
 def begin(run: Opened, rules: Collection[str], *, local: bool, cores: int | None) -> None:
-    """Print what a run will cost, or why it cannot be done.
+    """Print what a run will cost, or why it cannot be done; then write its plan for its jobs.
+
+    That is no job of its own: what such a job writes, others would depend on, and a changed option
+    of the tables would train every cell again.
 
     Args:
         run: as it was opened.
@@ -34,26 +37,11 @@ def begin(run: Opened, rules: Collection[str], *, local: bool, cores: int | None
     Raises:
         InputError: a batch is larger than what there is to train on.
         Stop: the run cannot be done for another reason.
+        OSError: its folder cannot be written.
     """
-    if "train" not in rules:
-        return
-    if "corpus" not in rules:
-        check_batches(run.cells.values(), _audited_pairs(run.folder))
-    if not local:
-        _say(f"run {run.config.run}: {len(run.cells)} cells")
-        return
-    # In a process of its own, because torch would stay in this one as long as the run takes.
-    command = [sys.executable, "-m", "counterpoint", "plan", "--quick", "--config"]
-    command += [dump(run.config), *(["--cores", str(cores)] if cores else [])]
-    try:
-        status = subprocess.run(
-            command, check=False, timeout=PATIENCE_SECONDS, stdout=sys.stderr
-        ).returncode
-    except subprocess.TimeoutExpired:
-        _say("no estimate of the time, because the machine is busy")
-        return
-    if status == 2:
-        raise Stop
+    if "train" in rules:
+        _tell_cost(run, rules, local=local, cores=cores)
+    write_plan(run.folder, run.config, run.cells.values())
 
 
 def check_batches(cells: Iterable[Cell], pairs: int | None) -> None:
@@ -88,6 +76,26 @@ def _audited_pairs(folder: RunFolder) -> int | None:
     with folder.audit.open(encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if "train" in row["roles"].split()]
     return int(rows[0]["trained_pairs"]) if rows else None
+
+
+def _tell_cost(run: Opened, rules: Collection[str], *, local: bool, cores: int | None) -> None:
+    if "corpus" not in rules:
+        check_batches(run.cells.values(), _audited_pairs(run.folder))
+    if not local:
+        _say(f"run {run.config.run}: {len(run.cells)} cells")
+        return
+    # In a process of its own, because torch would stay in this one as long as the run takes.
+    command = [sys.executable, "-m", "counterpoint", "plan", "--quick", "--config"]
+    command += [dump(run.config), *(["--cores", str(cores)] if cores else [])]
+    try:
+        status = subprocess.run(
+            command, check=False, timeout=PATIENCE_SECONDS, stdout=sys.stderr
+        ).returncode
+    except subprocess.TimeoutExpired:
+        _say("no estimate of the time, because the machine is busy")
+        return
+    if status == 2:
+        raise Stop
 
 
 def _say(text: str) -> None:
