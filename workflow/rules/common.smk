@@ -132,6 +132,11 @@ def folder_of(path):
     return str(Path(path).parent)
 
 
+def run_folder(wildcards):
+    """The run's folder, for commands that read its plan."""
+    return str(RUN.path)
+
+
 def grown(base):
     """A resource that grows with each attempt."""
     return lambda wildcards, attempt: base * attempt

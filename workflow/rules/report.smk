@@ -73,7 +73,7 @@ rule summarise:
     conda:
         ENVIRONMENT
     params:
-        run=str(RUN.path),
+        run=run_folder,
         # Read from the run's folder by the command; here, so that they count.
         config=dump(CONFIG),
         tables=TABLES,
@@ -88,7 +88,7 @@ rule tables:
     conda:
         ENVIRONMENT
     params:
-        run=str(RUN.path),
+        run=run_folder,
         tables=TABLES,
     shell:
         "logged {log:q} counterpoint tables --run {params.run:q} {params.tables}"
@@ -100,7 +100,7 @@ rule plots:
     conda:
         ENVIRONMENT
     params:
-        run=str(RUN.path),
+        run=run_folder,
         plots=PLOTS,
     shell:
         "logged {log:q} counterpoint plots --run {params.run:q} {params.plots}"
@@ -112,7 +112,7 @@ rule report:
     conda:
         ENVIRONMENT
     params:
-        run=str(RUN.path),
+        run=run_folder,
         tables=TABLES,
     shell:
         "logged {log:q} counterpoint report --run {params.run:q} {params.tables}"

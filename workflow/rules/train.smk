@@ -30,7 +30,7 @@ for number, batch in enumerate(BATCHES, start=1):
             version=TRAINING_VERSION,
             # The option's value and not the rule's threads, which --cores would clip.
             threads=CONFIG.resources.threads,
-            run=str(RUN.path),
+            run=run_folder,
         shell:
             "logged {log:q} counterpoint train --run {params.run:q} $(dirname {output:q})"
             " && touch {output:q}"

@@ -83,7 +83,7 @@ def open_run(
 
 
 def write_plan(folder: RunFolder, config: RunConfig, cells: Iterable[Cell]) -> None:
-    """Write what a run is: `config.json`, all its options, and `matrix.csv`, the cells of its matrix.
+    """Write a run's plan: `config.json`, all its options, and `matrix.csv`, its matrix's cells.
 
     Files that say so already are left alone.
 
@@ -95,8 +95,10 @@ def write_plan(folder: RunFolder, config: RunConfig, cells: Iterable[Cell]) -> N
     Raises:
         OSError: the folder cannot be written.
     """
-    table = rows(cell for cell in cells if cell.columns)
-    plan = {folder.matrix: csv_text(table), folder.config: json_text(config.model_dump(mode="json"))}
+    plan = {
+        folder.matrix: csv_text(rows(cell for cell in cells if cell.columns)),
+        folder.config: json_text(config.model_dump(mode="json")),
+    }
     for path, text in plan.items():
         if not path.is_file() or path.read_bytes() != text.encode("utf-8"):
             atomic.write_text(path, text)
