@@ -428,7 +428,7 @@ def test_the_105_cells_of_the_default_matrix_share_four_jobs_on_two_cores(checko
     """And its recipe has one."""
     assert planned(snakemake(checkout, "-n", "--cores", "2"))["train"] == 4 + 1
     marks = re.findall(
-        r"^results/sample/cells/\S+/trained\t", snakemake(checkout, "--summary"), re.MULTILINE
+        r"^results/demo/cells/\S+/trained\t", snakemake(checkout, "--summary"), re.MULTILINE
     )
     assert len(marks) == 105 + 1
 
