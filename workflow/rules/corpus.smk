@@ -30,6 +30,8 @@ rule tokens:
         rules.corpus.output.arguments,
     output:
         str(RUN.tokens("{tokens}")),
+    # What most jobs wait for comes first; features want several cores, which are free now.
+    priority: 40
     log:
         str(RUN.logs / "tokens" / "{tokens}.log"),
     conda:
@@ -49,6 +51,7 @@ rule features:
         tokens=lambda wildcards: tokens_of(FEATURES[wildcards.features]),
     output:
         str(RUN.features("{features}")),
+    priority: 30
     log:
         str(RUN.logs / "features" / "{features}.log"),
     conda:

@@ -15,7 +15,7 @@ for number, batch in enumerate(BATCHES, start=1):
         log:
             str(RUN.logs / "train" / f"{number}.log"),
         # What takes longest begins first.
-        priority: 10 if batch[0].options.encoder.trainable != "none" else 0
+        priority: 20 if batch[0].options.encoder.trainable != "none" else 10
         conda:
             ENVIRONMENT
         threads: CONFIG.resources.threads

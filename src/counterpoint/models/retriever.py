@@ -32,11 +32,12 @@ class Retriever(nn.Module):
 
     def _features(self, options: CellOptions, hidden_size: int) -> int:
         width = options.projection.width
-        shape = Vectors(
-            x=torch.empty((1, hidden_size), device="meta"),
-            e=torch.empty((1, hidden_size if width == "none" else width), device="meta"),
+        # Real ones, because torch imports its compiler to compute with those of the device "meta".
+        one = Vectors(
+            x=torch.zeros((1, hidden_size)),
+            e=torch.zeros((1, hidden_size if width == "none" else width)),
         )
-        return self.fuse(shape, shape).shape[-1]
+        return self.fuse(one, one).shape[-1]
 
     def forward(self, texts: Tensor, role: str) -> Vectors:
         """(n,) int64 text numbers to their vectors in a role, with gradients."""

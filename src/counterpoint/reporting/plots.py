@@ -236,6 +236,10 @@ def _figure(group: pd.DataFrame, protocols: dict[str, str], by: list[str], legen
 
 
 def _save(figure: Figure, path: Path, file_format: str, dpi: int) -> Path:
+    # Laid out here once; savefig would draw everything one more time to do so.
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     with replacing(path) as temporary:
         figure.savefig(temporary, format=file_format, dpi=dpi, metadata=_METADATA.get(file_format))
     plt.close(figure)

@@ -1,5 +1,6 @@
 """The JSON files that a finished or failed cell leaves, as types; each is read and written here."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,12 @@ from counterpoint.io.atomic import write_json
 Ending = Literal["finished", "stopped", "diverged"]
 
 
+@functools.cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """What validates a type; made once, because a run has many files of each."""
+    return TypeAdapter(kind)
+
+
 class JsonFile:
     """A dataclass that one JSON file holds, key by key."""
 
@@ -26,7 +33,7 @@ class JsonFile:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return TypeAdapter(cls).validate_python(cls.from_json(values))
+            return _adapter(cls).validate_python(cls.from_json(values))
         except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(

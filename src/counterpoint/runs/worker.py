@@ -1,6 +1,7 @@
 """What the cells of one process share: the device, the inputs, and whether to stop."""
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ def at_work(threads: int, jobs_per_gpu: int) -> Iterator[Worker]:
                 raise Interrupted("asked to stop while it waited for a GPU; nothing was begun")
 
         devices.keep_freed_memory()
+        gc.freeze()  # else every collection goes through all that the libraries have loaded
         torch.set_num_threads(threads)
         with devices.device_for_job(jobs_per_gpu, stop_waiting) as name:
             if name == "cuda":

@@ -1,5 +1,6 @@
 """Parameter groups, and the learning rates over time."""
 
+import inspect
 import operator
 from itertools import compress
 
@@ -8,6 +9,19 @@ from torch import nn
 
 from counterpoint.config.options import TrainingOptions
 from counterpoint.models.retriever import Retriever
+
+
+class PlainAdamW(torch.optim.AdamW):
+    """AdamW as it is behind the decorators by which torch keeps its compiler off an optimizer.
+
+    They import it, which takes as long as torch itself, and nothing here compiles an optimizer.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 def make_optimizer(
@@ -33,7 +47,7 @@ def make_optimizer(
             if weights:
                 groups.append({"params": weights, "weight_decay": decay})
                 rates.append(rate)
-    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True), rates
+    return PlainAdamW(groups, lr=options.learning_rate, fused=True), rates
 
 
 def schedule(done: float, options: TrainingOptions) -> float:
