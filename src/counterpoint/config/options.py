@@ -345,7 +345,7 @@ class ResourceOptions(Section):
 
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of one cell, whatever --cores says."""
-    encoding_threads: Annotated[int, Field(ge=1)] = 2
+    encoding_threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads of the rule that computes frozen features."""
     jobs_per_gpu: Annotated[int, Field(ge=1)] = 1
     """How many cells may lease one GPU of a workstation at the same time."""

@@ -60,7 +60,8 @@ class Bootstrap:
         sums = np.stack(
             [np.bincount(self._group, column, minlength=groups) for column in values.T], axis=1
         )
-        result: Values = (self._weights @ sums) / self._queries[:, None]
+        result: Values = self._weights @ sums
+        result /= self._queries[:, None]
         return result
 
     def interval(self, values: Values) -> tuple[Values, Values]:
@@ -81,7 +82,8 @@ class Bootstrap:
 
 
 def _ends(means: Values) -> tuple[Values, Values]:
-    rows = np.sort(np.ascontiguousarray(means.T), axis=1)
+    rows = means.T.copy()
+    rows.sort(axis=1)
     low, high = (_quantile(rows, share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return low, high
 

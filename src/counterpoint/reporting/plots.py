@@ -52,11 +52,10 @@ def draw(run: Run, file_format: str, dpi: int) -> None:
     def make() -> list[Path]:
         folder, ended = run.folder.plots, curves_module.ended(run)
         by_epoch = without_parts(run, curves_module.curves(run))
+        drawn = draw_curves(by_epoch, folder, file_format, dpi, ended)
+        # Last, because whoever makes the tables meanwhile has the scores by then.
         scores = without_parts(run, current_scores(run))
-        return [
-            *draw_curves(by_epoch, folder, file_format, dpi, ended),
-            *draw_scores(scores, folder, file_format, dpi),
-        ]
+        return [*drawn, *draw_scores(scores, folder, file_format, dpi)]
 
     once(run, run.folder.plots, ("plots", file_format, dpi), make)
 
@@ -236,10 +235,6 @@ def _figure(group: pd.DataFrame, protocols: dict[str, str], by: list[str], legen
 
 
 def _save(figure: Figure, path: Path, file_format: str, dpi: int) -> Path:
-    # Laid out here once; savefig would draw everything one more time to do so.
-    if (engine := figure.get_layout_engine()) is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")
     with replacing(path) as temporary:
         figure.savefig(temporary, format=file_format, dpi=dpi, metadata=_METADATA.get(file_format))
     plt.close(figure)
