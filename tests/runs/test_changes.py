@@ -69,7 +69,7 @@ def test_an_option_of_training_costs_every_cell(tmp_path: Path) -> None:
     [
         {"corpus": {"bad_files": "skip"}},
         {"resources": {"threads": 2}},
-        {"resources": {"encoding_threads": 1}},
+        {"resources": {"encoding_threads": 2}},
     ],
     ids=str,
 )

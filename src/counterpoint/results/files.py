@@ -1,6 +1,5 @@
 """The JSON files that a finished or failed cell leaves, as types; each is read and written here."""
 
-import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,10 +14,8 @@ from counterpoint.io.atomic import write_json
 Ending = Literal["finished", "stopped", "diverged"]
 
 
-@functools.cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    """What validates a type; made once, because a run has many files of each."""
-    return TypeAdapter(kind)
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+"""What validates each type; made once, because a run has many files of each."""
 
 
 class JsonFile:
@@ -33,13 +30,17 @@ class JsonFile:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return _adapter(cls).validate_python(cls.from_json(values))
+            if cls not in _ADAPTERS:
+                _ADAPTERS[cls] = TypeAdapter(cls)
+            found: Self = _ADAPTERS[cls].validate_python(cls.from_json(values))
+
         except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"{path}: not what this version writes ({reason}); delete the cell's folder to "
                 "train it anew"
             ) from error
+        return found
 
     @classmethod
     def from_json(cls, values: Any) -> Any:
