@@ -27,7 +27,8 @@ if has_axis_table():
 rule summarise:
     input:
         arguments=rules.corpus.output.arguments,
-        records=RECORDS,
+        # From a function, because snakemake hashes a list anew for each of its files.
+        records=lambda wildcards: RECORDS,
     output:
         scores=str(RUN.scores),
         summary=str(RUN.tables / "summary.txt"),

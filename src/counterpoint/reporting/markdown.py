@@ -259,8 +259,10 @@ def protocols(overview: Overview, decimals: int) -> str:
     )
 
     rows: Rows = []
-    for name, _, _ in overview.listed:
+    for name, _, last in overview.listed:
         scores = select(overview.scores, cell=name, task="epa")
+        if last == "retrieval":
+            scores = select(scores, stage="retrieval")
         asked = _by_protocol(scores, name, lambda score: str(score["n"]))
         rows.append({"system": name, "score": "queries (n)", **asked})
         for metric in ("accuracy@1", "recall@10"):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from counterpoint.config.matrix import RECIPE
+from counterpoint.config.matrix import RECIPE, recipes
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.evaluation.scoring import select
 from counterpoint.reporting import settings as settings_module
@@ -73,15 +73,23 @@ class Overview:
     def listed(self) -> list[Listed]:
         """The systems that stand beside each other: the best cell, the recipes, the baselines."""
         best = [] if self.best is None else [Listed(self.best, "best cell", "reranked")]
-        recipes = [
-            Listed(str(name), f"{str(name).removeprefix(RECIPE)} (recipe)", "reranked")
+        # A recipe whose classifier is not trained re-ranks nothing.
+        k_of = {cell.name: cell.options.rerank for cell in recipes(self.run.config, "config.json")}
+        outside = [
+            Listed(
+                str(name),
+                "recipe"
+                if name == f"{RECIPE}recipe"
+                else f"{str(name).removeprefix(RECIPE)} (recipe)",
+                "reranked" if k_of[str(name)] > 1 else "retrieval",
+            )
             for name in self.recipes.index
         ]
         baselines = [
             Listed(str(name), f"{str(name).removeprefix('baseline/')} (baseline)", "retrieval")
             for name in self.baselines.index
         ]
-        return [*best, *recipes, *baselines]
+        return [*best, *outside, *baselines]
 
     @cached_property
     def best(self) -> str | None:

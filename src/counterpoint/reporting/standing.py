@@ -75,7 +75,10 @@ def loses_to(overview: Overview) -> str:
         for system in overview.listed
         if system.name.startswith("baseline/") and scores.get(system.name, 0.0) > scores[best]
     ]
-    return f", which loses to {' and '.join(better)} on {split}" if better else ""
+    if not better:
+        return ""
+    *most, last = better
+    return f", which loses to {', '.join(most)}{' and ' if most else ''}{last} on {split}"
 
 
 def called(overview: Overview, system: Listed) -> str:
