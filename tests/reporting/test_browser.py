@@ -109,7 +109,7 @@ def test_the_filters_filter(partial: Path, visit: Open) -> None:
     assert column(page, 2) == ["relu", "relu", "–", "–"]
     filters.get_by_label("systems").select_option("all planned cells")
     assert column(page, 4) == ["50.0", "25.0", *["– (failed)"] * 2, *["– (missing)"] * 2]
-    filters.get_by_label("systems").select_option("baselines")
+    filters.get_by_label("systems").select_option("recipes and baselines")
     assert column(page, 1) == ["tfidf", "random"]
     filters.get_by_label("protocol").select_option("legacy (leaks the answer)")
     assert "legacy (leaks the answer)" in page.locator("#table-says").inner_text()
