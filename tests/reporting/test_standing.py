@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from counterpoint.evaluation.records import write_records
-from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.overview import Overview, recipe_label
 from counterpoint.reporting.page.build import contents_of, page
+from counterpoint.reporting.page.names import typographic
 from counterpoint.reporting.scores import all_scores, records_of
 from counterpoint.reporting.standing import loses_to, who_wins
 from counterpoint.reporting.tables import write_tables
@@ -127,3 +128,27 @@ def test_a_recipe_stands_in_every_table_of_systems(folder: RunFolder, sets: Cand
     # The matrix is as it was: five cells, and a best one of them.
     assert overview(folder).best != TUNED
     assert len(run.cells) == 5
+
+
+@pytest.mark.parametrize(("weight", "stage"), [(0, "retrieval"), (0.5, "reranked")])
+def test_a_recipe_without_a_classifier_has_its_first_stage_shown(
+    weight: float, stage: str, tmp_path: Path, sets: CandidateSets
+) -> None:
+    folder = RunFolder(tmp_path / "results" / "mini")
+    recipes = {"tuned": {"classifier_loss": weight}}
+    plan(folder.path, {**FIVE_CELLS, "recipes": recipes}, sets.ids)
+    train_recipe(folder, sets, [1] * 8, [1] * 8)
+    (listed,) = (system for system in overview(folder).listed if system.name == TUNED)
+    assert listed.stage == stage
+    write_tables(read_run(folder.path), 1, intervals=False)
+    protocols = (folder.tables / "protocols.md").read_text()
+    assert (f"| {TUNED} | accuracy@1, reranked |" in protocols) == (stage == "reranked")
+
+
+def test_a_recipe_says_that_it_is_one_once() -> None:
+    assert recipe_label("recipe/recipe") == "recipe"
+    assert recipe_label("recipe/tuned") == "tuned (recipe)"
+
+
+def test_only_a_number_gets_a_minus() -> None:
+    assert typographic("TF-IDF: -2.5 (-7.5 to +0.0)") == "TF-IDF: −2.5 (−7.5 to +0.0)"

@@ -25,6 +25,12 @@ class Listed(NamedTuple):
     """Whose scores are the system's: the second one's where it has one."""
 
 
+def recipe_label(name: str) -> str:
+    """What tables call a recipe, `recipe/NAME`: one that is called `recipe` just that."""
+    label = name.removeprefix(RECIPE)
+    return label if label == "recipe" else f"{label} (recipe)"
+
+
 @dataclass(frozen=True)
 class Overview:
     """A run with its scores, in the shapes in which tables and charts want them."""
@@ -78,9 +84,7 @@ class Overview:
         outside = [
             Listed(
                 str(name),
-                "recipe"
-                if name == f"{RECIPE}recipe"
-                else f"{str(name).removeprefix(RECIPE)} (recipe)",
+                recipe_label(str(name)),
                 "reranked" if k_of[str(name)] > 1 else "retrieval",
             )
             for name in self.recipes.index

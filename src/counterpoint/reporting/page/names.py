@@ -1,9 +1,11 @@
 """What the page calls axes, cells and baselines."""
 
+import re
 from dataclasses import dataclass
 
 from counterpoint.config.matrix import RECIPE
 from counterpoint.io.text import option_text
+from counterpoint.reporting.overview import recipe_label
 from counterpoint.runs.folder import AXES, Run, Value
 from counterpoint.study.clauses import SHORT
 
@@ -50,10 +52,10 @@ def labels_of(run: Run) -> dict[str, str]:
 def short(system: str) -> str:
     """A baseline's name without what tells it from a cell; a recipe says that it is one."""
     if system.startswith(RECIPE):
-        return f"{system.removeprefix(RECIPE)} (recipe)"
+        return recipe_label(system)
     return system.removeprefix("baseline/")
 
 
 def typographic(text: str) -> str:
     """With the sign that is a minus, for numbers in running text."""
-    return text.replace("-", "−")
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
