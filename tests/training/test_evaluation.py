@@ -1,12 +1,15 @@
 """What an epoch is worth, and the records at the end."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.evaluation.evaluate import query_results
+from counterpoint.evaluation.records import QueryResults
 from counterpoint.training.data import CorpusData
 from counterpoint.training.evaluation import Results
 from counterpoint.training.trainer import Trainer
@@ -66,6 +69,25 @@ def test_without_a_trained_classifier_nothing_is_re_ranked(corpus: Corpus) -> No
     for record in train(frozen_trainer(options, corpus)).log:
         for scores in record.accuracy["dev"].values():
             assert scores.reranked == scores.retrieval
+
+
+def test_a_folder_in_two_roles_is_evaluated_once(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def counted(*arguments: Any) -> list[QueryResults]:
+        calls.append(1)
+        return query_results(*arguments)
+
+    monkeypatch.setattr("counterpoint.training.evaluation.query_results", counted)
+    for test, times in (("test", 3), ("validation", 2)):
+        calls.clear()
+        here = replace(corpus, roles={**corpus.roles, "test": test})
+        results = results_of(frozen_trainer(cell(stopping=NO_STOP), here))
+        assert len(calls) == times
+        assert (results["test"][1] is results["dev"][1]) == (test == "validation")
+        assert (asked(results, "test") == asked(results, "dev")) == (test == "validation")
 
 
 def asked(results: Results, split: str) -> set[str]:

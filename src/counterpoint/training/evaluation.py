@@ -1,8 +1,9 @@
 """What a trained epoch is worth: held-out losses, accuracy, spread, and at the end the records."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from counterpoint.tasks.candidates import CandidateSets
 from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
 from counterpoint.training.data import CellData
 from counterpoint.training.step import Measured, TripleLosses
+
+T = TypeVar("T")
 
 Results = dict[str, tuple[CandidateSets, list[QueryResults]]]
 """By split: its candidate sets and what became of its queries."""
@@ -96,15 +99,8 @@ class CellEvaluation:
 
     def accuracy(self, vectors: RoleVectors) -> dict[str, dict[str, EpochScores]]:
         """By split and protocol the scores of an epoch."""
-        by_folder: dict[str, dict[str, EpochScores]] = {}
-        result = {}
-        for role in ("train", *self.held_out):
-            # Dev and test may be the same folder; the train role has its own queries.
-            key = role if role == "train" else self._data.folders[role]
-            if key not in by_folder:
-                by_folder[key] = self._scores(role, vectors)
-            result[role] = by_folder[key]
-        return result
+        roles = ("train", *self.held_out)
+        return self._once_a_folder(roles, lambda role: self._scores(role, vectors))
 
     def spread(self, vectors: RoleVectors) -> float:
         """Root mean square distance of the training texts' e to their mean, as candidates."""
@@ -117,10 +113,21 @@ class CellEvaluation:
 
         The train split has its sample of queries; every one is seen, so `clean` asks none.
         """
-        return {
-            role: (self._data.sets(role), self._results(role, vectors))
-            for role in ("train", "dev", "test")
-        }
+        results = self._once_a_folder(
+            ("train", "dev", "test"), lambda role: self._results(role, vectors)
+        )
+        return {role: (self._data.sets(role), of_role) for role, of_role in results.items()}
+
+    def _once_a_folder(self, roles: Sequence[str], of_role: Callable[[str], T]) -> dict[str, T]:
+        """By role; dev and test may be the same folder, but train has queries of its own."""
+        known: dict[tuple[bool, str], T] = {}
+        result = {}
+        for role in roles:
+            key = role == "train", self._data.folders[role]
+            if key not in known:
+                known[key] = of_role(role)
+            result[role] = known[key]
+        return result
 
     def _scores(self, role: str, vectors: RoleVectors) -> dict[str, EpochScores]:
         """Of an epoch and split, by protocol."""
