@@ -1,12 +1,17 @@
 """Parameter groups, and learning rates over time."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from counterpoint.config.options import TrainingOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.training.optimizer import make_optimizer, schedule
+from counterpoint.training.optimizer import PlainAdamW, make_optimizer, schedule
 from tests.support.training import tiny_live
 
 
@@ -43,3 +48,42 @@ def test_the_encoder_has_a_rate_of_its_own_and_only_matrices_decay(
         assert len({p.dim() > 1 for p in group["params"]}) == 1
     learning = [p for p in trainer.model.parameters() if p.requires_grad]
     assert sum(len(group["params"]) for group in groups) == len(learning)
+
+
+def stepped(kind: type[torch.optim.AdamW], steps: int) -> tuple[Tensor, dict[str, Any]]:
+    """Weights after some steps of falling gradients, and the optimiser's state."""
+    weight = nn.Parameter(torch.linspace(-1, 1, 7))
+    optimizer = kind([{"params": [weight], "weight_decay": 0.1}], lr=0.05, fused=True)
+    for step in range(steps):
+        optimizer.zero_grad(set_to_none=True)
+        (weight.square().sum() / (1 + step)).backward()
+        optimizer.step()
+    return weight.detach(), optimizer.state_dict()
+
+
+def test_the_plain_optimiser_is_torchs_to_the_last_bit() -> None:
+    ours, state = stepped(PlainAdamW, 5)
+    theirs, expected = stepped(torch.optim.AdamW, 5)
+    assert torch.equal(ours, theirs)
+    assert state["param_groups"] == expected["param_groups"]
+    for name, value in expected["state"][0].items():
+        assert torch.equal(state["state"][0][name], value), name
+
+
+def test_it_does_without_torchs_compiler() -> None:
+    """Its import takes as long as torch's own, in every process that trains."""
+    program = """
+import sys, torch
+from counterpoint.training.optimizer import PlainAdamW
+weight = torch.nn.Parameter(torch.ones(3))
+optimizer = PlainAdamW([weight], lr=0.1, fused=True)
+optimizer.zero_grad(set_to_none=True)
+weight.sum().backward()
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules, float(weight.detach()[0]) < 1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]

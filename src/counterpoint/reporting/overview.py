@@ -75,7 +75,7 @@ class Overview:
         """The rows of `systems` that are cells outside the matrix."""
         return self.systems[self.systems["kind"] == "recipe"]
 
-    @property
+    @cached_property
     def listed(self) -> list[Listed]:
         """The systems that stand beside each other: the best cell, the recipes, the baselines."""
         best = [] if self.best is None else [Listed(self.best, "best cell", "reranked")]
