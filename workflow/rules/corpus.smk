@@ -30,10 +30,10 @@ rule tokens:
         rules.corpus.output.arguments,
     output:
         str(RUN.tokens("{tokens}")),
-    # What most jobs wait for comes first; features want several cores, which are free now.
-    priority: 40
     log:
         str(RUN.logs / "tokens" / "{tokens}.log"),
+    # What most jobs wait for comes first; features want several cores, which are free now.
+    priority: 40
     conda:
         ENVIRONMENT
     params:
@@ -51,9 +51,9 @@ rule features:
         tokens=lambda wildcards: tokens_of(FEATURES[wildcards.features]),
     output:
         str(RUN.features("{features}")),
-    priority: 30
     log:
         str(RUN.logs / "features" / "{features}.log"),
+    priority: 30
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.encoding_threads
