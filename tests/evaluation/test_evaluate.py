@@ -292,7 +292,7 @@ def test_no_record_depends_on_the_block(sample, monkeypatch, size) -> None:
     _, whole = fast(sample, "validation", parts)
     calls = []
 
-    def small_blocks(queries):
+    def small_blocks(queries, _size):
         for block in blocks(queries, size):
             calls.append(len(block))
             yield block

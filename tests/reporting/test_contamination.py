@@ -51,10 +51,11 @@ def planted(sets: CandidateSets, protocol: str, ranks: list[int]) -> QueryResult
         task="epa",
         protocol=protocol,
         queries=queries,
+        golds=queries[:, None],
         candidates=np.full(len(queries), 15),
-        rank=np.full(len(queries), 7),  # the first stage counts for nothing
+        ranks=np.full((len(queries), 1), 7),  # the first stage counts for nothing
         nearest=own,
-        reranked=np.array(ranks),
+        reranked_ranks=np.array(ranks)[:, None],
         reordered=own,
     )
 

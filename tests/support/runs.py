@@ -92,10 +92,11 @@ def query_results(
             task="epa",
             protocol=protocol,
             queries=np.arange(n),
+            golds=np.arange(n)[:, None],
             candidates=np.full(n, 9),
-            rank=np.resize(rank, n),
+            ranks=np.resize(rank, (n, 1)),
             nearest=own,
-            reranked=None if reranked is None else np.resize(reranked, n),
+            reranked_ranks=None if reranked is None else np.resize(reranked, (n, 1)),
             reordered=None if reranked is None else own,
         )
         for protocol in protocols
@@ -104,7 +105,7 @@ def query_results(
 
 def short(sets: CandidateSets) -> list[QueryResults]:
     """The same without the first query."""
-    fields = ("queries", "candidates", "rank", "nearest")
+    fields = ("queries", "golds", "candidates", "ranks", "nearest")
     return [
         dataclasses.replace(part, **{field: getattr(part, field)[1:] for field in fields})
         for part in query_results(sets, [1], None)

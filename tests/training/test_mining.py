@@ -39,6 +39,7 @@ def pairs_of(*triples):
     return TrainingPairs(
         point=np.array([point for point, _, _ in triples], dtype=np.int64),
         counter=np.array([counter for _, counter, _ in triples], dtype=np.int64),
+        others=np.empty((len(triples), 0), dtype=np.int64),
         debates=tuple(debates for _, _, debates in triples),
         debates_of_point=of_point,
         debates_of_counter=of_counter,

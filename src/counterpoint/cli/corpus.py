@@ -104,7 +104,7 @@ def _tasks(arguments: argparse.Namespace) -> None:
 
     read = opening.read_all(arguments.corpus, [arguments.split])
     sets = candidates.candidate_sets_of(read.split(arguments.split), read.text_number, frozenset())
-    counts = {"queries": sets.pairs, **candidates.totals(sets)}
+    counts = {"queries": sets.points, **candidates.totals(sets)}
     if arguments.json:
         print(json.dumps(counts))
     else:

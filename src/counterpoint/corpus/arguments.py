@@ -3,7 +3,6 @@
 import hashlib
 import json
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -36,7 +35,8 @@ class Argument:
     """One text of the corpus: a point, or the counter to one."""
 
     id: str
-    """`SPLIT/THEME/DEBATE/proNNa` for a point, `…b` for its counter; for people, never parsed."""
+    """`SPLIT/THEME/DEBATE/proNNa` for a point, `…b` for its counter, `…b2`, `…b3` for others to it;
+    for people, never parsed."""
     pair: str
     """The id of the point that it belongs to: its own, or that of the point it answers."""
     split: str
@@ -216,18 +216,26 @@ def _no_table(path: str | Path, error: Exception) -> InputError:
     )
 
 
-def pair_rows(arguments: Iterable[Argument]) -> list[tuple[int, int]]:
-    """Where the point and the counter of every whole pair stand, in the order of the pairs."""
-    both: dict[str, dict[Kind, int]] = defaultdict(dict)
+def answered_points(arguments: Iterable[Argument]) -> list[tuple[int, list[int]]]:
+    """Where every point that has counters stands, and where they do.
+
+    In the order in which the first argument of each pair stands; a point's counters in their own.
+    """
+    points: dict[str, int] = {}
+    counters: dict[str, list[int]] = {}
     for row, argument in enumerate(arguments):
-        both[argument.pair][argument.kind] = row
-    return [
-        (pair["point"], pair["counter"])
-        for pair in both.values()
-        if "point" in pair and "counter" in pair
-    ]
+        of_pair = counters.setdefault(argument.pair, [])
+        if argument.kind == "point":
+            points[argument.pair] = row
+        else:
+            of_pair.append(row)
+    return [(points[pair], rows) for pair, rows in counters.items() if rows and pair in points]
 
 
 def pairs_of(arguments: Sequence[Argument]) -> list[tuple[Argument, Argument]]:
-    """(point, counter) of every point that has a counter, in the order of `pair_rows`."""
-    return [(arguments[point], arguments[counter]) for point, counter in pair_rows(arguments)]
+    """(point, counter) of every counter that has a point, in the order of `answered_points`."""
+    return [
+        (arguments[point], arguments[counter])
+        for point, counters in answered_points(arguments)
+        for counter in counters
+    ]

@@ -7,16 +7,13 @@ classifier (docs/method.md, "Evaluation"). No result depends on how queries are 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
 from counterpoint.arrays import Ints
 from counterpoint.evaluation.first_stage import (
     BlockResults,
     Contest,
     asked_blocks,
     joined,
-    rank_among,
+    ranks_among,
 )
 from counterpoint.evaluation.legacy import legacy_results
 from counterpoint.evaluation.metrics import accuracy_at_1, recall_at_10
@@ -54,7 +51,7 @@ def query_results(
 
     Args:
         sets: the pairs of a split.
-        costs: of all its 2N rows to its N queries.
+        costs: of all its rows to its queries.
         reranker: the second stage; None for a system without one.
         evaluation: what is asked; by default everything.
 
@@ -76,11 +73,11 @@ def query_results(
                 BlockResults(
                     queries=asked.queries,
                     candidates=contest.candidates,
-                    rank=contest.ranks(preceding),
+                    ranks=contest.ranks(preceding),
                     nearest=contest.nearest(depth),
                 )
             )
-    results = [joined(*where, blocks, depth) for where, blocks in parts.items()]
+    results = [joined(*where, blocks, depth, sets.golds) for where, blocks in parts.items()]
     if reranker is not None:
         results = rerank(results, sets, reranker)
     if LEGACY.name in evaluation.protocols:
@@ -100,12 +97,12 @@ def epoch_scores(
 ) -> dict[str, EpochScores]:
     """An epoch's scores, which are those of `query_results`, in less time.
 
-    They ask no more than whether the gold is among the first ten: no other rank is known, and
-    nothing is scored where no gold can move.
+    They ask no more than which golds are among the first ten: no other rank is known, and nothing
+    is scored where no gold can move.
 
     Args:
         sets: the pairs of a split.
-        costs: of all its 2N rows to its N queries.
+        costs: of all its rows to its queries.
         reranker: the second stage.
         protocols: by name, those with tasks.
         queries: (n,) only these, where a protocol asks them; all by default.
@@ -120,22 +117,24 @@ def epoch_scores(
     for asked in asked_blocks(sets, costs, protocols, queries):
         contest = Contest(sets, EPOCH_TASK, asked)
         nearest = contest.nearest(depth)
-        gold = torch.from_numpy(asked.queries).to(nearest.device)
         parts[asked.protocol].append(
             BlockResults(
                 queries=asked.queries,
                 candidates=contest.candidates,
-                rank=rank_among(nearest, gold, depth + 1),
+                ranks=ranks_among(nearest, asked.golds, depth + 1),
                 nearest=nearest,
             )
         )
-    results = [joined(name, EPOCH_TASK, blocks, depth) for name, blocks in parts.items() if blocks]
-    reranked = reranked_ranks([(each.queries, each.nearest) for each in results], sets, reranker)
+    results = [
+        joined(name, EPOCH_TASK, blocks, depth, sets.golds)
+        for name, blocks in parts.items()
+        if blocks
+    ]
     return {
         first.protocol: EpochScores(
-            retrieval=float(accuracy_at_1(first.rank).mean()),
-            reranked=float(accuracy_at_1(np.where(ranks > 0, ranks, first.rank)).mean()),
-            recall_at_10=float(recall_at_10(first.rank).mean()),
+            retrieval=float(accuracy_at_1(first.ranks).mean()),
+            reranked=float(accuracy_at_1(ranks).mean()),
+            recall_at_10=float(recall_at_10(first.ranks).mean()),
         )
-        for first, ranks in zip(results, reranked, strict=True)
+        for first, ranks in zip(results, reranked_ranks(results, sets, reranker), strict=True)
     }

@@ -190,7 +190,7 @@ def readable(scores: Iterable[Score]) -> list[dict[str, object]]:
 def _gaps(split: str, sets: CandidateSets) -> Iterator[str]:
     """What a split has no score of, and what is to be doubted."""
     if sets.left_out:
-        yield f"{split}: every query has one candidate in {', '.join(sets.left_out)}; left out"
+        yield f"{split}: no query has a wrong candidate in {', '.join(sets.left_out)}; left out"
     if not sets.unseen.any():
         yield f"no unseen query in {split}: no clean figure"
     yield from doubts(split, len(np.unique(sets.debate)))
@@ -221,7 +221,7 @@ def _export(
     results: QueryResults,
     folder: Path,
 ) -> None:
-    """Judgements and rankings of one task, down to each query's gold, at least ten."""
+    """Judgements and rankings of one task, down to each query's last gold, at least ten."""
     [whole] = query_results(
         sets,
         costs,
@@ -229,23 +229,24 @@ def _export(
         Evaluation(
             tasks=(results.task,),
             protocols=(results.protocol,),
-            depth=max(DEPTH, int(results.rank.max())),
+            depth=max(DEPTH, int(results.ranks.max())),
         ),
     )
     # A split of a file of pairs may be called anything.
     stem = folder / f"{quote(split, '')}.{whole.protocol}.{whole.task}"
     queries = [sets.ids[sets.pairs + query] for query in whole.queries]
-    golds = [sets.ids[query] for query in whole.queries]
+    golds = _named(queries, whole.golds, sets.ids)
     trec.write_qrels(
         stem.with_name(f"{stem.name}.qrels"),
-        {query: {gold: 1} for query, gold in zip(queries, golds, strict=True)},
+        {query: dict.fromkeys(of_query, 1) for query, of_query in golds},
     )
-    stages = {"retrieval": (whole.rank, whole.nearest)}
-    if whole.reranked is not None and whole.reordered is not None:
-        stages["reranked"] = (whole.reranked, whole.reordered)
+    stages = {"retrieval": (whole.ranks, whole.nearest)}
+    if whole.reranked_ranks is not None and whole.reordered is not None:
+        stages["reranked"] = (whole.reranked_ranks, whole.reordered)
     for stage, (ranks, rows) in stages.items():
-        # What follows the gold changes no score, and there is a lot of it.
-        kept = np.where(np.arange(rows.shape[1]) < np.maximum(ranks, DEPTH)[:, None], rows, -1)
+        # What follows the last gold changes no score, and there is a lot of it.
+        last = np.maximum(ranks.max(axis=1), DEPTH)
+        kept = np.where(np.arange(rows.shape[1]) < last[:, None], rows, -1)
         trec.write_run(
             stem.with_name(f"{stem.name}.{stage}.run"),
             _named(queries, kept, sets.ids),

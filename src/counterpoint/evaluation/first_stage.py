@@ -17,7 +17,7 @@ from counterpoint.arrays import Ints
 from counterpoint.evaluation.records import QueryResults
 from counterpoint.search.distances import Block, Costs
 from counterpoint.search.ranking import nearest, precedes
-from counterpoint.tasks.candidates import CandidateSets, blocks
+from counterpoint.tasks.candidates import BLOCK, CandidateSets, blocks
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,11 @@ class AskedBlock:
     protocol: str
     queries: Ints
     block: Block
+    golds: Tensor
+    """(n, G) int64: the rows of each query's golds, then -1."""
     preceding: Callable[[], Tensor]
-    """(n, 2N) bool: the rows that rank before the gold wherever they are candidates."""
+    """(n, G, rows) bool: for each of a query's golds, the nearest first, the rows that rank before
+    it wherever they are candidates, without the other golds."""
 
 
 def asked_blocks(
@@ -38,29 +41,58 @@ def asked_blocks(
 
     Args:
         sets: the pairs of a split.
-        costs: of all its 2N rows to its N queries.
+        costs: of all its rows to its queries.
         protocols: by name; those that ask the tasks.
         queries: (n,) only these, where a protocol asks them; all by default.
     """
     of_protocol = {protocol: sets.queries(protocol) for protocol in protocols}
-    for numbers in blocks(np.arange(sets.pairs) if queries is None else np.sort(queries)):
-        gold = torch.from_numpy(numbers).to(costs.device)
-        block = costs.block(gold)
-        preceding = cache(partial(precedes, block, gold))
-        for protocol, asked in of_protocol.items():
-            inner = np.flatnonzero(np.isin(numbers, asked))
+    asked = np.arange(sets.points) if queries is None else np.sort(queries)
+    # What precedes each gold is held at once.
+    for numbers in blocks(asked, max(1, BLOCK // sets.golds.shape[1])):
+        block = costs.block(torch.from_numpy(numbers).to(costs.device))
+        golds = torch.from_numpy(sets.golds[numbers]).to(costs.device)
+        preceding = cache(partial(_preceding, block, golds))
+        for protocol, wanted in of_protocol.items():
+            inner = np.flatnonzero(np.isin(numbers, wanted))
             if len(inner):
                 rows = torch.from_numpy(inner).to(costs.device)
                 yield AskedBlock(
                     protocol,
                     numbers[inner],
                     block.rows(rows),
+                    golds[rows],
                     partial(_rows, preceding, rows),
                 )
 
 
 def _rows(table: Callable[[], Tensor], rows: Tensor) -> Tensor:
     return table()[rows]
+
+
+def _preceding(block: Block, golds: Tensor) -> Tensor:
+    """See `AskedBlock.preceding`; nothing precedes a gold that is not there."""
+    n, most = golds.shape
+    if most == 1:
+        return precedes(block, golds[:, 0])[:, None]
+    each = torch.arange(n, device=golds.device)[:, None].expand_as(golds)
+    there = golds >= 0
+    exact = torch.full(golds.shape, torch.inf, dtype=torch.float64, device=golds.device)
+    exact[there] = block.exact(each[there], golds[there]).double()
+    order = torch.sort(exact, dim=1, stable=True).indices
+    result = torch.zeros(n, most, block.cost.shape[1], dtype=torch.bool, device=golds.device)
+    for slot, gold in enumerate(golds.gather(1, order).T):
+        rows = (gold >= 0).nonzero()[:, 0]
+        if len(rows):
+            result[rows, slot] = precedes(block.rows(rows), gold[rows])
+    return result.masked_fill_(_is_any(golds, block.cost.shape[1])[:, None], False)
+
+
+def _is_any(golds: Tensor, rows: int) -> Tensor:
+    """(n, rows) bool: which rows are golds of each query."""
+    result = torch.zeros(len(golds), rows, dtype=torch.bool, device=golds.device)
+    queries, slots = (golds >= 0).nonzero(as_tuple=True)
+    result[queries, golds[queries, slots]] = True
+    return result
 
 
 class Contest:
@@ -82,23 +114,39 @@ class Contest:
         self._columns = torch.from_numpy(columns).to(device)
         self._candidates = torch.from_numpy(mask[:, columns]).to(device)
         self._block = asked.block.among(self._columns, self._candidates)
-        self._gold = torch.from_numpy(np.searchsorted(columns, asked.queries)).to(device)
+        self._there = asked.golds >= 0
+        self._golds = torch.where(
+            self._there, torch.searchsorted(self._columns, asked.golds.contiguous()), -1
+        )
 
     def ranks(self, preceding: Tensor) -> Tensor:
-        """(n,) int64: the gold's ranks, from the rows (n, 2N) that precede it."""
-        ahead = preceding.index_select(1, self._columns) & self._candidates
-        return 1 + ahead.sum(dim=1)
+        """(n, G) int64: the golds' ranks, ascending, then 0; from the rows that precede each."""
+        ahead = preceding.index_select(2, self._columns) & self._candidates[:, None]
+        before = torch.arange(ahead.shape[1], device=ahead.device)
+        return torch.where(self._ordered_there(), 1 + before + ahead.sum(dim=2), 0)
+
+    def _ordered_there(self) -> Tensor:
+        # By cost, those that are not there stand last.
+        return self._there.sort(dim=1, descending=True).values
 
     def nearest(self, depth: int) -> Tensor:
         """(n, depth) int64: rows of the nearest candidates, -1 where there are fewer."""
-        near = nearest(self._block, depth, last=self._gold[:, None])
+        near = nearest(self._block, depth, last=self._golds)
         return torch.where(near >= 0, self._columns[near], -1)
 
 
-def rank_among(nearest: Tensor, gold: Tensor, beyond: Tensor | int) -> Tensor:
-    """(n,) int64: where the gold (n,) stands among the nearest (n, depth); `beyond` where not."""
-    is_gold = nearest == gold[:, None]
-    return torch.where(is_gold.any(dim=1), 1 + is_gold.int().argmax(dim=1), beyond)
+def ranks_among(nearest: Tensor, golds: Tensor, beyond: int) -> Tensor:
+    """(n, G) int64: where the golds stand among the nearest, ascending; `beyond` where not.
+
+    Args:
+        nearest: (n, depth) rows.
+        golds: (n, G) rows, then -1, which have the rank 0 and come last.
+        beyond: what is more than any rank among the nearest.
+    """
+    is_gold = nearest[:, None] == golds[:, :, None]
+    ranks = torch.where(is_gold.any(dim=2), 1 + is_gold.int().argmax(dim=2), beyond)
+    ranks = torch.where(golds >= 0, ranks, beyond + 1).sort(dim=1).values
+    return torch.where(ranks > beyond, 0, ranks)
 
 
 @dataclass(frozen=True)
@@ -107,13 +155,24 @@ class BlockResults:
 
     queries: Ints
     candidates: Ints
-    rank: Tensor
+    ranks: Tensor
+    """(n, G)"""
     nearest: Tensor
     """(n, depth)"""
 
 
-def joined(protocol: str, task: str, parts: Sequence[BlockResults], depth: int) -> QueryResults:
-    """The blocks' results as those of one task and protocol; there may be no block."""
+def joined(
+    protocol: str, task: str, parts: Sequence[BlockResults], depth: int, golds: Ints
+) -> QueryResults:
+    """The blocks' results as those of one task and protocol; there may be no block.
+
+    Args:
+        protocol: by name.
+        task: by name.
+        parts: the blocks.
+        depth: of their nearest.
+        golds: (Q, G) of the candidate sets.
+    """
 
     def whole(arrays: list[Ints]) -> Ints:
         return np.concatenate([np.empty(0, dtype=np.int64), *arrays])
@@ -124,11 +183,13 @@ def joined(protocol: str, task: str, parts: Sequence[BlockResults], depth: int) 
         array: Ints = torch.cat(tensors).cpu().numpy()
         return array
 
+    queries = whole([part.queries for part in parts])
     return QueryResults(
         task=task,
         protocol=protocol,
-        queries=whole([part.queries for part in parts]),
+        queries=queries,
+        golds=golds[queries],
         candidates=whole([part.candidates for part in parts]),
-        rank=fetched([part.rank for part in parts]),
+        ranks=fetched([part.ranks for part in parts], golds.shape[1]),
         nearest=fetched([part.nearest for part in parts], depth),
     )

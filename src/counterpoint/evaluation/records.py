@@ -27,19 +27,32 @@ DEPTH = CUTOFF
 class QueryResults:
     """What became of each query of one task under one protocol.
 
-    `queries` (n,) numbers them within their candidate sets. `rank` and `reranked` (n,) count from
-    1; `nearest` and `reordered` (n, depth) are rows of the sets before and after the second stage,
-    -1 where there are fewer candidates. Without a second stage both of its arrays are None.
+    `queries` (n,) numbers them within their candidate sets, `golds` (n, G) are the rows of their
+    golds, then -1. `ranks` and `reranked_ranks` (n, G) are the golds' ranks, ascending, counted
+    from 1, then 0; `nearest` and `reordered` (n, depth) are rows of the sets before and after the
+    second stage, -1 where there are fewer candidates. Without a second stage both of its arrays are
+    None.
     """
 
     task: str
     protocol: str
     queries: Ints
+    golds: Ints
     candidates: Ints
-    rank: Ints
+    ranks: Ints
     nearest: Ints
-    reranked: Ints | None = None
+    reranked_ranks: Ints | None = None
     reordered: Ints | None = None
+
+    @property
+    def rank(self) -> Ints:
+        """(n,) the first stage's rank of each query's best gold."""
+        return self.ranks[:, 0]
+
+    @property
+    def reranked(self) -> Ints | None:
+        """(n,) the second stage's."""
+        return None if self.reranked_ranks is None else self.reranked_ranks[:, 0]
 
 
 def write_records(
@@ -47,8 +60,9 @@ def write_records(
 ) -> None:
     """Write per-query records (parquet), one row a query, task, protocol and split.
 
-    Columns: `split` (role), `protocol`, `task`, `query` (id), `candidates`, `rank`, `nearest` (ids)
-    and, null for a system without a second stage, `reranked` and `reordered` (ids).
+    Columns: `split` (role), `protocol`, `task`, `query` (id), `candidates`, `rank` (of the best
+    gold), `further_ranks` (of the others, ascending; null where there is one), `nearest` (ids) and,
+    null for a system without a second stage, `reranked`, `further_reranked` and `reordered` (ids).
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -76,10 +90,14 @@ def write_records(
                         "query": named(sets.pairs + records.queries),
                         "candidates": pa.array(records.candidates, pa.int32()),
                         "rank": pa.array(records.rank, pa.int32()),
+                        "further_ranks": _further(records.ranks),
                         "nearest": lists(records.nearest),
                         "reranked": pa.nulls(n, pa.int32())
                         if records.reranked is None
                         else pa.array(records.reranked, pa.int32()),
+                        "further_reranked": pa.nulls(n, _RANKS)
+                        if records.reranked_ranks is None
+                        else _further(records.reranked_ranks),
                         "reordered": pa.nulls(n, pa.list_(pa.string()))
                         if records.reordered is None
                         else lists(records.reordered),
@@ -90,8 +108,20 @@ def write_records(
         pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
 
 
+_RANKS = pa.list_(pa.int32())
+
+
+def _further(ranks: Ints) -> pa.Array:
+    """The ranks (n, G) after the first of each row; null where there is none."""
+    rows = [row[row > 0].tolist() or None for row in ranks[:, 1:]] if ranks.shape[1] > 1 else None
+    return pa.nulls(len(ranks), _RANKS) if rows is None else pa.array(rows, _RANKS)
+
+
 STAGES = {"retrieval": "rank", "reranked": "reranked"}
-"""Stage to the column of the records that has its ranks."""
+"""Stage to the column of the records that has the rank of the best gold."""
+
+FURTHER = {"retrieval": "further_ranks", "reranked": "further_reranked"}
+"""Stage to the column of the records that has the other golds' ranks."""
 
 KEYS = ["split", "protocol", "task"]
 """The columns of the records that say what a query was asked in."""
@@ -114,7 +144,9 @@ def read_records(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        records = pd.read_parquet(path, columns=[*KEYS, "query", *STAGES.values()])
+        records = pd.read_parquet(
+            path, columns=[*KEYS, "query", *STAGES.values(), *FURTHER.values()]
+        )
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}: not the records of a system ({error}); {AGAIN}") from error
     for column in STAGES.values():
@@ -128,6 +160,19 @@ def read_records(path: Path) -> "pd.DataFrame":
                 f"{row[column]}, and a rank is a whole number from 1; {AGAIN}"
             )
     return records
+
+
+def gold_ranks(records: "pd.DataFrame", stage: str) -> Ints:
+    """(n, G) int64: the golds' ranks of each query of some records, ascending, then 0."""
+    best = records[STAGES[stage]].to_numpy(dtype=np.int64)[:, None]
+    further = records[FURTHER[stage]]
+    if further.isna().all():
+        return best
+    ranks = [[] if row is None else list(row) for row in further]
+    padded = np.zeros((len(best), max(map(len, ranks))), dtype=np.int64)
+    for place, row in enumerate(ranks):
+        padded[place, : len(row)] = row
+    return np.hstack([best, padded])
 
 
 def require_same_queries(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from counterpoint.evaluation.metrics import METRICS, Values
-from counterpoint.evaluation.records import KEYS, STAGES
+from counterpoint.evaluation.records import KEYS, STAGES, gold_ranks
 from counterpoint.evaluation.statistics import Bootstrap
 
 
@@ -66,7 +66,7 @@ class Scoring:
         for (split, protocol, task), group in records.groupby(KEYS, sort=False, observed=True):
             numbers = of_queries.setdefault(self._key(group["query"].tolist()), [])
             for stage in stages:
-                ranks = group[STAGES[stage]].to_numpy(dtype=np.int64)
+                ranks = gold_ranks(group, stage)
                 for metric, function in METRICS.items():
                     numbers.append(len(where))
                     where.append((str(split), str(protocol), str(task), stage, metric))

@@ -67,17 +67,36 @@ def rerank(
 def reorder(results: QueryResults, scores: Floats, *, gold_last: bool) -> QueryResults:
     """Re-order the first k by their scores (n, k), and leave the rest.
 
-    Ties keep their order, but for the gold where it goes last.
+    Ties keep their order, but for the golds where they go last.
     """
-    gold = results.nearest[:, : scores.shape[1]] == results.queries[:, None]
-    order = score_order(results.nearest, scores, gold & gold_last)
+    first = results.nearest[:, : scores.shape[1]]
+    is_gold: Mask = np.logical_or.reduce(gold_slots(first, results.golds), axis=1)
+    order = score_order(results.nearest, scores, is_gold & gold_last)
     reordered = results.nearest.copy()
     reordered[:, : order.shape[1]] = np.take_along_axis(results.nearest, order, axis=1)
-    within = gold.any(axis=1)
-    after = 1 + np.take_along_axis(gold, order, axis=1).argmax(axis=1)
+    slots = gold_slots(reordered[:, : order.shape[1]], results.golds)
+    after = np.where(slots.any(axis=2), 1 + slots.argmax(axis=2), 0)
     return dataclasses.replace(
-        results, reranked=np.where(within, after, results.rank), reordered=reordered
+        results, reranked_ranks=moved(results.ranks, after), reordered=reordered
     )
+
+
+def gold_slots(rows: Ints, golds: Ints) -> Mask:
+    """(n, G, k) bool: which of some rows (n, k) is which of the golds (n, G), -1 for none."""
+    slots: Mask = (rows[:, None, :] == golds[:, :, None]) & (golds >= 0)[:, :, None]
+    return slots
+
+
+def moved(ranks: Ints, after: Ints) -> Ints:
+    """(n, G) the golds' ranks, ascending, when some have moved.
+
+    Args:
+        ranks: (n, G) before, ascending, 0 for none.
+        after: (n, G) of those that were re-ordered, in any order, 0 for the others. They are the
+            ones that were nearest.
+    """
+    moved_golds = np.sort(np.where(after > 0, after, np.iinfo(np.int64).max), axis=1)
+    return np.where(np.sort(after > 0, axis=1)[:, ::-1], moved_golds, ranks)
 
 
 def score_order(nearest: Ints, scores: Floats, last: Mask) -> Ints:
@@ -96,34 +115,50 @@ def score_order(nearest: Ints, scores: Floats, last: Mask) -> Ints:
 
 
 def reranked_ranks(
-    several: Sequence[tuple[Ints, Ints]], sets: CandidateSets, reranker: Reranker
+    several: Sequence[QueryResults], sets: CandidateSets, reranker: Reranker
 ) -> list[Ints]:
-    """The ranks of the golds among the nearest that `rerank` gives, and no order.
+    """The ranks (n, G) that `rerank` gives, and no order.
 
-    Nothing is scored where the gold cannot move.
+    Nothing is scored where no gold can move.
+    """
+    firsts = [results.nearest[:, : reranker.size] for results in several]
+    slots = [
+        gold_slots(first, results.golds) for first, results in zip(firsts, several, strict=True)
+    ]
+    movable = [np.flatnonzero(gold.any(axis=(1, 2))) for gold in slots]
+    pairs = [
+        (sets.text[sets.pairs + results.queries[rows]], sets.text[first[rows]])
+        for results, first, rows in zip(several, firsts, movable, strict=True)
+    ]
+    all_scores = reranker.scores("query", pairs)
+    ranks = []
+    for results, first, gold, rows, scores in zip(
+        several, firsts, slots, movable, all_scores, strict=True
+    ):
+        after = np.zeros(results.ranks.shape, dtype=np.int64)
+        after[rows] = _after(gold[rows], scores, first[rows] >= 0)
+        ranks.append(moved(results.ranks, after))
+    return ranks
+
+
+def _after(slots: Mask, scores: Floats, there: Mask) -> Ints:
+    """(n, G) the ranks of golds among the re-ordered, 0 for those that are not among them.
 
     Args:
-        several: (n,) queries and (n, depth) rows of their nearest candidates.
-        sets: of the queries.
-        reranker: the second stage.
-
-    Returns:
-        For each, (n,) int64, 0 where the gold is not among those that are re-ordered.
+        slots: (n, G, k) bool, which of the k is which gold.
+        scores: (n, k) of them.
+        there: (n, k) whether there is one.
     """
-    firsts = [nearest[:, : reranker.size] for _, nearest in several]
-    golds = [first == queries[:, None] for (queries, _), first in zip(several, firsts, strict=True)]
-    movable = [np.flatnonzero(gold.any(axis=1)) for gold in golds]
-    pairs = [
-        (sets.text[sets.pairs + queries[rows]], sets.text[first[rows]])
-        for (queries, _), first, rows in zip(several, firsts, movable, strict=True)
-    ]
-    result = []
-    for first, gold, rows, scores in zip(
-        firsts, golds, movable, reranker.scores("query", pairs), strict=True
-    ):
-        ranks = np.zeros(len(first), dtype=np.int64)
-        limit = scores[gold[rows]][:, None]
-        # The gold is one of them itself.
-        ranks[rows] = ((scores >= limit) & (first[rows] >= 0)).sum(axis=1)
-        result.append(ranks)
-    return result
+    is_gold: Mask = np.logical_or.reduce(slots, axis=1)
+    ranks = np.zeros(slots.shape[:2], dtype=np.int64)
+    for number in range(slots.shape[1]):
+        rows = np.flatnonzero(slots[:, number].any(axis=1))
+        place = slots[rows, number].argmax(axis=1)
+        own = scores[rows, place][:, None]
+        # Who ties with a gold stands before it, among golds the nearer one.
+        ties = (scores[rows] == own) & (
+            ~is_gold[rows] | (np.arange(scores.shape[1]) < place[:, None])
+        )
+        ahead = ((scores[rows] > own) | ties) & there[rows]
+        ranks[rows, number] = 1 + ahead.sum(axis=1)
+    return ranks

@@ -16,8 +16,8 @@ class Batch:
     """Embedding vectors of a batch of B triples, float32, and their texts.
 
     `point` (B, d) is in the query's role; `point_as_candidate` (B, d) and `others` (2, B, d), the
-    counters and the negatives, are in the candidate's. `texts` (3, B) int64 are the points,
-    counters and negatives.
+    counters and the negatives, are in the candidate's. `texts` (3 + g, B) int64 are the
+    points, counters and negatives, and the points' other counters, -1 for none.
     """
 
     point: Tensor
@@ -51,16 +51,18 @@ def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
     """Softmax over the batch's counters, points and negatives at temperature τ; scalar.
 
     van den Oord, Li, Vinyals, *Representation Learning with Contrastive Predictive Coding* (2018),
-    equation 4, on vectors of length 1. Columns whose text is the same as the row's gold or query
-    are masked out: they would push the query away from itself.
+    equation 4, on vectors of length 1. Columns whose text is the same as the row's query or as one
+    of its golds are masked out: they would push the query away from itself or from an answer.
     """
     columns = torch.cat([batch.point_as_candidate, *batch.others])
-    texts = batch.texts.flatten()
+    texts = batch.texts[:3].flatten()
     logits = batch.point @ columns.T / options.temperature
     size = len(batch.point)
     rows = torch.arange(size, device=logits.device)
     gold = size + rows
     masked = (texts == batch.texts[1, :, None]) | (texts == batch.texts[0, :, None])
+    for others in batch.texts[3:]:
+        masked |= texts == others[:, None]
     masked[rows, gold] = False
     return functional.cross_entropy(logits.masked_fill(masked, -torch.inf), gold)
 

@@ -13,7 +13,12 @@ import pandas as pd
 from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import METRICS, Ranks, Values
-from counterpoint.evaluation.records import KEYS, read_records, require_same_queries
+from counterpoint.evaluation.records import (
+    KEYS,
+    gold_ranks,
+    read_records,
+    require_same_queries,
+)
 from counterpoint.evaluation.scoring import select
 from counterpoint.evaluation.statistics import LEAST_SEEDS, Bootstrap, doubts, holm, over_seeds
 from counterpoint.io.text import percent, signed
@@ -22,8 +27,8 @@ from counterpoint.runs.folder import Run
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import CLEAN, WITH_TASKS
 
-ByQuery = dict[tuple[str, str, str], "pd.Series[Any]"]
-"""Split, protocol and task to the ranks that count, by query."""
+ByQuery = dict[tuple[str, str, str], pd.DataFrame]
+"""Split, protocol and task to the ranks that count, by query: a column a gold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +62,9 @@ def rows(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
     ]
 
 
-def last_stage(records: pd.DataFrame) -> pd.Series:
-    """(n,) the ranks that count: after re-ranking, or of the only stage there is."""
-    return records["rank"] if records["reranked"].isna().all() else records["reranked"]
+def last_stage(records: pd.DataFrame) -> str:
+    """The stage whose ranks count: re-ranking, or the only one there is."""
+    return "retrieval" if records["reranked"].isna().all() else "reranked"
 
 
 def compare(
@@ -152,9 +157,11 @@ def _shared_seeds(run: Run, first: dict[int, Path], second: dict[int, Path]) -> 
 
 def _ranks(path: Path) -> ByQuery:
     records = read_records(path)
-    records = records.assign(ranks=last_stage(records))
+    stage = last_stage(records)
     return {
-        (str(split), str(protocol), str(task)): group.set_index("query")["ranks"]
+        (str(split), str(protocol), str(task)): pd.DataFrame(
+            gold_ranks(group, stage), index=group["query"]
+        )
         for (split, protocol, task), group in records.groupby(KEYS, sort=False, observed=True)
     }
 
@@ -162,8 +169,8 @@ def _ranks(path: Path) -> ByQuery:
 def _same_queries(
     where: tuple[str, str, str], paths: Sequence[Path], ranks: Sequence[ByQuery]
 ) -> list[Ranks]:
-    """(n,) int64 of each system, of the same queries in the same order; none where none has any."""
-    parts = [table.get(where, pd.Series(dtype=np.int64)) for table in ranks]
+    """(n, G) int64 of each system, of the same queries in the same order."""
+    parts = [table.get(where, pd.DataFrame()) for table in ranks]
     if all(part.empty for part in parts):
         return []
     for path, part in zip(paths, parts, strict=True):

@@ -33,11 +33,12 @@ def audit(corpus: Corpus) -> list[dict[str, object]]:
 
     `bare_debates` are those without arguments, counted in `debates` too; `unique_pairs` counts
     pairs of unique texts; `shared_with_X` the unique texts that also stand in folder X;
-    `unseen_queries` the pairs neither of whose texts stands in the training folder. `dropped_pairs`
+    `unseen_queries` the points of which neither the text nor a counter's stands in the training
+    folder. `dropped_pairs`
     are those that training leaves out because they share a text with dev or test
     (`corpus.decontaminate`), `trained_pairs` the different ones that it keeps; both are 0 for a
-    folder that is not trained on. `tasks_left_out` names the tasks in which every query has the
-    gold as its only candidate; they are not evaluated.
+    folder that is not trained on. `tasks_left_out` names the tasks in which no query has a
+    candidate but its golds; they are not evaluated.
     """
     folders = list(dict.fromkeys(corpus.roles[role] for role in ROLES if role in corpus.roles))
     texts = {
@@ -61,7 +62,7 @@ def audit(corpus: Corpus) -> list[dict[str, object]]:
                 "bare_debates": corpus.bare_debates[folder],
                 "points": points,
                 "pairs": len(pairs),
-                "orphans": points - len(pairs),
+                "orphans": points - sets.points,
                 "texts": len(arguments),
                 "unique_texts": len(texts[folder]),
                 "unique_pairs": len({(p.text_hash, c.text_hash) for p, c in pairs}),

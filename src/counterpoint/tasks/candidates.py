@@ -1,7 +1,8 @@
 """Who competes with whom: the eight tasks, and each query's candidates in them (docs/method.md).
 
-A split with N pairs has 2N rows: the N counters, then the N points. Query i is row N + i, its gold
-row i. Orphans have no row.
+A split with N pairs of Q points has N + Q rows: the N counters, those of one point after another,
+then the Q points. Query i is row N + i; its golds are the rows `golds[i]`. Where each point has one
+counter, as in ArguAna, N is Q and the gold of query i is row i. Orphans have no row.
 """
 
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -12,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from counterpoint.arrays import Ints, Mask
-from counterpoint.corpus.arguments import Argument, Corpus, pair_rows
+from counterpoint.corpus.arguments import Argument, Corpus, answered_points
 from counterpoint.tasks.protocols import OFFICIAL, PROTOCOLS
 
 
@@ -41,16 +42,17 @@ TASKS = {
 }
 
 BLOCK = 256
-"""Queries whose candidate masks are built at a time; (256, 2N) bool is a few megabytes."""
+"""Queries whose candidate masks are built at a time; (256, rows) bool is a few megabytes."""
 
 
 @dataclass(frozen=True)
 class CandidateSets:
     """The pairs of one split as codes, one array element a row.
 
-    `argument` is (2N,) int64, the place of each row among the arguments that the sets are of.
-    `text`, `theme`, `debate` and `side` are (2N,) int64; equal numbers stand for the same text (of
-    the whole corpus), theme, debate or side. `unseen` is (N,) bool.
+    `argument` is (N + Q,) int64, the place of each row among the arguments that the sets are of.
+    `text`, `theme`, `debate` and `side` are (N + Q,) int64; equal numbers stand for the same text
+    (of the whole corpus), theme, debate or side. `golds` is (Q, G) int64, each query's golds,
+    ascending, then -1; G is the most that a query has. `unseen` is (Q,) bool.
     """
 
     ids: tuple[str, ...]
@@ -59,55 +61,73 @@ class CandidateSets:
     theme: Ints
     debate: Ints
     side: Ints
+    golds: Ints
     unseen: Mask
+
+    @property
+    def points(self) -> int:
+        """Q."""
+        return len(self.golds)
 
     @property
     def pairs(self) -> int:
         """N."""
-        return len(self.ids) // 2
+        return len(self.ids) - self.points
 
     @property
     def counter_rows(self) -> slice:
         """Where the counters stand."""
         return slice(0, self.pairs)
 
+    @cached_property
+    def query_of(self) -> Ints:
+        """(N,) int64: the query that each counter answers."""
+        queries, slots = np.nonzero(self.golds >= 0)
+        result = np.empty(self.pairs, dtype=np.int64)
+        result[self.golds[queries, slots]] = queries
+        return result
+
     def queries(self, protocol: str) -> Ints:
         """(n,) int64: the numbers of the queries that a protocol asks."""
         if PROTOCOLS[protocol].unseen_only:
             return np.flatnonzero(self.unseen)
-        return np.arange(self.pairs)
+        return np.arange(self.points)
 
     @cached_property
     def left_out(self) -> tuple[str, ...]:
-        """The tasks in which every query has one candidate, its gold: they measure nothing."""
+        """The tasks in which every query has no candidate but its golds: they measure nothing."""
         return tuple(
             task
             for task in TASKS
             if all(
-                self.candidates(task, OFFICIAL.name, block).sum() == len(block)
+                self.candidates(task, OFFICIAL.name, block).sum() == (self.golds[block] >= 0).sum()
                 for block in blocks(self.queries(OFFICIAL.name))
             )
         )
 
     def candidates(self, task: str, protocol: str, queries: Ints) -> Mask:
-        """(n, 2N) bool: the candidates of some queries, their gold always among them.
+        """(n, N + Q) bool: the candidates of some queries, their golds always among them.
 
         Raises:
             KeyError: no such task or protocol.
         """
         rows = self.pairs + queries
         mask = self._competing(TASKS[task], rows)
-        # A copy of the gold's text among the counters would be a second right answer.
-        mask[:, self.counter_rows] &= self.text[None, self.counter_rows] != self.text[queries, None]
+        numbers = np.arange(len(queries))
+        # A copy of a gold's text among the counters would be one more right answer.
+        for golds in self.golds[queries].T:
+            texts = np.where(golds >= 0, self.text[golds], -1)
+            mask[:, self.counter_rows] &= self.text[None, self.counter_rows] != texts[:, None]
         if PROTOCOLS[protocol].without_copies:
             mask &= self.text[None, :] != self.text[rows, None]
-        numbers = np.arange(len(queries))
         mask[numbers, rows] = False
-        mask[numbers, queries] = True
+        for golds in self.golds[queries].T:
+            there = golds >= 0
+            mask[numbers[there], golds[there]] = True
         return mask
 
     def _competing(self, task: Task, rows: Ints) -> Mask:
-        """(n, 2N) bool: the rows that a task names for some queries, given by their own rows."""
+        """(n, N + Q) bool: the rows that a task names for some queries, given by their own rows."""
         if task.within == "portal":
             mask = np.ones((len(rows), len(self.ids)), dtype=bool)
         else:
@@ -126,8 +146,8 @@ class CandidateSets:
 def candidate_sets(corpus: Corpus, folder: str) -> CandidateSets:
     """The candidate sets of one split.
 
-    A query is unseen when neither its point nor its gold stands anywhere in the training folder,
-    orphans included.
+    A query is unseen when neither its point nor any of its golds stands anywhere in the training
+    folder, orphans included.
     """
     training = {argument.text_hash for argument in corpus.split(corpus.roles["train"])}
     return candidate_sets_of(corpus.split(folder), corpus.text_number, training)
@@ -143,10 +163,13 @@ def candidate_sets_of(
         text_number: text hash to number among the unique texts.
         training: the hashes of the texts that a model may have seen.
     """
-    pairs = pair_rows(arguments)
-    places = [counter for _, counter in pairs] + [point for point, _ in pairs]
+    points = answered_points(arguments)
+    places = [counter for _, counters in points for counter in counters]
+    golds = _golds([len(counters) for _, counters in points])
+    places += [point for point, _ in points]
     rows = [arguments[place] for place in places]
-    unseen = np.array([row.text_hash not in training for row in rows], dtype=bool)
+    seen = np.array([row.text_hash in training for row in rows], dtype=bool)
+    of_point = seen[len(rows) - len(points) :]
     themes: dict[str, int] = {}
     debates: dict[tuple[str, str], int] = {}
 
@@ -160,8 +183,17 @@ def candidate_sets_of(
         theme=codes(themes.setdefault(row.theme, len(themes)) for row in rows),
         debate=codes(debates.setdefault((row.theme, row.debate), len(debates)) for row in rows),
         side=codes(int(row.side == "pro") for row in rows),
-        unseen=unseen[: len(pairs)] & unseen[len(pairs) :],
+        golds=golds,
+        unseen=~(of_point | (seen[golds] & (golds >= 0)).any(axis=1)),
     )
+
+
+def _golds(counts: Sequence[int]) -> Ints:
+    """(Q, G) int64: consecutive rows, as many for each query as it has counters, then -1."""
+    sizes = np.array(counts, dtype=np.int64)[:, None]
+    slots = np.arange(max(counts, default=1))
+    rows = np.cumsum(sizes, axis=0) - sizes + slots
+    return np.where(slots < sizes, rows, -1)
 
 
 def blocks(queries: Ints, size: int = BLOCK) -> Iterator[Ints]:

@@ -88,17 +88,18 @@ class CellData:
 
 
 def _triples(corpus: CorpusData, role: str, options: CellOptions) -> Ints:
-    """(3, n) texts: the points and counters of a split, and a random negative of each.
+    """(3 + g, n) texts of a split's pairs, each with a random negative; see `TrainingPairs`.
 
     Drawn once a seed: mined ones get harder as the random rate falls, and the loss on them would
     rise for that alone.
     """
     pairs, allowed = corpus.held_out[role]
     drawn = draw_random(allowed, generator(options.seed, -1, f"{role} negatives"))
-    return np.stack([pairs.point, pairs.counter, allowed.texts[drawn]])
+    return pairs.triples(allowed.texts[drawn])
 
 
 def _train_sample(corpus: CorpusData, options: CellOptions) -> Ints:
     rng = generator(options.seed, -1, "train sample")
-    size = min(options.evaluation.train_sample, len(corpus.trained))
-    return np.sort(rng.choice(corpus.trained, size=size, replace=False))
+    queries = np.unique(corpus.sets("train").query_of[corpus.trained])
+    size = min(options.evaluation.train_sample, len(queries))
+    return np.sort(rng.choice(queries, size=size, replace=False))

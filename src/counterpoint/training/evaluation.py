@@ -62,7 +62,7 @@ class CellEvaluation:
         size = self._options.training.batch_size if in_batches else triples.shape[1]
         parts, distances = [], []
         for part in torch.split(triples, size, dim=1):
-            point, others = query.rows(part[0]), candidate.rows(part[1:])
+            point, others = query.rows(part[0]), candidate.rows(part[1:3])
             measured = self._losses.of_vectors(part, point, others, candidate.e[part[0]])
             parts.append(measured.losses.double() * part.shape[1])
             distances.append(measured.distances)

@@ -40,8 +40,8 @@ class AllowedNegatives:
     """Every text that may serve as a negative, and for each pair the places that may not.
 
     `texts` is (m,) int64 text numbers, the `counters` unique counters before the unique points;
-    `forbidden` is (n, 4) int64, the places of each pair's own two texts in either part, -1 for
-    none.
+    `forbidden` is (n, f) int64, the places in either part of each pair's own two texts and of its
+    point's other counters, -1 for none.
     """
 
     texts: Ints
@@ -65,19 +65,25 @@ def allowed_negatives(pairs: TrainingPairs, split: str) -> AllowedNegatives:
     as_point = {text: place for place, text in enumerate(points, start=len(counters))}
     forbidden = np.array(
         [
-            [places.get(text, -1) for places in (as_counter, as_point) for text in pair]
-            for pair in zip(pairs.point.tolist(), pairs.counter.tolist(), strict=True)
+            [places.get(text, -1) for places in (as_counter, as_point) for text in (*pair, *others)]
+            for *pair, others in zip(
+                pairs.point.tolist(), pairs.counter.tolist(), pairs.others.tolist(), strict=True
+            )
         ],
         dtype=np.int64,
-    ).reshape(-1, 4)
-    taken = (np.diff(np.sort(forbidden, axis=1), prepend=-1, axis=1) > 0).sum(axis=1)
+    ).reshape(-1, 4 + 2 * pairs.others.shape[1])
     size = len(counters) + len(points)
-    if len(pairs) == 0 or int(taken.max()) >= size:
+    if len(pairs) == 0 or _distinct(forbidden) >= size:
         raise InputError(
             f"the {split} split has {len(pairs)} different pairs; at least two are needed so that "
             "every point has a negative"
         )
     return AllowedNegatives(np.array(counters + points, dtype=np.int64), len(counters), forbidden)
+
+
+def _distinct(forbidden: Ints) -> int:
+    """The most different places that any pair may not have."""
+    return int((np.diff(np.sort(forbidden, axis=1), prepend=-1, axis=1) > 0).sum(axis=1).max())
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,7 @@ def draw_random(allowed: AllowedNegatives, rng: np.random.Generator) -> Ints:
 def _free_places(allowed: AllowedNegatives, part: Ints) -> tuple[Ints, Ints, Ints]:
     """For each pair, of the part (n,) chosen for it (0 counters, 1 points): where it begins (n,).
 
-    And the places forbidden there (n, 4), ascending, each once, filled up with ones beyond all
+    And the places forbidden there (n, f), ascending, each once, filled up with ones beyond all
     texts; and how many others there are (n,).
     """
     end = len(allowed.texts)

@@ -27,6 +27,9 @@ class Measured:
 class TripleLosses:
     """The losses of triples of texts: points, counters, negatives.
 
+    Triples are (3 + g, B): below the three stand the points' other counters, -1 for none, which no
+    loss may push away.
+
     Args:
         model: whose vectors and classifier they are of.
         options: kinds and weights of the losses.
@@ -48,19 +51,19 @@ class TripleLosses:
         return terms @ self._weights.to(terms)
 
     def of_texts(self, triples: Tensor) -> Measured:
-        """Of (3, B) int64 texts, with gradients; each unique text is encoded once a tower."""
-        model = self._model
+        """Of (3 + g, B) int64 texts, with gradients; each unique text is encoded once a tower."""
+        model, encoded = self._model, triples[:3]
         if not model.roles_differ:
-            vectors = model(triples.reshape(-1), "query").split(3)
+            vectors = model(encoded.reshape(-1), "query").split(3)
             point = vectors.rows(0)
             return self.of_vectors(triples, point, vectors.rows(slice(1, None)), point.e)
         # No other loss looks at the points as candidates.
         first = 0 if self.depend_on_batch else 1
         if model.encoder.towers_differ:
-            point = model(triples[0], "query")
-            others = model(triples[first:].reshape(-1), "candidate").split(3 - first)
+            point = model(encoded[0], "query")
+            others = model(encoded[first:].reshape(-1), "candidate").split(3 - first)
         else:
-            x = model.encoder(triples.reshape(-1), "query")
+            x = model.encoder(encoded.reshape(-1), "query")
             size = triples.shape[1]
             point = model.project(x[:size], "query")
             others = model.project(x[first * size :], "candidate").split(3 - first)
@@ -73,7 +76,7 @@ class TripleLosses:
         """Of texts whose vectors are known.
 
         Args:
-            triples: (3, B) int64 texts.
+            triples: (3 + g, B) int64 texts.
             point: (B, ·) vectors of the points as queries.
             others: (2, B, ·) vectors of the counters and the negatives as candidates.
             as_candidate: (B, d) e of the points as candidates.
@@ -118,8 +121,8 @@ class Step:
         """Learn from a batch of triples.
 
         Args:
-            triples: (3, B) int64 texts on the CPU, where a live encoder looks up their tokens: to
-                ask the device for them would wait for all that it has still to do.
+            triples: (3 + g, B) int64 texts on the CPU, where a live encoder looks up their tokens:
+                to ask the device for them would wait for all that it has still to do.
             scale: what the learning rates are multiplied with.
             seed: of what the encoder draws.
         """

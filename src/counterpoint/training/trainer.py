@@ -4,7 +4,6 @@ import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -218,7 +217,7 @@ class Trainer:
         """What is left of one pass over the shuffled triples."""
         state, pairs = self.state, self.data.pairs
         batches = batches_of_epoch(pairs, self.model.encoder, self.options, state.epoch)
-        triples = torch.from_numpy(np.stack([pairs.point, pairs.counter, self._negatives.text]))
+        triples = torch.from_numpy(pairs.triples(self._negatives.text))
         self.model.train()
         for step in range(state.running.steps, len(batches)):
             batch = triples[:, torch.from_numpy(batches[step])]
