@@ -67,8 +67,8 @@ def read_split(path: str | None, folder: str) -> tuple[arguments_module.Corpus, 
         if path is None:
             path = f"{name}/corpus"
             synthetic.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
-        arguments, bare, _ = arguana.read_splits(sources.open_source(path), [folder])
-    read = arguments_module.Corpus(arguments, {"train": folder}, bare)
+        found = arguana.read_splits(sources.open_source(path), [folder])
+    read = arguments_module.Corpus(found.arguments, {"train": folder}, found.bare_debates)
     return read, candidate_sets(read, folder)
 
 

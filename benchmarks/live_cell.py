@@ -46,7 +46,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--encoder", default="all-MiniLM-L6-v2", help="a name or a folder")
     parser.add_argument("--max-tokens", type=int, default=256)
     parsed = parser.parse_args(arguments)
-    read, _, _ = arguana.read_splits(sources.open_source(parsed.corpus), ["training", "validation"])
+    source = sources.open_source(parsed.corpus)
+    read = arguana.read_splits(source, ["training", "validation"]).arguments
     encoder = {"name": parsed.encoder, "max_tokens": parsed.max_tokens}
     options = {
         "encoder": {**encoder, "trainable": "all"},

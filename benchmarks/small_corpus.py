@@ -36,7 +36,7 @@ def read_folders(path: str | None) -> dict[str, list[Argument]]:
         if path is None:
             path = f"{name}/corpus"
             synthetic.write_corpus(Path(path), pairs=SYNTHETIC_PAIRS, seed=0)
-        read, _, _ = arguana.read_splits(sources.open_source(path), ["training", "validation"])
+        read = arguana.read_splits(sources.open_source(path), ["training", "validation"]).arguments
     return {
         folder: [argument for argument in read if argument.split == folder]
         for folder in ("training", "validation")

@@ -32,16 +32,20 @@ def test_corpus_writes_the_table_and_its_audit(
         "audit.md",
         "problems.txt",
     ]
-    assert read_arguments(out / "arguments.parquet") == small
+    read = read_arguments(out / "arguments.parquet")
+    assert (read.arguments, read.roles) == (small.arguments, small.roles)
     table = pd.read_csv(out / "audit.csv")
     assert table["split"].tolist() == list(ROLES.values())
     assert table["pairs"].tolist() == [8, 8, 8]
     markdown = (out / "audit.md").read_text()
-    assert [line.split("|")[1].strip() for line in markdown.splitlines()] == [
+    rows, _, notes = markdown.partition("\n\n")
+    assert [line.split("|")[1].strip() for line in rows.splitlines()] == [
         "split",
         "---",
         *ROLES.values(),
     ]
+    assert "- training: 16 files: 16 texts read, 0 bad, 0 ignored\n" in notes
+    assert "- validation: 8 of its 8 queries are unseen in training; a clean score" in notes
     assert (out / "problems.txt").read_text() == ""
     printed = capsys.readouterr()
     assert printed.out == markdown

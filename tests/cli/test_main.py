@@ -65,7 +65,7 @@ def test_no_message_names_a_command_that_does_not_exist() -> None:
     [
         ["synthesize", "--pairs", "0", "--out", "x"],
         ["synthesize", "--pairs", "many", "--out", "x"],
-        ["corpus"],
+        ["corpus", "--bad-files", "keep"],
         ["corps", "--out", "x"],
         [],
     ],

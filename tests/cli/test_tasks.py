@@ -64,8 +64,10 @@ def test_tasks_counts_the_split_that_is_named_in_a_file_of_pairs(
     for split in ("train", "dev", "exam"):
         assert main.main(["tasks", "--corpus", str(path), "--split", split, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["queries"] == splits.count(split)
-    assert main.main(["tasks", "--corpus", str(path), "--split", "validation"]) == 2
-    assert "no split 'validation'; expected one of train, dev, exam" in capsys.readouterr().err
+    assert main.main(["tasks", "--corpus", str(path), "--split", "validation", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["queries"] == 2
+    assert main.main(["tasks", "--corpus", str(path), "--split", "test"]) == 2
+    assert "no split 'test'; expected one of train, dev, exam" in capsys.readouterr().err
 
 
 def test_tasks_of_beirs_layout_are_refused(write_tree: Callable, capsys: Captured) -> None:

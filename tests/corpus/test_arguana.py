@@ -1,5 +1,6 @@
 """Reading the layout of ArguAna Counterargs, and all that can be wrong with it."""
 
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -173,7 +174,9 @@ def test_everything_wrong_stands_in_one_report(
     # 10 files and debates, the counter of the white point, the missing and the empty split.
     assert f"corpus {root}: 13 problems" in message
     lines = [line.strip() for line in message.splitlines() if line.startswith("  ")]
-    assert len(lines) == 13
+    # A line a kind, with the count.
+    counts = [re.match(r"(\d+) times", line) for line in lines]
+    assert sum(int(count[1]) if count else 1 for count in counts) == 13
     found = {path for path in [*NAMED, "nowhere", "blank"] if any(path in line for line in lines)}
     assert found == {*NAMED, "nowhere", "blank"}
     assert any("nowhere: there is no such split" in line for line in lines)
@@ -248,12 +251,43 @@ def test_the_other_files_of_the_layout_are_ignored(
     small: Corpus, small_tree: dict[str, str]
 ) -> None:
     places = ("training/law/juries/", "training/law/juries/pro/", "training/law/", "training/")
+    names = (*KNOWN, "notes.pdf")
     extra: dict[str, str | bytes] = {
-        f"{place}{name}": b"\xff" for place in places for name in KNOWN
+        f"{place}{name}": b"\xff" for place in places for name in names
     }
     corpus, problems = read_corpus(Memory(small_tree | extra), ROLES)
     assert problems == []
-    assert corpus == small
+    assert corpus.arguments == small.arguments
+    texts, others = len(small.split("training")), len(places) * len(names)
+    assert corpus.notes[0].startswith(
+        f"training: {texts + others} files: {texts} texts read, 0 bad, {others} ignored ("
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("law/juries/Pro/pro07a-point.txt", "lies in a folder 'Pro'; rename it to pro"),
+        ("law/juries/CON/con07a-point.txt", "lies in a folder 'CON'; rename it to con"),
+        ("law/juries/contra/con07a-point.txt", "lies in a folder 'contra'; rename it to con"),
+        ("law/juries/other/con07a-point.txt", "lies in a folder 'other', which is no side"),
+        ("law/juries/pro07a-point.txt", "lies 1 level too high; expected training/THEME/DEBATE/"),
+        ("law/pro07a-point.txt", "lies 2 levels too high"),
+        ("law/x/juries/in/pro07a-point.txt", "lies 1 level too deep"),
+        ("law/juries/pro/old/pro07a-point.txt", "the name does not parse"),
+    ],
+)
+def test_every_text_below_a_split_is_read_or_bad(
+    place: str, what: str, small: Corpus, small_tree: dict[str, str]
+) -> None:
+    tree = small_tree | {f"training/{place}": "A point.", "training/sport/boxing/metadata.txt": "x"}
+    corpus, problems = read_corpus(Memory(tree), ROLES, skip=True)
+    assert [problem.path for problem in problems if problem.path.endswith(".txt")] == [
+        f"training/{place}"
+    ]
+    assert problems[0].what.startswith(what)
+    texts = len(small.split("training"))
+    assert f"{texts + 2} files: {texts} texts read, 1 bad, 1 ignored" in corpus.notes[0]
 
 
 def test_a_debate_listed_without_texts_is_counted_and_no_problem(

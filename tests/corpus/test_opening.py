@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from counterpoint.config.options import Splits
 from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.beir import beir_root
 from counterpoint.corpus.opening import is_pair_file, read, read_all, split_folders
@@ -145,15 +146,42 @@ def test_a_file_without_splits_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("splits", [["train", "test"], ["", ""]], ids=["named", "not named"])
 def test_a_split_that_a_file_lacks_is_refused(splits: list[str], tmp_path: Path) -> None:
     path = pair_file(tmp_path / "x.jsonl", splits)
-    expected = "train, test" if splits[0] else "all"
-    with pytest.raises(InputError, match=rf"x\.jsonl: no split 'dev'; expected one of {expected}"):
-        read_all(str(path), ["dev"])
+    expected = "train, test" if splits[0] else "training, validation, test"
+    with pytest.raises(InputError, match=rf"x\.jsonl: no split 'exam'; expected one of {expected}"):
+        read_all(str(path), ["exam"])
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "meant"),
+    [
+        (["train", "valid", "test"], "validation", "valid"),
+        (["train", "valid", "test"], "dev", "valid"),
+        (["training", "validation"], "train", "training"),
+        (["Train", "Test"], "training", "Train"),
+        (["dev", "validation"], "dev", "dev"),
+        (["", "", "", ""], "dev", "validation"),
+        (["", "", "", ""], "training", "training"),
+    ],
+)
+def test_a_split_is_wanted_by_its_name_or_its_role(
+    there: list[str], wanted: str, meant: str, tmp_path: Path
+) -> None:
+    path = str(pair_file(tmp_path / "x.jsonl", there))
+    found = read_all(path, [wanted])
+    assert found.roles == {meant: meant}
+    assert {each.split for each in found.arguments} == {meant}
+    if there[0]:
+        assert len(found.arguments) == 2
+    else:
+        # As `counterpoint corpus` divides them.
+        divided, _ = read(path, Splits().model_dump())
+        assert found.arguments == divided.split(meant)
 
 
 @pytest.mark.parametrize("splits", [["exam", "final"], ["final"]], ids=" ".join)
 def test_a_split_that_debates_lack_is_refused(splits: list[str], write_tree: WriteTree) -> None:
     root = write_tree(debate("exam", "law", "juries", {"pro": 1}))
-    with pytest.raises(InputError, match=r"(?s)corpus .*final.*exam"):
+    with pytest.raises(InputError, match=r"(?s)corpus .*no split 'final'; .*exam"):
         read_all(str(root), splits)
 
 

@@ -67,16 +67,21 @@ def test_rows_must_not_tell_apart_what_shares_a_folder(tmp_path: Path) -> None:
         read(tmp_path, csv_text(rows), roles=SHARED)
 
 
-def test_a_split_in_other_case_is_a_fault_and_not_a_split_unused(tmp_path: Path) -> None:
+def test_a_split_in_other_words_is_read_and_told_and_so_is_one_unused(tmp_path: Path) -> None:
     rows = [
         {"point": f"point {n}", "counter": f"counter {n}", "split": split}
-        for n, split in enumerate(("train", "dev", "test", "Test", "spare") * 2)
+        for n, split in enumerate(("train", "valid", "test", "TEST", "spare") * 2)
     ]
-    corpus, problems = read_all(tmp_path, csv_text(rows), skip=True)
-    assert [problem.what for problem in problems] == [
-        "a split 'Test'; expected 'test', as it is written elsewhere"
-    ] * 2
-    assert len(pairs_of(corpus.arguments)) == 6
+    corpus, problems = read_all(tmp_path, csv_text(rows))
+    assert problems == []
+    counts = [len(pairs_of(corpus.split(folder))) for folder in ROLES.values()]
+    assert counts == [2, 2, 4]
+    assert corpus.notes[-4:] == (
+        "2 rows of the split 'train' read as training",
+        "2 rows of the split 'valid' read as validation",
+        "2 rows of the split 'TEST' read as test",
+        "2 rows of the split 'spare' not read: corpus.splits does not name it",
+    )
 
 
 def refusal(
@@ -147,10 +152,10 @@ def test_other_columns_are_ignored(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_or_empty_is_absent(tmp_path: Path) -> None:
-    content = "point,counter,theme,side,debate\np,c\np,c, ,,\np,c,law,con,juries\n"
+    content = "point,counter,theme,side,debate\np,c\nq,c, ,,\np,c,law,con,juries\n"
     rows: Rows = [
         {"point": "p", "counter": "c"},
-        {"point": "p", "counter": "c", "theme": None, "side": "", "debate": " "},
+        {"point": "q", "counter": "c", "theme": None, "side": "", "debate": " "},
         {"point": "p", "counter": "c", "theme": "law", "side": "con", "debate": "juries"},
     ]
     expected = ["all/row-000001/pro01a", "all/row-000002/pro01a", "law/juries/con01a"]
@@ -166,12 +171,42 @@ def test_numbers_are_names_in_json(tmp_path: Path) -> None:
     )
 
 
-def test_duplicates_are_kept(tmp_path: Path) -> None:
-    rows = [{"point": "p", "counter": "c", "debate": "d"}] * 3
+@pytest.mark.parametrize("debate", ["d", ""])
+def test_rows_that_repeat_a_pair_are_told_and_left_out(tmp_path: Path, debate: str) -> None:
+    rows = [{"point": "p", "counter": c, "debate": debate} for c in ("c", " c ", "c\n", "x", "c")]
     corpus = read(tmp_path, csv_text(rows), roles=TRAIN)
-    assert [one.number for one in corpus.arguments] == [1, 1, 2, 2, 3, 3]
-    assert len(pairs_of(corpus.arguments)) == 3
-    assert len(corpus.texts) == 2
+    assert [one.text for one in corpus.arguments] == ["p", "c", "x"]
+    place = tmp_path / "pairs.csv"
+    assert corpus.notes[2] == (
+        f"3 rows repeat a pair of their debate and are left out ({place}:3, {place}:4, {place}:7)"
+    )
+    # In another debate the pair is another one.
+    rows = [{"point": "p", "counter": "c", "debate": name} for name in "de"]
+    assert len(pairs_of(read(tmp_path, csv_text(rows), roles=TRAIN).arguments)) == 2
+
+
+def test_rows_of_one_point_are_one_point_with_several_counters(tmp_path: Path) -> None:
+    rows = [
+        {"point": "p", "counter": "c", "debate": "d"},
+        {"point": "q", "counter": "c", "debate": "d"},
+        {"point": " p", "counter": "x", "debate": "d"},
+        {"point": "p", "counter": "y", "debate": "d", "side": "con"},
+        {"point": "p", "counter": "z"},
+        {"point": "p ", "counter": "w"},
+    ]
+    corpus = read(tmp_path, csv_text(rows), roles=TRAIN)
+    assert [(one.id.split("/", 2)[2], one.pair.split("/", 2)[2]) for one in corpus.arguments] == [
+        ("d/pro01a", "d/pro01a"),
+        ("d/pro01b", "d/pro01a"),
+        ("d/pro01b2", "d/pro01a"),
+        ("d/pro02a", "d/pro02a"),
+        ("d/pro02b", "d/pro02a"),
+        ("d/con01a", "d/con01a"),
+        ("d/con01b", "d/con01a"),
+        ("row-000005/pro01a", "row-000005/pro01a"),
+        ("row-000005/pro01b", "row-000005/pro01a"),
+        ("row-000005/pro01b2", "row-000005/pro01a"),
+    ]
 
 
 def test_more_than_99_pairs_of_a_debate_have_ids_of_their_own(tmp_path: Path) -> None:
@@ -231,7 +266,10 @@ PROPERTY = settings(
 def test_debates_are_the_same_when_their_names_are(
     tmp_path: Path, names: list[tuple[str, str]]
 ) -> None:
-    rows = [{"point": "p", "counter": "c", "theme": t, "debate": d} for t, d in names]
+    rows = [
+        {"point": f"p{n}", "counter": "c", "theme": t, "debate": d}
+        for n, (t, d) in enumerate(names)
+    ]
     corpus = read(tmp_path, json_text(rows), "a.jsonl", roles=TRAIN)
     points = [one for one in corpus.arguments if one.kind == "point"]
     # Without a debate each row is one; without a theme it is of the theme `all`.
@@ -291,11 +329,11 @@ def test_a_debate_may_stand_in_two_splits(tmp_path: Path) -> None:
 
 
 def test_a_split_without_a_row_is_an_error_that_lists_those_found(tmp_path: Path) -> None:
-    rows = [{"point": "p", "counter": "c", "split": split} for split in ("train", "Test", "dev")]
+    rows = [{"point": "p", "counter": "c", "split": split} for split in ("train", "exam", "dev")]
     for skip in (False, True):
         text = refusal(tmp_path, csv_text(rows), skip=skip)
         assert "no row of the split 'test'" in text
-        assert "splits found: 'train', 'Test', 'dev'" in text
+        assert "splits found: 'train', 'exam', 'dev'" in text
         assert "set corpus.splits" in text
 
 
@@ -309,7 +347,8 @@ def test_a_split_column_that_is_empty_everywhere_is_none(tmp_path: Path) -> None
     for n, row in enumerate(rows):
         row["debate"] = n
     without = [{name: row[name] for name in ("point", "counter", "debate")} for row in rows]
-    assert read(tmp_path, csv_text(rows)) == read(tmp_path, csv_text(without), "b.csv")
+    empty, none = read(tmp_path, csv_text(rows)), read(tmp_path, csv_text(without), "b.csv")
+    assert (empty.arguments, empty.roles) == (none.arguments, none.roles)
 
 
 # Splits that are drawn
@@ -464,11 +503,15 @@ def test_a_corpus_written_as_pairs_has_the_candidates_it_had(
         ("a.csv", "", "an empty file; expected the columns 'point', 'counter'"),
         ("a.jsonl", "\ufeff \n\n", "an empty file"),
         ("a.csv", "point,counter\n", "no row can be used"),
-        ("a.csv", b"point,counter\np,c\np\xe9,c\n", "a.csv:3: not UTF-8 (byte 0xe9)"),
-        ("a.csv", "point,counter".encode("utf-16"), "a.csv:1: not UTF-8 (byte 0xff)"),
+        ("a.csv", "point,counter".encode("utf-16"), "no row can be used"),
+        ("a.xlsx", b"PK", "a workbook; save its sheet as CSV"),
+        ("a.parquet", b"PAR1", "not a parquet file that can be read"),
+        ("a.csv.gz", b"point,counter", "not a gzip file that can be unpacked"),
         ("a.csv", 'point,"counter\np,c\n', "a.csv:1: the header: lines 1 to"),
         ("a.csv", "point,counter,Point\np,c,d\n", "several columns 'point'"),
-        ("a.jsonl", '\n[{"point": "p"}]', "begins with '['; expected JSON lines"),
+        ("a.jsonl", '\n[{"point": "p"}]', "no column 'counter' (columns found: 'point')"),
+        ("a.json", '\n[{"point": "p"', "a.json:2: not JSON (Expecting ',' delimiter at column 15"),
+        ("a.json", "[1, 2]", "a.json row 2: 2 is no object"),
         ("a.txt", "point,counter\np,c\n", "expected a name that ends in .csv, .tsv, .jsonl"),
     ],
 )
@@ -489,37 +532,61 @@ def test_a_file_that_cannot_be_used_is_refused(
             "point,counters\np,c\n",
             "'counter'",
             "'point', 'counters'",
-            "rename 'counters' to 'counter'?",
+            "if 'counters' is the counter, set corpus.columns: {counter: counters}",
         ),
-        ("a.csv", "claim,counter\np,c\n", "'point'", "'claim', 'counter'", None),
         (
             "a.csv",
-            "points,side\np,c\n",
-            "'point', 'counter'",
-            "'points', 'side'",
-            "rename 'points' to 'point'?",
+            "claim,counter\np,c\n",
+            "'point'",
+            "'claim', 'counter'",
+            "if 'claim' is the point, set corpus.columns: {point: claim}",
         ),
-        ("a.csv", "point;counter\np;c\n", "'point', 'counter'", "'point;counter'", "by commas"),
-        ("a.tsv", "point,counter\np,c\n", "'point', 'counter'", "'point,counter'", "by commas"),
+        (
+            "a.csv",
+            "anchor,positive\np,c\n",
+            "'point', 'counter'",
+            "'anchor', 'positive'",
+            "if 'anchor' is the point and 'positive' is the counter, set corpus.columns: "
+            "{point: anchor, counter: positive} (counterpoint corpus --columns point=anchor "
+            "counter=positive)",
+        ),
+        (
+            "a.csv",
+            "counter argument,argument\np,c\n",
+            "'point', 'counter'",
+            "'counter argument', 'argument'",
+            '{point: argument, counter: "counter argument"}',
+        ),
+        (
+            "a.csv",
+            "query,x\np,c\n",
+            "'point', 'counter'",
+            "'query', 'x'",
+            "counterpoint corpus --columns point=query), and name the counter likewise",
+        ),
+        (
+            "a.csv",
+            "x,y\np,c\n",
+            "'point', 'counter'",
+            "'x', 'y'",
+            "rename them, or name yours in corpus.columns",
+        ),
         (
             "a.jsonl",
             '{"point": "p", "conter": "c"}',
             "'counter'",
             "'point', 'conter'",
-            "rename 'conter'",
+            "'conter' is the counter",
         ),
     ],
 )
 def test_a_missing_column_is_named_with_those_found(
-    tmp_path: Path, name: str, content: str, missing: str, found: str, hint: str | None
+    tmp_path: Path, name: str, content: str, missing: str, found: str, hint: str
 ) -> None:
     text = refusal(tmp_path, content, name)
     assert f"{tmp_path / name}: no column {missing} (columns found: {found})" in text
     assert "expected 'point', 'counter', and optionally 'debate', 'theme', 'side', 'split'" in text
-    if hint is None:
-        assert "rename" not in text
-    else:
-        assert hint in text
+    assert hint in text
 
 
 def test_a_text_in_the_place_of_a_header_is_cut_short(tmp_path: Path) -> None:
@@ -546,7 +613,7 @@ LONG = "x" * (MAX_TEXT_BYTES + 1)
         ("a.csv", ",c", "an empty point; expected an argument"),
         ("a.csv", "p,\u00a0", "an empty counter; expected an argument"),
         ("a.csv", "p", "an empty counter; expected an argument"),
-        ("a.csv", "p,c,for", "side: 'for'; expected pro or con"),
+        ("a.csv", "p,c,perhaps", "side: 'perhaps'; expected pro or con (or for, against and"),
         ("a.csv", "p,c,pro,more", "4 fields, but 3 columns; quote a field with ','"),
         ("a.csv", '"p" and,c', "lines 4 to 4: ',' expected after '\"'; check the quotes"),
         ("a.csv", f"p,{LONG}", "counter: 1000001 bytes; a text of more than 1000000 bytes"),
@@ -570,7 +637,9 @@ LONG = "x" * (MAX_TEXT_BYTES + 1)
 def test_a_bad_row_is_a_problem_with_its_place(
     tmp_path: Path, name: str, row: str, expected: str
 ) -> None:
-    good = ['"p\nq",c', "p,c"] if name == "a.csv" else ['{"point": "p", "counter": "c"}'] * 2
+    good = ['"p\nq",c', "r,c"]
+    if name != "a.csv":
+        good = [f'{{"point": "{point}", "counter": "c"}}' for point in "pr"]
     head = "point,counter,side\n" if name == "a.csv" else "\n\n"
     content = f"{head}{good[0]}\n{row}\n{good[1]}\n"
     text = refusal(tmp_path, content, name, roles=TRAIN)
@@ -587,11 +656,20 @@ def test_a_bad_row_is_a_problem_with_its_place(
 
 
 def test_all_problems_stand_in_one_report(tmp_path: Path) -> None:
-    content = "point,counter,side\n,,neither\np,c,pro\np,c,pro,con\np,,\n"
+    content = "point,counter,side\n,,neither\np,c,pro\np,c,pro,con\np,,\n" + "p,c,x\n" * 5
+    file = tmp_path / "pairs.csv"
     text = refusal(tmp_path, content, roles=TRAIN)
-    assert text.splitlines()[0] == f"corpus {tmp_path / 'pairs.csv'}: 5 problems"
-    places = [line.split("pairs.csv:")[1][:2] for line in text.splitlines()[1:-1]]
-    assert places == ["2:", "2:", "2:", "4:", "5:"]
+    lines = text.splitlines()
+    assert lines[0] == f"corpus {file}: 10 problems"
+    # A line a kind, with the count and the first places.
+    assert lines[1:-1] == [
+        f"  {file}:2: an empty point; expected an argument",
+        f"  2 times ({file}:2, {file}:5): an empty counter; expected an argument",
+        f"  {file}:2: side: 'neither'; expected pro or con (or for, against and the like)",
+        f"  {file}:4: 4 fields, but 3 columns; quote a field with ','",
+        f"  5 times ({file}:6, {file}:7, {file}:8 and 2 more): side: 'x'; expected pro or con (or "
+        "for, against and the like)",
+    ]
 
 
 def test_a_file_of_bad_rows_alone_is_an_error_even_when_they_are_skipped(tmp_path: Path) -> None:

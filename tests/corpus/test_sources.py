@@ -468,7 +468,7 @@ def test_a_file_of_pairs_is_known_by_its_ending(name: str, tmp_path: Path) -> No
     check(str(path))
 
 
-@pytest.mark.parametrize("name", ["corpus", "corpus.zip", "csv", ".csv", "pairs.json", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["corpus", "corpus.zip", "csv", ".csv", "pairs.txt", "a.zip.gz"])
 def test_no_other_ending_is_of_a_file_of_pairs(name: str) -> None:
     assert not is_pair_file(Path(name))
 

@@ -84,6 +84,12 @@ def corpus_arguments(options):
     return ["--corpus", str(expand_variables(options.path))]
 
 
+def columns_arguments(options):
+    """What a file of pairs calls our columns, as `counterpoint corpus` takes it."""
+    named = [f"{ours}={name}" for ours, name in options.columns.named().items()]
+    return ["--columns", *named] if named else []
+
+
 def encoder_fingerprint(options):
     """Changes when the files of a local encoder do."""
     folder = Path(options.name).expanduser()

@@ -14,6 +14,7 @@ rule corpus:
     params:
         source=corpus_arguments(CONFIG.corpus),
         splits=[f"{role}={folder}" for role, folder in CONFIG.corpus.splits],
+        columns=columns_arguments(CONFIG.corpus),
         bad_files=CONFIG.corpus.bad_files,
         decontaminate=CONFIG.corpus.decontaminate,
         fingerprint=OPENED.corpus_fingerprint,
@@ -21,7 +22,7 @@ rule corpus:
         out=lambda wildcards, output: folder_of(output.arguments),
     shell:
         "logged {log:q} counterpoint corpus {params.source:q} --splits {params.splits:q}"
-        " --bad-files {params.bad_files} --decontaminate {params.decontaminate}"
+        " {params.columns:q} --bad-files {params.bad_files} --decontaminate {params.decontaminate}"
         " --out {params.out:q}"
 
 

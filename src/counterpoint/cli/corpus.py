@@ -3,10 +3,16 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from counterpoint.cli.shared import Commands, add_out, add_source, not_negative, positive
+from counterpoint.cli.shared import (
+    Commands,
+    add_columns,
+    add_source,
+    named_values,
+    not_negative,
+    positive,
+)
 from counterpoint.errors import InputError
 
 
@@ -15,10 +21,12 @@ def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "corpus",
         help="read a corpus into one table of arguments, and audit it",
-        description="Read a corpus in the layout of ArguAna Counterargs. Writes arguments.parquet, "
-        "audit.csv, audit.md and problems.txt into a folder.",
+        description="Read a corpus: debates in the layout of ArguAna Counterargs, or a file of "
+        "pairs. Prints how it was understood, counts of each split, and three pairs. With --out, "
+        "writes arguments.parquet, audit.csv, audit.md and problems.txt into a folder.",
     )
     source = parser.add_mutually_exclusive_group()
+    source.add_argument("file", nargs="?", metavar="PATH", help="the same as --corpus PATH")
     add_source(source)
     source.add_argument("--url", help="download the zip from here instead")
     parser.add_argument("--sha256", help="checksum of the file at --url")
@@ -29,6 +37,7 @@ def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         default=["train=training", "dev=validation", "test=test"],
         help="the folder of each role (default: %(default)s)",
     )
+    add_columns(parser)
     parser.add_argument(
         "--bad-files",
         choices=("stop", "skip"),
@@ -42,7 +51,7 @@ def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="train: leave out training pairs that share a text with dev or test "
         "(default: %(default)s)",
     )
-    add_out(parser, "folder to write into")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="folder to write into")
     parser.set_defaults(command=_corpus)
 
 
@@ -50,15 +59,17 @@ def _corpus(arguments: argparse.Namespace) -> None:
     from counterpoint.config import loading
     from counterpoint.config import options as options_module
     from counterpoint.corpus import opening
+    from counterpoint.corpus.problems import grouped
     from counterpoint.tasks import audit
 
     options = loading.parse(
         options_module.CorpusOptions,
         {
-            "path": None if arguments.url else arguments.corpus,
+            "path": None if arguments.url else arguments.file or arguments.corpus,
             "url": arguments.url,
             "sha256": arguments.sha256,
-            "splits": _roles(arguments.splits),
+            "splits": named_values("--splits", arguments.splits, "ROLE=FOLDER"),
+            "columns": named_values("--columns", arguments.columns, "OURS=NAME"),
             "bad_files": arguments.bad_files,
             "decontaminate": arguments.decontaminate,
         },
@@ -67,21 +78,14 @@ def _corpus(arguments: argparse.Namespace) -> None:
     if options.sha256 is not None and options.url is None:
         raise InputError("--sha256: goes with --url alone; a local corpus is not checked")
     corpus, problems = opening.open_corpus(options)
-    table = audit.write_corpus(corpus, problems, arguments.out)
+    if arguments.out is not None:
+        audit.write_corpus(corpus, problems, arguments.out)
     if problems:
         print(f"counterpoint: left out {len(problems)} bad files or rows:", file=sys.stderr)
-        print(*problems, sep="\n", file=sys.stderr)
-    print(table, end="")
-
-
-def _roles(pairs: Sequence[str]) -> dict[str, str]:
-    roles = {}
-    for pair in pairs:
-        role, equals, folder = pair.partition("=")
-        if not equals or not folder:
-            raise InputError(f"--splits: expected ROLE=FOLDER, found {pair!r}")
-        roles[role] = folder
-    return roles
+        print(*grouped(problems), sep="\n", file=sys.stderr)
+    print(audit.as_markdown(corpus), end="")
+    if arguments.out is None:
+        print(audit.first_pairs(corpus), end="")
 
 
 def add_tasks(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -93,7 +97,10 @@ def add_tasks(commands: "Commands[argparse.ArgumentParser]") -> None:
         "(protocol official, gold included).",
     )
     add_source(parser)
-    parser.add_argument("--split", required=True, metavar="FOLDER", help="folder of the split")
+    add_columns(parser)
+    parser.add_argument(
+        "--split", required=True, metavar="SPLIT", help="the split, by its folder or its role"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.set_defaults(command=_tasks)
 
@@ -102,8 +109,10 @@ def _tasks(arguments: argparse.Namespace) -> None:
     from counterpoint.corpus import opening
     from counterpoint.tasks import candidates
 
-    read = opening.read_all(arguments.corpus, [arguments.split])
-    sets = candidates.candidate_sets_of(read.split(arguments.split), read.text_number, frozenset())
+    columns = named_values("--columns", arguments.columns, "OURS=NAME")
+    read = opening.read_all(arguments.corpus, [arguments.split], columns)
+    [split] = read.roles
+    sets = candidates.candidate_sets_of(read.split(split), read.text_number, frozenset())
     counts = {"queries": sets.points, **candidates.totals(sets)}
     if arguments.json:
         print(json.dumps(counts))

@@ -2,8 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from counterpoint.errors import InputError
 
 Commands = argparse._SubParsersAction  # argparse has no public name for it
 
@@ -17,6 +19,33 @@ def add_source(parser: argparse._ActionsContainer) -> None:
         help="folder or zip that holds the corpus, a file of pairs (CSV, JSON lines), $VARIABLE, "
         "or `sample` (default: %(default)s)",
     )
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """Add `--columns`, what a file of pairs calls our columns."""
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="OURS=NAME",
+        default=[],
+        help="of a file of pairs: what it calls the columns point, counter, debate, theme, side "
+        "and split, such as point=argument",
+    )
+
+
+def named_values(option: str, pairs: Sequence[str], form: str) -> dict[str, str]:
+    """The values of an option that are written as its form says, such as ROLE=FOLDER.
+
+    Raises:
+        InputError: one is not.
+    """
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not value:
+            raise InputError(f"{option}: expected {form}, found {pair!r}")
+        values[name] = value
+    return values
 
 
 def add_out(parser: argparse.ArgumentParser, what: str) -> None:

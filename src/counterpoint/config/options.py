@@ -69,6 +69,27 @@ class Splits(Section):
     """Pairs that are only evaluated on; may be the dev folder again."""
 
 
+class Columns(Section):
+    """The names that a file of pairs has for our columns; `null` where it has ours, or none."""
+
+    point: str | None = None
+    """Of the points."""
+    counter: str | None = None
+    """Of the counters."""
+    debate: str | None = None
+    """Of the debates."""
+    theme: str | None = None
+    """Of the themes."""
+    side: str | None = None
+    """Of the sides."""
+    split: str | None = None
+    """Of the splits."""
+
+    def named(self) -> dict[str, str]:
+        """Those that the file has another name for."""
+        return {ours: name for ours, name in self if name is not None}
+
+
 class CorpusOptions(Section):
     """Where the debates come from."""
 
@@ -76,14 +97,16 @@ class CorpusOptions(Section):
 
     path: str | None = "sample"
     """`sample` (shipped with the package), a folder or zip in the layout of ArguAna Counterargs, or
-    a file of pairs (`.csv`, `.tsv`, `.jsonl`, `.ndjson`); `$NAME` stands for an environment
-    variable."""
+    a file of pairs (`.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json`, `.parquet`, or one of them and
+    `.gz`); `$NAME` stands for an environment variable."""
     url: str | None = None
     """Where to download the zip from instead; needs `sha256`."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Checksum of the file at `url`, in lower-case hexadecimal."""
     splits: Splits = Splits()
     """The folder of each role."""
+    columns: Columns = Columns()
+    """Of a file of pairs: what it calls our columns, such as `{point: argument}`."""
     bad_files: Literal["stop", "skip"] = "stop"
     """What to do with files that cannot be used: report all and stop, or report and skip them."""
     decontaminate: Literal["none", "train"] = "none"

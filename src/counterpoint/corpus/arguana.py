@@ -7,9 +7,12 @@ Two texts are *the same* when equal after Unicode NFC and folding of white space
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from counterpoint.corpus.arguments import Argument, Corpus, Kind, text_hash
+from counterpoint.corpus.pair_names import side_of
 from counterpoint.corpus.problems import Problem, report
 from counterpoint.corpus.sources import Source
 from counterpoint.errors import InputError
@@ -26,6 +29,9 @@ KNOWN_FILES = frozenset(
     ]
 )
 """Files of the published layout that hold no argument."""
+
+SHOWN = 3
+"""Names of ignored files that a note gives."""
 
 _NAME = re.compile(r"(pro|con)(\d{2,})(a-point|b-counter)\.txt")
 
@@ -47,20 +53,29 @@ def read_corpus(
         InputError: everything wrong, found in one pass, in one report.
     """
     splits = list(dict.fromkeys(roles.values()))
-    arguments, bare, problems = read_splits(source, splits)
+    read = read_splits(source, splits)
+    problems = read.problems
     if problems and not (skip and all(problem.skippable for problem in problems)):
         raise InputError(report(source.name, problems, skip))
-    return Corpus(arguments=arguments, roles=dict(roles), bare_debates=bare), problems
+    corpus = Corpus(read.arguments, dict(roles), read.bare_debates, notes=tuple(read.notes))
+    return corpus, problems
 
 
-def read_splits(
-    source: Source, splits: Sequence[str]
-) -> tuple[list[Argument], dict[str, int], list[Problem]]:
+@dataclass(frozen=True)
+class SplitsRead:
+    """What lies in some splits."""
+
+    arguments: list[Argument]
+    """Those that can be used, in the order of the splits given, then of their paths."""
+    bare_debates: dict[str, int]
+    """Of each split."""
+    problems: list[Problem]
+    notes: list[str]
+    """What became of each split's files: the counts add up."""
+
+
+def read_splits(source: Source, splits: Sequence[str]) -> SplitsRead:
     """Read some splits.
-
-    Returns:
-        The arguments that can be used, in the order of the splits given, then of their paths; each
-        split's number of bare debates; and every problem met.
 
     Raises:
         InputError: no folder of the source holds any of the splits.
@@ -70,17 +85,18 @@ def read_splits(
     prefix = _locate(source.name, paths, folders, splits)
     problems: list[Problem] = []
     arguments: list[Argument] = []
-    bare = {}
+    bare, notes = {}, []
     for split in splits:
         root = f"{prefix}{split}/"
         below = [path for path in paths if path.startswith(root)]
         texts = list(_read_split(source, root, split, below, problems))
         usable = _drop_unanswered(texts, problems)
+        notes.append(_counts(split, below, len(usable)))
         bare[split] = _bare_debates(root, below, folders, problems)
         if not any(argument.kind == "counter" for argument in usable):
             problems.append(_empty_split(prefix, split, folders))
         arguments += usable
-    return arguments, bare, problems
+    return SplitsRead(arguments, bare, problems, notes)
 
 
 def _locate(name: str, paths: Sequence[str], folders: Sequence[str], splits: Sequence[str]) -> str:
@@ -126,12 +142,37 @@ def _empty_split(prefix: str, split: str, folders: Sequence[str]) -> Problem:
 def _in_side(root: str, path: str) -> tuple[str, str, str, str] | None:
     """(theme, debate, side, rest) of a file below `pro` or `con` that may hold an argument."""
     parts = path.removeprefix(root).split("/", 3)
-    if len(parts) < 4 or parts[2] not in ("pro", "con"):
-        return None
-    name = path.rsplit("/", 1)[-1]
-    if name in KNOWN_FILES or name.startswith("._"):
+    if len(parts) < 4 or parts[2] not in ("pro", "con") or _ignored(path):
         return None
     return parts[0], parts[1], parts[2], parts[3]
+
+
+def _ignored(path: str) -> bool:
+    """Whether a file holds no argument wherever it lies: the publisher's others, and no texts."""
+    name = path.rsplit("/", 1)[-1]
+    return name in KNOWN_FILES or name.startswith("._") or not name.endswith(".txt")
+
+
+def _misplaced(root: str, path: str) -> str:
+    """Why a text is none of the layout."""
+    parts = path.removeprefix(root).split("/")
+    expected = f"expected {root}THEME/DEBATE/{{pro,con}}/{{pro,con}}NN{{a-point,b-counter}}.txt"
+    if len(parts) > 3 and (side := side_of(parts[2])) is not None:
+        return f"lies in a folder {parts[2]!r}; rename it to {side}"
+    if len(parts) != 4:
+        where = "high" if len(parts) < 4 else "deep"
+        levels = abs(4 - len(parts))
+        return f"lies {levels} level{'s' if levels > 1 else ''} too {where}; {expected}"
+    return f"lies in a folder {parts[2]!r}, which is no side; {expected}"
+
+
+def _counts(split: str, below: Sequence[str], used: int) -> str:
+    ignored = Counter(path.rsplit("/", 1)[-1] for path in below if _ignored(path))
+    most = [f"{count} {name}" for name, count in ignored.most_common(SHOWN)]
+    listed = f" ({', '.join(most)}{' …' if len(ignored) > SHOWN else ''})" if ignored else ""
+    others = ignored.total()
+    bad = len(below) - used - others
+    return f"{split}: {len(below)} files: {used} texts read, {bad} bad, {others} ignored{listed}"
 
 
 def _bare_debates(
@@ -160,8 +201,11 @@ def _read_split(
 ) -> Iterator[tuple[str, Argument]]:
     """(path, argument) of every text of a split that can be used."""
     for path in below:
+        if _ignored(path):
+            continue
         where = _in_side(root, path)
         if where is None:
+            problems.append(Problem(path, _misplaced(root, path)))
             continue
         theme, debate, side, name = where
         if path.encode("utf-8", "replace").decode("utf-8") != path:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from counterpoint.corpus.pair_names import role_of
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import replacing
 
@@ -73,10 +74,18 @@ class Corpus:
     """Folder to the number of debates that the publisher lists there without any argument."""
     decontaminate: str = "none"
     """`train` where no training pair may share a text with dev or test."""
+    notes: tuple[str, ...] = ()
+    """How its files were understood, and what in them is suspicious; for people."""
 
     def split(self, folder: str) -> list[Argument]:
         """The arguments of one folder, in the order of the table."""
         return [argument for argument in self.arguments if argument.split == folder]
+
+    def folder(self, name: str) -> str | None:
+        """The split that a name means, by its folder or its role; None for no such."""
+        if name in self.roles.values():
+            return name
+        return self.roles.get(name) or self.roles.get(role_of(name) or "")
 
     @cached_property
     def text_index(self) -> npt.NDArray[np.int64]:
@@ -132,6 +141,7 @@ def write_arguments(corpus: Corpus, path: str | Path) -> None:
         "roles": dict(corpus.roles),
         "bare_debates": dict(corpus.bare_debates),
         "decontaminate": corpus.decontaminate,
+        "notes": list(corpus.notes),
     }
     table = table.replace_schema_metadata({"counterpoint": json.dumps(facts)})
     with replacing(path) as temporary:
@@ -152,6 +162,7 @@ def read_arguments(path: str | Path) -> Corpus:
             facts["roles"],
             facts["bare_debates"],
             facts["decontaminate"],
+            tuple(facts.get("notes", ())),
         )
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise _no_table(path, error) from error

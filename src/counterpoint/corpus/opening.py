@@ -1,17 +1,19 @@
 """Which layout a corpus has, and reading it whichever it is."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from counterpoint.config.options import CorpusOptions
+from counterpoint.config.options import CorpusOptions, Splits
 from counterpoint.corpus import pairs, sources
 from counterpoint.corpus.arguana import read_corpus, read_splits
-from counterpoint.corpus.arguments import ROLES, Argument, Corpus
+from counterpoint.corpus.arguments import Argument, Corpus
 from counterpoint.corpus.beir import beir_root
+from counterpoint.corpus.pair_names import named_split
 from counterpoint.corpus.problems import Problem, report
 from counterpoint.corpus.sources import Source, expand_variables, open_source
+from counterpoint.corpus.suspicions import suspicions
 from counterpoint.errors import InputError
 
 
@@ -19,7 +21,8 @@ def open_corpus(options: CorpusOptions) -> tuple[Corpus, list[Problem]]:
     """Read a corpus as its options say; it is downloaded first where they name a URL.
 
     Returns:
-        The corpus, and what of it cannot be used and is left out.
+        The corpus, and what of it cannot be used and is left out. Its notes tell what was guessed
+        and what is suspicious.
 
     Raises:
         InputError: as `read`, or the download fails.
@@ -29,12 +32,19 @@ def open_corpus(options: CorpusOptions) -> tuple[Corpus, list[Problem]]:
     else:
         path = str(options.path)
     roles = options.splits.model_dump()
-    corpus, problems = read(path, roles, skip=options.bad_files == "skip")
-    return replace(corpus, decontaminate=options.decontaminate), problems
+    corpus, problems = read(
+        path, roles, skip=options.bad_files == "skip", columns=options.columns.named()
+    )
+    notes = (*corpus.notes, *suspicions(corpus))
+    return replace(corpus, decontaminate=options.decontaminate, notes=notes), problems
 
 
 def read(
-    path: str, roles: Mapping[str, str], *, skip: bool = False
+    path: str,
+    roles: Mapping[str, str],
+    *,
+    skip: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[Corpus, list[Problem]]:
     """Read the splits that the roles name: debates in ArguAna's layout, or a file of pairs.
 
@@ -42,51 +52,93 @@ def read(
         path: `sample`, a folder, a zip, or a file of pairs.
         roles: role to folder, or to the value of a pair's `split`.
         skip: leave out what cannot be used instead of stopping.
+        columns: of a file of pairs, some of our columns to its names.
 
     Raises:
         InputError: everything wrong, in one report; or a layout that nothing is trained on.
     """
     file = _pair_file(path)
     if file is not None:
-        return pairs.read_pairs(file, roles, skip=skip)
+        return pairs.read_pairs(file, roles, skip=skip, columns=columns)
+    if columns:
+        raise InputError(f"corpus.columns: {path} is no file of pairs, so it has no columns")
     return read_corpus(_with_pairs(path), roles, skip=skip)
 
 
-def read_all(path: str, wanted: list[str] | None = None) -> Corpus:
+def read_all(
+    path: str, wanted: Sequence[str] | None = None, columns: Mapping[str, str] | None = None
+) -> Corpus:
     """Read all splits of a corpus, or those wanted, to evaluate on; each is a role of its own.
+
+    A split is wanted by its name or by its role. A file of pairs that names none has the split
+    `all`, and those that `corpus` divides it into.
 
     Raises:
         InputError: as `read`, or a split is not there.
     """
     file = _pair_file(path)
-    splits = list(dict.fromkeys(wanted or split_names(path)))
+    there = split_names(path, columns)
+    if file is not None and not there:
+        return _unnamed_splits(file, wanted, columns)
+    splits = list(dict.fromkeys(_there(path, name, there) for name in wanted or there))
     if file is None:
         source = _with_pairs(path)
-        arguments, bare, problems = read_splits(source, splits)
-        if problems:
-            raise InputError(report(source.name, problems, skip=False))
-    else:
-        there = pairs.split_names(file)
-        arguments = list[Argument]()
-        for split in splits:
-            if split not in there:
-                raise InputError(f"{file}: no split {split!r}; expected one of {', '.join(there)}")
-            arguments += _pairs_of(file, split, there)
-        bare = dict.fromkeys(splits, 0)
-    return Corpus(arguments, {split: split for split in splits}, bare)
+        found = read_splits(source, splits)
+        if found.problems:
+            raise InputError(report(source.name, found.problems, skip=False))
+        roles = {split: split for split in splits}
+        return Corpus(found.arguments, roles, found.bare_debates, notes=tuple(found.notes))
+    arguments, notes = [], dict[str, None]()
+    for split in splits:
+        of_split, on_split = pairs.read_split(file, split, columns)
+        arguments += of_split
+        notes |= dict.fromkeys(on_split)
+    return Corpus(
+        arguments, {split: split for split in splits}, dict.fromkeys(splits, 0), notes=tuple(notes)
+    )
 
 
-def read_training(path: str) -> list[Argument] | None:
-    """The arguments of the split `training`, or else `train`; None where there is neither.
+def _unnamed_splits(
+    file: Path, wanted: Sequence[str] | None, columns: Mapping[str, str] | None
+) -> Corpus:
+    if wanted in (None, [], ["all"]):
+        arguments, notes = pairs.read_split(file, None, columns)
+        return Corpus(arguments, {"all": "all"}, {"all": 0}, notes=tuple(notes))
+    roles = Splits().model_dump()
+    there = list(roles.values())
+    folders = list(dict.fromkeys(_there(str(file), name, there) for name in wanted or ()))
+    corpus, _ = pairs.read_pairs(file, roles, columns=columns)
+    return replace(
+        corpus,
+        arguments=[one for one in corpus.arguments if one.split in folders],
+        roles={folder: folder for folder in folders},
+        bare_debates=dict.fromkeys(folders, 0),
+    )
+
+
+def _there(path: str, name: str, there: Sequence[str]) -> str:
+    """The split that is meant.
+
+    Raises:
+        InputError: there is none.
+    """
+    split = named_split(name, there)
+    if split is None:
+        raise InputError(
+            f"corpus {path}: no split {name!r}; expected one of {', '.join(there)}, or a role: "
+            "train, dev or test"
+        )
+    return split
+
+
+def read_training(path: str, columns: Mapping[str, str] | None = None) -> list[Argument] | None:
+    """The arguments of the split whose role is train, by its name; None where there is none.
 
     Raises:
         InputError: as `read_all`.
     """
-    there = set(split_names(path))
-    for name in ("training", "train"):
-        if name in there:
-            return read_all(path, [name]).split(name)
-    return None
+    split = named_split("training", split_names(path, columns))
+    return None if split is None else read_all(path, [split], columns).split(split)
 
 
 def beir_source(path: str) -> Source | None:
@@ -101,14 +153,16 @@ def beir_source(path: str) -> Source | None:
     return source if beir_root(source) is not None else None
 
 
-def split_names(path: str) -> list[str]:
-    """The splits of a corpus in ArguAna's layout or of a file of pairs.
+def split_names(path: str, columns: Mapping[str, str] | None = None) -> list[str]:
+    """The splits of a corpus in ArguAna's layout or of a file of pairs, which may name none.
 
     Raises:
-        InputError: there is no such corpus, or it has none.
+        InputError: there is no such corpus, or no split in ArguAna's layout.
     """
     file = _pair_file(path)
-    return split_folders(_with_pairs(path)) if file is None else pairs.split_names(file)
+    if file is not None:
+        return pairs.split_names(file, columns)
+    return split_folders(_with_pairs(path))
 
 
 def _with_pairs(path: str) -> Source:
@@ -119,15 +173,6 @@ def _with_pairs(path: str) -> Source:
             "`counterpoint evaluate SYSTEM --corpus PATH`"
         )
     return source
-
-
-def _pairs_of(file: Path, split: str, there: Collection[str]) -> list[Argument]:
-    # A row may name its split by its role, so the role is one that no other split is called.
-    role = next((role for role in ROLES if role == split or role not in there), None)
-    # Where all three are called so, a split of one's own name goes before the role.
-    roles = {role: split} if role else {"train": split, "dev": "train"}
-    read, _ = pairs.read_pairs(file, roles)
-    return read.split(split)
 
 
 def split_folders(source: Source) -> list[str]:

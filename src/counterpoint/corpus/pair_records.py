@@ -1,68 +1,178 @@
-"""From the bytes of a file of pairs to its rows, as CSV or JSON lines give them."""
+"""From a file of pairs to its rows, whatever form they have; columns by the names that we use."""
 
 import csv
-import difflib
 import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from counterpoint.corpus.sources import PAIR_FILE_ENDINGS, is_pair_file
+from counterpoint.corpus.pair_files import PairFile, decoded, open_pair_file
+from counterpoint.corpus.pair_names import COLUMNS, NEEDED, OPTIONAL, proposed
 from counterpoint.errors import InputError
-
-NEEDED = ("point", "counter")
-OPTIONAL = ("debate", "theme", "side", "split")
 
 Record = Mapping[str, object] | str
 """Column to value, or why the row could not be taken apart."""
 
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
-def read_records(path: Path) -> list[tuple[int, Record]]:
-    """(line, record) of every row of a file; the line is where the row begins.
+
+@dataclass(frozen=True)
+class PairTable:
+    """The rows of a file."""
+
+    records: Sequence[tuple[str, Record]]
+    """(place, record) of every row: `FILE:LINE` where it begins, or `FILE row N`."""
+    columns: Mapping[str, str]
+    """Each of our columns that is there, to its name in the file."""
+    notes: tuple[str, ...]
+    """How the file was understood."""
+
+
+def read_records(path: Path, columns: Mapping[str, str] | None = None) -> PairTable:
+    """The rows of a file, with our columns alone.
+
+    Args:
+        path: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json` (an array, or a line an object) or
+            `.parquet`, each also with `.gz`.
+        columns: some of our columns to their names in the file.
 
     Raises:
-        InputError: no such file, not UTF-8, empty, or without a needed column.
+        InputError: no such file, of no encoding, empty, or without a needed column.
     """
-    return _records(path, _read(path))
-
-
-def _read(path: Path) -> str:
-    if not is_pair_file(path):
-        raise InputError(f"{path}: expected a name that ends in {', '.join(PAIR_FILE_ENDINGS)}")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        text = data.decode("utf-8-sig")  # as spreadsheets write it
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        value = error.object[error.start]
-        raise InputError(
-            f"{path}:{line}: not UTF-8 (byte {value:#04x}); convert the file"
-        ) from error
+    file = open_pair_file(path)
+    columns = {ours: _folded(name) for ours, name in (columns or {}).items()}
+    if file.form == ".parquet":
+        return _of_objects(path, _parquet_records(file), columns, "parquet")
+    text, encoding = decoded(file)
     if not text.strip():
         raise InputError(f"{path}: an empty file; expected the columns {listed(NEEDED)}")
-    return text
+    if encoding != "UTF-8":
+        encoding += " (a guess, it is not UTF-8; where letters look wrong, save it as UTF-8)"
+    if file.form in (".csv", ".tsv"):
+        return _csv_table(file, text, columns, encoding)
+    return _of_objects(path, _json_records(path, text), columns, f"JSON, {encoding}")
 
 
-def _records(path: Path, text: str) -> list[tuple[int, Record]]:
-    """(line, record) of every row; the line is where the row begins."""
-    ending = path.suffix.lower()
-    if ending in (".csv", ".tsv"):
-        return _csv_records(path, text, "\t" if ending == ".tsv" else ",")
-    return _json_records(path, text)
+# Columns
 
 
-def _csv_records(path: Path, text: str, delimiter: str) -> list[tuple[int, Record]]:
+def _named(
+    path: Path,
+    names: Sequence[str],
+    records: Sequence[tuple[str, Record]],
+    columns: Mapping[str, str],
+    form: str,
+) -> PairTable:
+    """Rows with the file's columns as rows with ours."""
+    found = _found(path, names, columns)
+
+    def renamed(row: Record) -> Record:
+        if isinstance(row, str):
+            return row
+        return {ours: row[name] for ours, name in found.items() if name in row}
+
+    return PairTable(
+        [(place, renamed(row)) for place, row in records],
+        found,
+        (f"read as {form}", *_on_columns(found, names)),
+    )
+
+
+def _of_objects(
+    path: Path,
+    records: Sequence[tuple[str, Record]],
+    columns: Mapping[str, str],
+    form: str,
+) -> PairTable:
+    """The same of rows that each name their own columns."""
+    names = list(
+        dict.fromkeys(name for _, row in records if isinstance(row, Mapping) for name in row)
+    )
+    # Without any object there is nothing to miss a column in; each row says what is wrong with it.
+    return _named(path, names, records, columns, form) if names else PairTable(records, {}, ())
+
+
+def _found(path: Path, names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Each of our columns that is there, to its name among those of a file.
+
+    Raises:
+        InputError: one is missing that is needed or was asked for, or stands there twice.
+    """
+    wanted = {ours: columns.get(ours, ours) for ours in COLUMNS}
+    # A column that is read as something else is not also what its name says.
+    taken = set(columns.values())
+    wanted = {ours: name for ours, name in wanted.items() if ours in columns or name not in taken}
+    twice = [name for name in wanted.values() if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: several columns {listed(twice)}; leave one of that name")
+    asked = [name for name in columns.values() if name not in names]
+    if asked:
+        raise InputError(
+            f"{path}: corpus.columns: no column {listed(asked)} (columns found: {listed(names)})"
+        )
+    found = {ours: name for ours, name in wanted.items() if name in names}
+    missing = [ours for ours in NEEDED if ours not in found]
+    if missing:
+        free = [name for name in names if name not in taken]
+        raise InputError(
+            f"{path}: no column {listed(missing)} (columns found: {listed(names)}); expected "
+            f"{listed(NEEDED)}, and optionally {listed(OPTIONAL)}"
+            f"{_proposal(missing, free, columns)}"
+        )
+    return found
+
+
+def _proposal(missing: Sequence[str], names: Sequence[str], columns: Mapping[str, str]) -> str:
+    found = proposed(missing, names)
+    if not found:
+        return "; rename them, or name yours in corpus.columns"
+    mapping = ", ".join(f"{ours}: {_plain(name)}" for ours, name in {**columns, **found}.items())
+    option = " ".join(f"{ours}={_plain(name)}" for ours, name in {**columns, **found}.items())
+    meant = " and ".join(f"{shown(name)} is the {ours}" for ours, name in found.items())
+    rest = [ours for ours in missing if ours not in found]
+    also = f", and name the {' and '.join(rest)} likewise" if rest else ""
+    return (
+        f"; if {meant}, set corpus.columns: {{{mapping}}} (counterpoint corpus --columns "
+        f"{option}){also}"
+    )
+
+
+def _plain(name: str) -> str:
+    """A name as YAML and a shell take it, quoted where it is no plain word."""
+    return name if re.fullmatch(r"[\w-]+", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _on_columns(found: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """Which columns are read, and which are not."""
+    read = [ours if ours == name else f"{ours} from {shown(name)}" for ours, name in found.items()]
+    notes = [f"columns: {', '.join(read)}"]
+    unused = [name for name in names if name not in found.values()]
+    if unused:
+        missing = [ours for ours in COLUMNS if ours not in found]
+        near = proposed(missing, unused)
+        hints = ", ".join(f"{shown(name)} may be the {ours}" for ours, name in near.items())
+        hint = f" ({hints}: name it in corpus.columns)" if hints else ""
+        notes.append(f"columns not used: {listed(unused)}{hint}")
+    return notes
+
+
+def _folded(name: str) -> str:
+    return name.strip().lower()
+
+
+# CSV
+
+
+def _csv_table(file: PairFile, text: str, columns: Mapping[str, str], encoding: str) -> PairTable:
+    usual = "\t" if file.form == ".tsv" else ","
+    delimiter = _delimiter(text, usual, columns)
     rows = _csv_rows(text, delimiter)
     line, header = rows[0]
     if isinstance(header, str):
-        raise InputError(f"{path}:{line}: the header: {header}")
-    names = [_column(name) for name in header]
-    _check_columns(path, names)
-    places = {name: names.index(name) for name in (*NEEDED, *OPTIONAL) if name in names}
+        raise InputError(f"{file.path}:{line}: the header: {header}")
+    names = [_folded(name) for name in header]
 
     def record(fields: list[str] | str) -> Record:
         if isinstance(fields, str):
@@ -72,24 +182,44 @@ def _csv_records(path: Path, text: str, delimiter: str) -> list[tuple[int, Recor
                 f"{len(fields)} fields, but {len(names)} columns; quote a field with {delimiter!r}"
             )
         # Spreadsheets leave out empty fields at the end of a row.
-        return {name: fields[place] for name, place in places.items() if place < len(fields)}
+        return dict(zip(names, fields, strict=False))
 
-    return [(line, record(fields)) for line, fields in rows[1:]]
+    records: list[tuple[str, Record]] = [
+        (f"{file.path}:{line}", record(fields)) for line, fields in rows[1:]
+    ]
+    form = f"CSV with {DELIMITERS[delimiter]} between columns, {encoding}"
+    return _named(file.path, names, records, columns, form)
 
 
-def _csv_rows(text: str, delimiter: str) -> list[tuple[int, list[str] | str]]:
+def _delimiter(text: str, usual: str, columns: Mapping[str, str]) -> str:
+    """What parts the columns: under which the header has the columns needed, else most columns."""
+    needed = {columns.get(ours, ours) for ours in NEEDED}
+
+    def fit(delimiter: str) -> tuple[bool, int, bool]:
+        rows = _csv_rows(text, delimiter, most=1)
+        header = rows[0][1] if rows else ""
+        # A header that cannot be taken apart is told of as the file's ending has it.
+        names = [""] if isinstance(header, str) else [_folded(name) for name in header]
+        return needed <= set(names), len(names), delimiter == usual
+
+    return max(DELIMITERS, key=fit)
+
+
+def _csv_rows(
+    text: str, delimiter: str, most: int | None = None
+) -> list[tuple[int, list[str] | str]]:
     """(line, fields) of every row that is not blank; a text says why there are no fields."""
     rows: list[tuple[int, list[str] | str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     # No field is longer than the file: what is too long for a text is reported by its row.
     before = csv.field_size_limit(len(text))
     try:
-        while True:
+        while most is None or len(rows) < most:
             line = reader.line_num + 1
             try:
                 fields = next(reader)
             except StopIteration:
-                return rows
+                break
             except csv.Error as error:
                 what = f"lines {line} to {reader.line_num}: {error}; check the quotes"
                 rows.append((line, what))
@@ -98,18 +228,33 @@ def _csv_rows(text: str, delimiter: str) -> list[tuple[int, list[str] | str]]:
                     rows.append((line, fields))
     finally:
         csv.field_size_limit(before)
+    return rows
 
 
-def _json_records(path: Path, text: str) -> list[tuple[int, Record]]:
+# JSON and parquet
+
+
+def _json_records(path: Path, text: str) -> list[tuple[str, Record]]:
     if text.lstrip().startswith("["):
-        raise InputError(f"{path}: begins with '['; expected JSON lines, one object a line")
+        return _json_array(path, text)
     # Not splitlines, which also splits at characters that may stand within a JSON string.
     lines = enumerate(text.split("\n"), start=1)
-    records = [(line, _json_record(row)) for line, row in lines if row.strip()]
-    names = dict.fromkeys(name for _, row in records if isinstance(row, Mapping) for name in row)
-    if names:
-        _check_columns(path, list(names))
-    return records
+    return [(f"{path}:{line}", _json_record(row)) for line, row in lines if row.strip()]
+
+
+def _json_array(path: Path, text: str) -> list[tuple[str, Record]]:
+    try:
+        rows = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); expected an "
+            "array of objects, or an object a line"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not JSON ({error}); expected an array of objects, or an object a line"
+        ) from error
+    return [(f"{path} row {number}", _object(row)) for number, row in enumerate(rows, start=1)]
 
 
 def _json_record(row: str) -> Record:
@@ -119,38 +264,36 @@ def _json_record(row: str) -> Record:
         return f"not JSON ({error.msg} at column {error.colno}); expected one object a line"
     except (ValueError, RecursionError) as error:
         return f"not JSON ({error}); expected one object a line"
+    return _object(value)
+
+
+def _object(value: object) -> Record:
     if not isinstance(value, dict):
         return f"{shown(value)} is no object; expected one object a line"
-    return {_column(name): field for name, field in value.items()}
+    return {_folded(name): field for name, field in value.items()}
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value; write null for what is missing")
 
 
-def _column(name: str) -> str:
-    return name.strip().lower()
+def _parquet_records(file: PairFile) -> list[tuple[str, Record]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.ParquetFile(pa.BufferReader(file.data)).read().to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file.path}: not a parquet file that can be read: {error}") from error
+    if not rows:
+        raise InputError(f"{file.path}: an empty file; expected the columns {listed(NEEDED)}")
+    return [
+        (f"{file.path} row {number}", {_folded(name): field for name, field in row.items()})
+        for number, row in enumerate(rows, start=1)
+    ]
 
 
-def _check_columns(path: Path, names: Sequence[str]) -> None:
-    twice = [name for name in (*NEEDED, *OPTIONAL) if names.count(name) > 1]
-    if twice:
-        raise InputError(f"{path}: several columns {listed(twice)}; leave one of that name")
-    missing = [name for name in NEEDED if name not in names]
-    if not missing:
-        return
-    raise InputError(
-        f"{path}: no column {listed(missing)} (columns found: {listed(names)}); expected "
-        f"{listed(NEEDED)}, and optionally {listed(OPTIONAL)}{_hint(missing, names)}"
-    )
-
-
-def _hint(missing: Sequence[str], names: Sequence[str]) -> str:
-    if len(names) == 1 and set(NEEDED) <= set(re.split(r"[,;|\t]", names[0])):
-        return "; separate the columns by commas in .csv, by tabs in .tsv"
-    others = [name for name in names if name not in (*NEEDED, *OPTIONAL)]
-    near = [(name, difflib.get_close_matches(name, others, n=1)) for name in missing]
-    return "".join(f"; rename {close[0]!r} to {name!r}?" for name, close in near if close)
+# Words of messages
 
 
 def listed(names: Sequence[str]) -> str:

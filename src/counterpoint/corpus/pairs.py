@@ -1,33 +1,27 @@
-"""Pairs of any origin, a row each in one file of CSV or of JSON lines, read as a corpus.
+"""Pairs of any origin, a row each in one file, read as a corpus.
 
 The columns `point` and `counter` are needed; `debate`, `theme`, `side` and `split` may be missing,
-or be empty in some rows. Other columns are ignored (docs/method.md, "The corpus").
+or be empty in some rows. Other columns are not read (docs/method.md, "The corpus").
 """
 
+import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
 from counterpoint.corpus.arguments import ROLES, Argument, Corpus, Kind, text_hash
-from counterpoint.corpus.pair_records import (
-    NEEDED,
-    OPTIONAL,
-    Record,
-    listed,
-    read_records,
-    shown,
-)
+from counterpoint.corpus.divide import Debate, divided, groups, shares_of
+from counterpoint.corpus.pair_names import NEEDED, OPTIONAL, role_of, side_of
+from counterpoint.corpus.pair_records import PairTable, listed, read_records, shown
 from counterpoint.corpus.problems import Problem, report
 from counterpoint.corpus.sources import MAX_TEXT_BYTES
 from counterpoint.errors import InputError
-from counterpoint.io.rng import generator
 
-SHARES = {"train": 60, "dev": 20, "test": 20}
-"""Per cent of the debates that each role gets where the file names no splits."""
+FolderOf = Callable[[str], str | None]
+"""The folder that a row's split means; None where no role has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,107 +32,190 @@ class _Pair:
     counter: str
     theme: str
     debate: str
+    """Empty where the row names none."""
     side: str
     folder: str
     """Of the split; empty until the debates are divided."""
+    place: str
+    number: int
+    """Of the row, counted from 1."""
 
 
 def read_pairs(
-    path: Path, roles: Mapping[str, str], *, skip: bool = False
+    path: Path,
+    roles: Mapping[str, str],
+    *,
+    skip: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[Corpus, list[Problem]]:
     """Read the pairs of one file, in the order of its rows within each split.
 
-    A row without a debate is a debate of its own; one without a theme is of the theme `all`, and
-    one without a side is pro. A split is given by its folder or by its role; rows of a split that
-    no role names are not read. Where no row names a split, the debates are divided by `SHARES`, in
-    a way that depends on nothing but their names.
+    Rows of one debate and side with the same point are one point with several counters; rows that
+    repeat such a pair are counted in the notes and otherwise left out. Rows without a debate are of
+    one debate where they have the same point; one without a theme is of the theme `all`, and one
+    without a side is pro. A split is given by its folder, its role or a common name of that; rows
+    of other splits are not read. Where no row names a split, the debates are divided
+    (`corpus.divide`).
 
     Args:
-        path: `.csv`, `.tsv`, `.jsonl` or `.ndjson`, in UTF-8.
+        path: see `pair_records.read_records`.
         roles: role to folder; two roles may share a folder, which then gets the shares of both.
         skip: leave out rows that cannot be used instead of stopping.
+        columns: some of our columns to their names in the file.
 
     Returns:
-        The corpus, and what was left out.
+        The corpus, and what was left out. Its notes say how the file was understood.
 
     Raises:
-        InputError: no such file, not UTF-8, empty, or without a needed column; else everything
+        InputError: no such file, of no encoding, empty, or without a needed column; else everything
             wrong in its rows, in one report.
     """
-    records = read_records(path)
+    table = read_records(path, columns)
     folders = list(dict.fromkeys(roles[role] for role in ROLES if role in roles))
-    splits = list(dict.fromkeys(_splits(records)))
-    # A folder's own name goes before a role's: a folder `test` may play the role dev.
-    folder_of = {**roles, **{folder: folder for folder in folders}} if splits else {}
-    _require_apart(path, roles, splits)
+    splits = _splits(table)
+    folder_of = _by_role(roles, folders)
+    _require_apart(path, roles, folders, splits)
     problems: list[Problem] = []
-    pairs = _usable(path, records, folder_of, problems)
+    notes = [*table.notes, *_on_splits(splits, folder_of)]
+    pairs = _usable(table, folder_of if splits else None, problems, notes)
     if not pairs:
         problems.append(Problem(str(path), "no row can be used", skippable=False))
     elif splits:
-        problems += _empty_splits(path, folders, pairs, splits)
+        problems += _empty_splits(path, folders, pairs, list(splits))
     else:
-        pairs = _divided(path, pairs, roles, problems)
+        pairs = _divided(path, pairs, roles, problems, notes)
     if problems and not (skip and all(problem.skippable for problem in problems)):
         raise InputError(report(str(path), problems, skip))
     arguments = sorted(_arguments(pairs), key=lambda argument: folders.index(argument.split))
-    return Corpus(arguments, dict(roles), dict.fromkeys(folders, 0)), problems
+    return Corpus(arguments, dict(roles), dict.fromkeys(folders, 0), notes=tuple(notes)), problems
 
 
-def _require_apart(path: Path, roles: Mapping[str, str], splits: Collection[str]) -> None:
-    """Roles that share a folder must not be told apart by rows: test would be mixed into dev."""
-    by_folder: dict[str, list[str]] = {}
-    for role in roles:
-        if role in splits:
-            by_folder.setdefault(roles[role], []).append(role)
-    for folder, named in by_folder.items():
-        if len(named) > 1:
-            raise InputError(
-                f"{path}: its rows tell the splits {' and '.join(named)} apart, but corpus.splits "
-                f"gives both the folder {folder!r}; give each its own"
-            )
+def read_split(
+    path: Path, split: str | None, columns: Mapping[str, str] | None = None
+) -> tuple[list[Argument], list[str]]:
+    """The arguments of one split under its own name, and the notes.
+
+    Args:
+        path: see `read_pairs`.
+        split: as the rows spell it; None for all rows, as a split `all`.
+        columns: see `read_pairs`.
+
+    Raises:
+        InputError: as `read_pairs`.
+    """
+    table = read_records(path, columns)
+    problems: list[Problem] = []
+    notes = list(table.notes)
+    of_split = None if split is None else {split: split}.get
+    pairs = _usable(table, of_split, problems, notes)
+    if split is None:
+        pairs = [replace(pair, folder="all") for pair in pairs]
+    if not pairs:
+        problems.append(Problem(str(path), "no row can be used", skippable=False))
+    if problems:
+        raise InputError(report(str(path), problems, skip=False))
+    return list(_arguments(pairs)), notes
 
 
-def split_names(path: Path) -> list[str]:
-    """The splits that the rows of a file name, in order; `all` where they name none.
+def split_names(path: Path, columns: Mapping[str, str] | None = None) -> list[str]:
+    """The splits that the rows of a file name, in order; none where they name none.
 
     Raises:
         InputError: as `read_pairs`, for the file as a whole.
     """
-    return list(dict.fromkeys(_splits(read_records(path)))) or ["all"]
+    return list(_splits(read_records(path, columns)))
 
 
-def _splits(records: Iterable[tuple[int, Record]]) -> Iterator[str]:
-    """The split that each row names, where it does."""
-    for _, record in records:
-        if isinstance(record, Mapping) and (split := _as_text(record.get("split"))):
-            yield split
+# Splits that the file names
+
+
+def _splits(table: PairTable) -> Counter[str]:
+    """The splits that rows name, in order, with the number of rows."""
+    return Counter(
+        split
+        for _, record in table.records
+        if isinstance(record, Mapping) and (split := _as_text(record.get("split")))
+    )
+
+
+def _by_role(roles: Mapping[str, str], folders: Sequence[str]) -> FolderOf:
+    def folder_of(split: str) -> str | None:
+        # A folder's own name goes before a role's: a folder `test` may play the role dev.
+        if split in folders:
+            return split
+        by_case = {folder.casefold(): folder for folder in folders}
+        folder = roles.get(split) or by_case.get(split.casefold())
+        return folder or roles.get(role_of(split) or "")
+
+    return folder_of
+
+
+def _require_apart(
+    path: Path, roles: Mapping[str, str], folders: Sequence[str], splits: Iterable[str]
+) -> None:
+    """Roles that share a folder must not be told apart by rows: test would be mixed into dev."""
+    named = {role_of(split) for split in splits if split not in folders}
+    by_folder: dict[str, list[str]] = {}
+    for role in roles:
+        if role in named:
+            by_folder.setdefault(roles[role], []).append(role)
+    for folder, shared in by_folder.items():
+        if len(shared) > 1:
+            raise InputError(
+                f"{path}: its rows tell the splits {' and '.join(shared)} apart, but corpus.splits "
+                f"gives both the folder {folder!r}; give each its own"
+            )
+
+
+def _on_splits(splits: Mapping[str, int], folder_of: FolderOf) -> Iterator[str]:
+    for split, count in splits.items():
+        folder = folder_of(split)
+        if folder is None:
+            yield f"{count} rows of the split {split!r} not read: corpus.splits does not name it"
+        elif folder != split:
+            yield f"{count} rows of the split {split!r} read as {folder}"
+
+
+def _empty_splits(
+    path: Path, folders: Sequence[str], pairs: Sequence[_Pair], splits: Sequence[str]
+) -> list[Problem]:
+    used = {pair.folder for pair in pairs}
+    what = f"(splits found: {listed(splits)}); set corpus.splits"
+    return [
+        Problem(str(path), f"no row of the split {folder!r} can be used {what}", skippable=False)
+        for folder in folders
+        if folder not in used
+    ]
+
+
+# Rows
 
 
 def _usable(
-    path: Path,
-    records: Iterable[tuple[int, Record]],
-    folder_of: Mapping[str, str],
-    problems: list[Problem],
+    table: PairTable, folder_of: FolderOf | None, problems: list[Problem], notes: list[str]
 ) -> list[_Pair]:
-    """The pairs of the splits in use; `folder_of` is empty where no row names a split."""
+    """The pairs of the splits in use; `folder_of` is None where no split is asked for."""
     pairs = []
-    known = {name.casefold(): name for name in folder_of}
-    for number, (line, record) in enumerate(records, start=1):
+    sides: Counter[str] = Counter()
+    for number, (place, record) in enumerate(table.records, start=1):
         if isinstance(record, str):
-            problems.append(Problem(f"{path}:{line}", record))
+            problems.append(Problem(place, record))
             continue
         split = _as_text(record.get("split"))
-        if split and split not in folder_of:
-            if (meant := known.get(split.casefold())) is not None:
-                what = f"a split {split!r}; expected {meant!r}, as it is written elsewhere"
-                problems.append(Problem(f"{path}:{line}", what))
+        folder = "" if folder_of is None or not split else folder_of(split)
+        if folder is None:
             continue
-        faults = list(_faults(record, split_needed=bool(folder_of)))
-        problems += [Problem(f"{path}:{line}", what) for what in faults]
+        faults = list(_faults(record, split_needed=folder_of is not None))
+        problems += [Problem(place, what) for what in faults]
         if not faults:
-            pairs.append(_pair(record, number, folder_of.get(split, "")))
-    return pairs
+            sides[_as_text(record.get("side"))] += 1
+            pairs.append(_pair(record, place, number, folder))
+    notes += [
+        f"{count} rows with the side {side!r} read as {side_of(side)}"
+        for side, count in sides.items()
+        if side and side.lower() != side_of(side)
+    ]
+    return _once(_with_debates(pairs), notes)
 
 
 def _faults(record: Mapping[str, object], *, split_needed: bool) -> Iterator[str]:
@@ -157,8 +234,8 @@ def _faults(record: Mapping[str, object], *, split_needed: bool) -> Iterator[str
         else:
             yield from _faults_of_text(column, _as_text(value))
     side = _as_text(record.get("side"))
-    if side.lower() not in ("", "pro", "con"):
-        yield f"side: {shown(side)}; expected pro or con"
+    if side and side_of(side) is None:
+        yield f"side: {shown(side)}; expected pro or con (or for, against and the like)"
     if split_needed and not _as_text(record.get("split")):
         yield "no split, which other rows have; name one, or leave out the column"
 
@@ -174,7 +251,7 @@ def _faults_of_text(column: str, text: str) -> Iterator[str]:
             yield f"{column}: {size} bytes; a text of more than {MAX_TEXT_BYTES} bytes is refused"
 
 
-def _pair(record: Mapping[str, object], number: int, folder: str) -> _Pair:
+def _pair(record: Mapping[str, object], place: str, number: int, folder: str) -> _Pair:
     debate = _escaped(_as_text(record.get("debate")))
     if re.fullmatch(r"row-\d+", debate):
         debate = debate.replace("-", "%2D")  # kept apart from the rows without a debate
@@ -182,14 +259,50 @@ def _pair(record: Mapping[str, object], number: int, folder: str) -> _Pair:
         point=str(record["point"]),
         counter=str(record["counter"]),
         theme=_escaped(_as_text(record.get("theme"))) or "all",
-        debate=debate or f"row-{number:06d}",
-        side=_as_text(record.get("side")).lower() or "pro",
+        debate=debate,
+        side=side_of(_as_text(record.get("side"))) or "pro",
         folder=folder,
+        place=place,
+        number=number,
     )
+
+
+def _with_debates(pairs: Iterable[_Pair]) -> Iterator[_Pair]:
+    """Rows without a debate are of the debate `row-NNNNNN`, by the first row with their point."""
+    first: dict[tuple[str, str, str], int] = {}
+    for pair in pairs:
+        if pair.debate:
+            yield pair
+        else:
+            key = (pair.folder, pair.theme, text_hash(pair.point))
+            yield replace(pair, debate=f"row-{first.setdefault(key, pair.number):06d}")
+
+
+def _once(pairs: Iterable[_Pair], notes: list[str]) -> list[_Pair]:
+    """Every pair once; those that are repeated are noted."""
+    seen: set[tuple[str, ...]] = set()
+    kept, again = [], []
+    for pair in pairs:
+        key = (*_point(pair), text_hash(pair.counter))
+        if key in seen:
+            again.append(pair.place)
+        else:
+            seen.add(key)
+            kept.append(pair)
+    if again:
+        places = ", ".join(again[:3]) + (" …" if len(again) > 3 else "")
+        notes.append(f"{len(again)} rows repeat a pair of their debate and are left out ({places})")
+    return kept
+
+
+def _point(pair: _Pair) -> tuple[str, str, str, str, str]:
+    return pair.folder, pair.theme, pair.debate, pair.side, text_hash(pair.point)
 
 
 def _as_text(value: object) -> str:
     """A name without the blanks around it; empty where there is none. A number is a name too."""
+    if isinstance(value, float) and math.isnan(value):  # pandas's way to say that there is none
+        return ""
     named = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value).strip() if named else ""
 
@@ -199,72 +312,69 @@ def _escaped(name: str) -> str:
     return re.sub(r"[%/\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: quote(match[0], ""), name)
 
 
-# Splits and ids
-
-
-def _empty_splits(
-    path: Path, folders: Sequence[str], pairs: Sequence[_Pair], splits: Sequence[str]
-) -> list[Problem]:
-    used = {pair.folder for pair in pairs}
-    what = f"(splits found: {listed(splits)}); set corpus.splits"
-    return [
-        Problem(str(path), f"no row of the split {folder!r} can be used {what}", skippable=False)
-        for folder in folders
-        if folder not in used
-    ]
+# Splits made by us, and ids
 
 
 def _divided(
-    path: Path, pairs: Sequence[_Pair], roles: Mapping[str, str], problems: list[Problem]
+    path: Path,
+    pairs: Sequence[_Pair],
+    roles: Mapping[str, str],
+    problems: list[Problem],
+    notes: list[str],
 ) -> list[_Pair]:
     """The pairs with the folders that their debates fall to."""
-    shares: Counter[str] = Counter()
-    for role, share in SHARES.items():
-        if role in roles:
-            shares[roles[role]] += share
-    debates = sorted({(pair.theme, pair.debate) for pair in pairs})
-    if len(debates) < len(shares):
+    shares = shares_of(roles)
+    together = groups(
+        ((pair.theme, pair.debate), text_hash(text))
+        for pair in pairs
+        for text in (pair.point, pair.counter)
+    )
+    debates = sum(map(len, together))
+    if len(together) < len(shares):
+        shared = "" if debates == len(together) else f", because {debates} debates share texts"
         what = (
-            f"{len(debates)} debates to divide among the splits {listed(list(shares))}; expected "
-            "at least one for each; add pairs, or set corpus.splits"
+            f"{len(together)} debates to divide among the splits {listed(list(shares))}{shared}; "
+            "expected at least one for each; add pairs, or name the splits in a column `split`"
         )
         problems.append(Problem(str(path), what, skippable=False))
         return []
-    order = generator(0, -1, "splits of a pair file").permutation(len(debates))
-    sizes = _sizes(len(debates), list(shares.values()))
-    folders = [folder for folder, size in zip(shares, sizes, strict=True) for _ in range(size)]
-    folder_of = {debates[place]: folder for place, folder in zip(order, folders, strict=True)}
+    folder_of = divided(together, shares)
+    if len(shares) > 1:
+        notes.append(_on_division(together, folder_of, shares))
     return [replace(pair, folder=folder_of[pair.theme, pair.debate]) for pair in pairs]
 
 
-def _sizes(count: int, shares: Sequence[int]) -> list[int]:
-    """`count` in parts of at least one each, every part within one of its share."""
-    ends = [0]
-    for number in range(1, len(shares) + 1):
-        end = round(count * sum(shares[:number]) / sum(shares))
-        rest = len(shares) - number
-        ends.append(min(max(end, ends[-1] + 1), count - rest))
-    return [end - start for start, end in pairwise(ends)]
+def _on_division(
+    together: Sequence[Sequence[Debate]], folder_of: Mapping[Debate, str], shares: Iterable[str]
+) -> str:
+    counts = Counter(folder_of.values())
+    parts = ", ".join(f"{folder} {counts[folder]}" for folder in shares)
+    largest = max(map(len, together))
+    shared = f"; those that share a text stay together, up to {largest}" if largest > 1 else ""
+    return f"no row names a split: {len(folder_of)} debates are divided by us ({parts}){shared}"
 
 
 def _arguments(pairs: Iterable[_Pair]) -> Iterator[Argument]:
-    numbers: Counter[tuple[str, str, str, str]] = Counter()
+    counters: dict[tuple[str, ...], list[_Pair]] = {}
     for pair in pairs:
-        place = (pair.folder, pair.theme, pair.debate, pair.side)
+        counters.setdefault(_point(pair), []).append(pair)
+    numbers: Counter[tuple[str, str, str, str]] = Counter()
+    for of_point in counters.values():
+        first = of_point[0]
+        place = (first.folder, first.theme, first.debate, first.side)
         numbers[place] += 1
         name = f"{'/'.join(place)}{numbers[place]:02d}"
-        texts: tuple[tuple[str, Kind, str], ...] = (
-            (f"{name}a", "point", pair.point),
-            (f"{name}b", "counter", pair.counter),
-        )
+        texts: list[tuple[str, Kind, str]] = [(f"{name}a", "point", first.point)]
+        for number, pair in enumerate(of_point, start=1):
+            texts.append((f"{name}b{number if number > 1 else ''}", "counter", pair.counter))
         for text_id, kind, text in texts:
             yield Argument(
                 id=text_id,
                 pair=f"{name}a",
-                split=pair.folder,
-                theme=pair.theme,
-                debate=pair.debate,
-                side=pair.side,
+                split=first.folder,
+                theme=first.theme,
+                debate=first.debate,
+                side=first.side,
                 number=numbers[place],
                 kind=kind,
                 text=text,

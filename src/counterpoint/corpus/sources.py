@@ -28,8 +28,11 @@ Text shrinks about threefold, long lists of ids a hundredfold, a bomb a thousand
 
 LARGE_ENTRY_BYTES = 10_000_000
 
-PAIR_FILE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
-"""What a file of pairs is known by, in any case."""
+PAIR_FILE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+"""What a file of pairs is known by, in any case, with `.gz` behind it or not."""
+
+SPREADSHEETS = (".xlsx", ".xls", ".ods")
+"""Files that hold pairs but must be saved as something else."""
 
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -214,7 +217,8 @@ def open_source(path: str) -> Source:
 
 def is_pair_file(path: Path) -> bool:
     """Whether a path is that of a file of pairs, by its ending; `pair_files` reads it."""
-    return path.suffix.lower() in PAIR_FILE_ENDINGS
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    return ending in (*PAIR_FILE_ENDINGS, *SPREADSHEETS)
 
 
 def _open_path(path: Path) -> Source:

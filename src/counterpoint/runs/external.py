@@ -130,14 +130,15 @@ class ExternalEvaluation:
             return opening.read_all(self.corpus, list(self.splits) or None)
         of_run = self._corpus_of_run
         assert of_run is not None
-        known = set(of_run.roles.values())
-        for split in self.splits:
-            if split not in known:
+        splits = []
+        for name in self.splits or ("dev", "test"):
+            split = of_run.folder(name)
+            if split is None:
                 raise InputError(
-                    f"--splits: {split!r} is no split of the run; expected one of "
-                    f"{', '.join(sorted(known))}"
+                    f"--splits: {name!r} is no split of the run; expected one of "
+                    f"{', '.join(sorted(set(of_run.roles.values())))}"
                 )
-        splits = self.splits or [of_run.roles[role] for role in ("dev", "test")]
+            splits.append(split)
         return Corpus(of_run.arguments, {split: split for split in splits}, of_run.bare_debates)
 
     @cached_property

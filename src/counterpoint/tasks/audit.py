@@ -1,9 +1,15 @@
 """What a corpus holds: counts of each split, before anything is trained on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from counterpoint.corpus.arguments import ROLES, Corpus, pairs_of, write_arguments
+from counterpoint.corpus.arguments import (
+    ROLES,
+    Corpus,
+    normalise,
+    pairs_of,
+    write_arguments,
+)
 from counterpoint.corpus.problems import Problem
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text, markdown_table
@@ -11,21 +17,62 @@ from counterpoint.tasks.candidates import candidate_sets
 from counterpoint.tasks.training_pairs import trainable, training_pairs
 
 
-def write_corpus(corpus: Corpus, problems: Sequence[Problem], folder: Path) -> str:
+def write_corpus(corpus: Corpus, problems: Sequence[Problem], folder: Path) -> None:
     """Write a corpus's table of arguments, its audit, and what was left out of it.
 
     The files are `arguments.parquet`, `audit.csv`, `audit.md` and `problems.txt`.
-
-    Returns:
-        The audit as a table in Markdown.
     """
-    rows = audit(corpus)
-    table = markdown_table(rows)
     write_arguments(corpus, folder / "arguments.parquet")
-    write_text(folder / "audit.csv", csv_text(rows))
-    write_text(folder / "audit.md", table)
+    write_text(folder / "audit.csv", csv_text(audit(corpus)))
+    write_text(folder / "audit.md", as_markdown(corpus))
     write_text(folder / "problems.txt", "".join(f"{problem}\n" for problem in problems))
-    return table
+
+
+def as_markdown(corpus: Corpus) -> str:
+    """The audit as a table, then how the corpus was understood and what is to be doubted."""
+    notes = [*corpus.notes, *small_splits(corpus)]
+    listed = "".join(f"- {note}\n" for note in notes)
+    return markdown_table(audit(corpus)) + (f"\n{listed}" if listed else "")
+
+
+FEW_QUERIES = 30
+"""With fewer unseen queries a clean score says little."""
+
+
+def small_splits(corpus: Corpus) -> Iterator[str]:
+    """That a split has few or no unseen queries, where it has."""
+    for folder in dict.fromkeys(corpus.roles[role] for role in ("dev", "test")):
+        sets = candidate_sets(corpus, folder)
+        unseen = int(sets.unseen.sum())
+        if unseen < FEW_QUERIES:
+            yield (
+                f"{folder}: {unseen or 'none'} of its {sets.points} queries "
+                f"{'is' if unseen == 1 else 'are'} unseen in training; a clean score over fewer "
+                f"than {FEW_QUERIES} says little"
+            )
+
+
+FIRST = 3
+"""Pairs that a person is shown."""
+
+WIDTH = 200
+"""Characters of a text that a person is shown."""
+
+
+def first_pairs(corpus: Corpus) -> str:
+    """The first pairs of a corpus, for a person who wants to see what was understood."""
+    blocks = []
+    for point, counter in pairs_of(corpus.arguments)[:FIRST]:
+        where = f"{point.split}, theme {point.theme}, debate {point.debate}, {point.side}"
+        blocks.append(
+            f"\n{where}\n  point:   {_short(point.text)}\n  counter: {_short(counter.text)}\n"
+        )
+    return "".join(blocks)
+
+
+def _short(text: str) -> str:
+    text = normalise(text)
+    return text if len(text) <= WIDTH else f"{text[:WIDTH]}…"
 
 
 def audit(corpus: Corpus) -> list[dict[str, object]]:
