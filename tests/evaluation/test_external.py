@@ -286,7 +286,7 @@ def test_a_corpus_of_one_pair_has_nothing_to_choose_from(
     assert {row["protocol"] for row in rows(tmp_path / "out" / "records.parquet")} == {"legacy"}
     printed = capsys.readouterr()
     assert "| exam | legacy (leaks) | retrieval | 1 |" in printed.out
-    assert f"exam: every query has one candidate in {', '.join(TASKS)}; left out" in printed.err
+    assert f"exam: no query has a wrong candidate in {', '.join(TASKS)}; left out" in printed.err
 
 
 # A baseline and its run

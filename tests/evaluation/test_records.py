@@ -44,8 +44,10 @@ def test_records_have_these_columns_and_types(written) -> None:
         "query",
         "candidates",
         "rank",
+        "further_ranks",
         "nearest",
         "reranked",
+        "further_reranked",
         "reordered",
     }
     for name in ("split", "protocol", "task", "query"):
@@ -54,6 +56,8 @@ def test_records_have_these_columns_and_types(written) -> None:
         assert schema[name] == pa.int32()
     for name in ("nearest", "reordered"):
         assert schema[name].value_type == pa.string()
+    for name in ("further_ranks", "further_reranked"):
+        assert schema[name].value_type == pa.int32()
 
 
 def test_only_a_system_without_a_second_stage_has_nulls(written) -> None:
@@ -63,8 +67,10 @@ def test_only_a_system_without_a_second_stage_has_nulls(written) -> None:
         without = row["split"] == "test"
         assert (row["reranked"] is None) == without
         assert (row["reordered"] is None) == without
-        others = [row[name] for name in row if name not in ("reranked", "reordered")]
-        assert None not in others
+        # Where each query has one gold.
+        assert row["further_ranks"] is row["further_reranked"] is None
+        nulls = {"reranked", "reordered", "further_ranks", "further_reranked"}
+        assert None not in [value for name, value in row.items() if name not in nulls]
 
 
 def test_records_name_arguments_that_exist(written, sample) -> None:

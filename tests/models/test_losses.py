@@ -152,6 +152,23 @@ def test_infonce_masks_a_copy_of_the_query() -> None:
     assert infonce(copy, NCE).item() == 0.0
 
 
+def test_infonce_masks_the_points_other_counters() -> None:
+    # The second point's counter also answers the first, so that only the first row loses a column.
+    rows = ([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, 1], [0, 1]])
+    plain = batch_of(*rows, ([0, 1], [2, 3], [4, 5]))
+    shared = Batch(
+        plain.point,
+        plain.point_as_candidate,
+        plain.others,
+        torch.cat([plain.texts, torch.tensor([[3, -1], [-1, -1]])]),
+    )
+    # Row 1: gold at cosine 0 beside its own text (masked), p2 (0), c2 (1) and two negatives (0).
+    # Row 2: gold at 0 beside p1 (0), c1 (1) and two negatives (1).
+    first, second = math.log(4 + math.exp(2)), math.log(2 + 3 * math.exp(2))
+    assert infonce(plain, NCE).item() == pytest.approx((first + second) / 2, rel=1e-12)
+    assert infonce(shared, NCE).item() == pytest.approx((math.log(4) + second) / 2, rel=1e-12)
+
+
 def test_the_gold_itself_is_never_masked() -> None:
     # Every text the same: the gold is the only column left, and nothing is NaN.
     batch = batch_of([[1, 0], [0, 1]], [[0, 1], [1, 0]], [[1, 0], [0, 1]], ([7, 7],) * 3)
