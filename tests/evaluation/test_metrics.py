@@ -5,13 +5,19 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import (
-    METRICS,
+    accuracy,
     accuracy_at_1,
-    ndcg_at_10,
+    metric_named,
+    metrics,
+    ndcg,
+    recall,
     recall_at_10,
     reciprocal_rank,
 )
+
+METRICS = metrics([3])
 
 # Ranks 1, 3, 7, 15 have round discounts: log2(1 + rank) is 1, 2, 3, 4.
 RANKS = np.array([1, 3, 7, 15])
@@ -32,15 +38,35 @@ def test_recall_counts_the_first_ten() -> None:
 
 def test_ndcg_discounts_the_first_ten_and_ignores_the_rest() -> None:
     # (1 + 1/2 + 1/3 + 0) / 4 = 11/24: the fifteenth place counts nothing.
-    assert ndcg_at_10(RANKS).mean() == pytest.approx(11 / 24, rel=1e-15)
+    assert ndcg(RANKS, 10).mean() == pytest.approx(11 / 24, rel=1e-15)
 
 
 def test_the_tenth_place_is_in_and_the_eleventh_is_out() -> None:
     ranks = np.array([10, 11])
     assert recall_at_10(ranks).mean() == 0.5
     # 1/log2(11) = 0.28906…, since 2 ** 3.45943… = 11; half of it.
-    assert ndcg_at_10(ranks).mean() == pytest.approx(0.144532, abs=1e-6)
+    assert ndcg(ranks, 10).mean() == pytest.approx(0.144532, abs=1e-6)
     assert reciprocal_rank(ranks).mean() == pytest.approx((1 / 10 + 1 / 11) / 2)
+
+
+def test_metrics_at_any_k_by_hand() -> None:
+    assert accuracy(RANKS, 3).tolist() == recall(RANKS, 3).tolist() == [1, 1, 0, 0]
+    assert accuracy(RANKS, 7).tolist() == [1, 1, 1, 0]
+    assert ndcg(RANKS, 3).tolist() == pytest.approx([1, 1 / 2, 0, 0])
+    # Golds at 1, 3 and 15: one or two of three are found; the most is 1 + 1/log2(3) + 1/2.
+    several = np.array([[1, 3, 15]])
+    assert recall(several, 1).tolist() == [1 / 3]
+    assert recall(several, 3).tolist() == [2 / 3]
+    assert ndcg(several, 3).tolist() == pytest.approx([1.5 / 2.1309298], abs=1e-6)
+    assert ndcg(several, 2).tolist() == pytest.approx([1 / 1.6309298], abs=1e-6)
+
+
+def test_the_tables_have_these_metrics() -> None:
+    assert list(metrics()) == ["accuracy@1", "mrr", "recall@10", "ndcg@10"]
+    assert list(metrics([5, 1, 3, 10])) == [
+        "accuracy@1", "accuracy@3", "accuracy@5", "accuracy@10", "mrr",
+        "recall@3", "recall@5", "recall@10", "ndcg@3", "ndcg@5", "ndcg@10",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -49,14 +75,19 @@ def test_the_tenth_place_is_in_and_the_eleventh_is_out() -> None:
         ("accuracy@1", accuracy_at_1),
         ("mrr", reciprocal_rank),
         ("recall@10", recall_at_10),
-        ("ndcg@10", ndcg_at_10),
+        ("ndcg@7", lambda ranks: ndcg(ranks, 7)),
     ],
 )
-def test_the_table_names_each_metric(
+def test_a_metric_is_found_by_its_name(
     name: str, function: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    assert METRICS[name] is function
-    assert len(METRICS) == 4
+    np.testing.assert_array_equal(metric_named(name)(RANKS), function(RANKS))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "accuracy@0", "recall@ten", "map@10", "mrr@10", ""])
+def test_a_metric_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"expected mrr, accuracy@K, recall@K or ndcg@K"):
+        metric_named(name)
 
 
 @pytest.mark.parametrize("name", METRICS)

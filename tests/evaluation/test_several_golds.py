@@ -14,8 +14,9 @@ from counterpoint.corpus.pairs import read_pairs
 from counterpoint.evaluation.evaluate import epoch_scores, query_results
 from counterpoint.evaluation.external import Ranker, evaluate_debates
 from counterpoint.evaluation.metrics import (
+    accuracy,
     accuracy_at_1,
-    ndcg_at_10,
+    ndcg,
     recall_at_10,
     reciprocal_rank,
 )
@@ -145,10 +146,11 @@ def test_the_second_stage_re_orders_its_golds_by_score(sets: CandidateSets) -> N
     assert moved > 20
 
 
-def test_an_epochs_scores_are_those_of_the_records(sets: CandidateSets) -> None:
+@pytest.mark.parametrize("task", ["epa", "sdoc"])
+def test_an_epochs_scores_are_those_of_the_records(sets: CandidateSets, task: str) -> None:
     costs, _, reranker = made_up(sets, 3)
-    found = epoch_scores(sets, costs, reranker)
-    records = results_of(sets, costs, k=5, scorer=reranker.scorer("query"), tasks=["epa"])
+    found = epoch_scores(sets, costs, reranker, task=task, top_k=[1, 3, 20])
+    records = results_of(sets, costs, k=5, scorer=reranker.scorer("query"), tasks=[task], depth=20)
     assert found.keys() == {results.protocol for results in records}
     for results in records:
         scores = found[results.protocol]
@@ -156,6 +158,14 @@ def test_an_epochs_scores_are_those_of_the_records(sets: CandidateSets) -> None:
         assert scores.retrieval == accuracy_at_1(results.ranks).mean()
         assert scores.reranked == accuracy_at_1(results.reranked_ranks).mean()
         assert scores.recall_at_10 == recall_at_10(results.ranks).mean()
+        assert scores.at_k == {
+            f"{stage}@{k}": accuracy(ranks, k).mean()
+            for k in (3, 20)
+            for stage, ranks in (
+                ("retrieval", results.ranks),
+                ("reranked", results.reranked_ranks),
+            )
+        }
 
 
 def test_metrics_of_several_golds_by_hand() -> None:
@@ -165,12 +175,12 @@ def test_metrics_of_several_golds_by_hand() -> None:
     assert recall_at_10(ranks).tolist() == [2 / 3, 1, 1 / 2]
     # Discounts of the ranks 1, 2, 3, 7: 1, 1/log2(3) = 0.6309298, 1/2, 1/3.
     expected = [1.5 / (1 + 0.6309298 + 0.5), 0.5, (1 / 3) / 1.6309298]
-    assert ndcg_at_10(ranks).tolist() == pytest.approx(expected, abs=1e-6)
+    assert ndcg(ranks, 10).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_ten_golds_and_more_can_fill_the_first_ten_places() -> None:
     ranks = np.arange(1, 13)[None]
-    assert ndcg_at_10(ranks).tolist() == pytest.approx([1.0], rel=1e-12)
+    assert ndcg(ranks, 10).tolist() == pytest.approx([1.0], rel=1e-12)
     assert recall_at_10(ranks).tolist() == [10 / 12]
 
 

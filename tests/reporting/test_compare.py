@@ -31,6 +31,17 @@ def test_the_best_cell_against_a_baseline(run: Path) -> None:
         assert row.p_holm == min(1.0, 4 * row.p)
 
 
+def test_any_metric_is_compared(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = compare.compare(read_run(run), "best", "baseline/tfidf", metric="mrr")
+    # Half of the ranks are 1 and half 2, against three quarters and one.
+    assert {(row.a, row.b) for row in rows} == {(0.75, 0.875)}
+    rows = compare.compare(read_run(run), "best", "baseline/tfidf", metric="accuracy@2")
+    assert {(row.a, row.b) for row in rows} == {(1.0, 1.0)}
+    asked = ["compare", "best", "baseline/tfidf", "--run", str(run), "--metric", "map@3"]
+    assert main(asked) == 2
+    assert "'map@3': expected mrr, accuracy@K" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_dev_and_test_is_compared_once(run: Path) -> None:
     options = json.loads((run / "config.json").read_text())
     options["corpus"]["splits"]["test"] = "validation"

@@ -29,6 +29,14 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 2**53)
 SPLITS = st.sampled_from(["train", "dev", "test"])
 SPREADS = st.builds(Spread, NUMBERS, NUMBERS)
+AT_K = st.dictionaries(st.sampled_from(["retrieval@3", "reranked@3", "reranked@10"]), NUMBERS)
+ACCURACY = st.dictionaries(
+    SPLITS,
+    st.dictionaries(
+        st.sampled_from(["official", "clean"]),
+        st.builds(EpochScores, NUMBERS, NUMBERS, NUMBERS, AT_K),
+    ),
+)
 RECORDS = st.builds(
     EpochRecord,
     epoch=COUNTS,
@@ -37,17 +45,12 @@ RECORDS = st.builds(
     negatives=st.builds(NegativeCounts, COUNTS, COUNTS, COUNTS, COUNTS),
     losses=st.dictionaries(SPLITS, st.builds(Losses, NUMBERS, NUMBERS, NUMBERS, NUMBERS)),
     distances=st.dictionaries(SPLITS, st.builds(Distances, SPREADS, SPREADS)),
-    accuracy=st.dictionaries(
-        SPLITS,
-        st.dictionaries(
-            st.sampled_from(["official", "clean"]),
-            st.builds(EpochScores, NUMBERS, NUMBERS, NUMBERS),
-        ),
-    ),
+    accuracy=ACCURACY,
     gap=NUMBERS,
     spread=NUMBERS,
     diverged=st.none() | st.text(),
     events=st.lists(st.text(), max_size=3),
+    tasks=st.dictionaries(st.sampled_from(["sdoc", "epc"]), ACCURACY, max_size=2),
 )
 
 
@@ -159,6 +162,33 @@ def test_a_log_is_cut_to_its_first_records(tmp_path: Path) -> None:
         truncate(path, 2)
     truncate(path, 0)
     assert path.read_bytes() == b""
+
+
+def test_other_k_and_tasks_stand_in_the_log_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "epochs.jsonl"
+    scores = EpochScores(0.25, 0.5, 0.75, {"retrieval@3": 0.375, "reranked@3": 0.625})
+    record = dataclasses.replace(
+        epoch_record(0),
+        accuracy={"dev": {"clean": scores}},
+        tasks={"sdoc": {"dev": {"clean": EpochScores(1.0, 1.0, 1.0)}}},
+    )
+    append(path, record)
+    line = json.loads(path.read_text())
+    assert line["accuracy"] == {
+        "dev": {
+            "clean": {
+                "retrieval": 0.25,
+                "reranked": 0.5,
+                "recall@10": 0.75,
+                "retrieval@3": 0.375,
+                "reranked@3": 0.625,
+            }
+        }
+    }
+    assert line["tasks"] == {
+        "sdoc": {"dev": {"clean": {"retrieval": 1.0, "reranked": 1.0, "recall@10": 1.0}}}
+    }
+    assert read(path) == [record]
 
 
 def test_a_record_cannot_be_changed() -> None:

@@ -64,6 +64,29 @@ def test_retrieval_alone_records_the_first_ten_and_reorders_none(corpus: Corpus)
     np.testing.assert_array_equal(results.reranked, results.rank)
 
 
+def test_an_epoch_is_scored_at_the_k_and_on_the_tasks_asked_for(corpus: Corpus) -> None:
+    asked = {"top_k": [1, 3, 12], "epoch_tasks": ["epc", "sdoc"]}
+    trainer = frozen_trainer(cell(evaluation=asked), corpus)
+    log, _ = train(trainer)
+    best = log[trainer.state.controls.memory.best_epoch]
+    final = results_by_key(trainer, "dev")
+    assert list(best.tasks) == ["sdoc", "epc"]
+    for task, scores in {"epa": best.accuracy, **best.tasks}.items():
+        assert scores.keys() == {"train", "dev", "test"}
+        for protocol in ("official", "clean"):
+            found, results = scores["dev"][protocol], final[protocol, task]
+            assert found.retrieval == (results.rank == 1).mean()
+            assert found.reranked == (results.reranked == 1).mean()
+            assert found.at_k == {
+                f"{stage}@{k}": (ranks <= k).mean()
+                for k in (3, 12)
+                for stage, ranks in (("retrieval", results.rank), ("reranked", results.reranked))
+            }
+    assert final["clean", "epa"].nearest.shape[1] == 12
+    plain, _ = train(frozen_trainer(cell(), corpus))
+    assert all(not record.tasks for record in plain)
+
+
 def test_without_a_trained_classifier_nothing_is_re_ranked(corpus: Corpus) -> None:
     options = cell(classifier_loss={"weight": 0.0}, stopping=NO_STOP)
     for record in train(frozen_trainer(options, corpus)).log:

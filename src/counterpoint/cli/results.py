@@ -55,7 +55,7 @@ def add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "compare",
         help="compare two systems of a run, paired over debates",
-        description="Print a table of two systems of a run on the same queries: accuracy@1 of each "
+        description="Print a table of two systems of a run on the same queries: the metric of each "
         "in %, the difference with its 95 % interval (bootstrap over debates, 10,000 resamples) "
         "and p-value, Holm-corrected over the table.",
     )
@@ -69,6 +69,11 @@ def add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="let A and B stand for all cells that differ from them in the seed alone, and compare "
         "seed by seed: mean difference, its 95 %% t interval and p-value",
     )
+    parser.add_argument(
+        "--metric",
+        default="accuracy@1",
+        help="mrr, or accuracy@K, recall@K or ndcg@K for any K (default: %(default)s)",
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table here too")
     parser.set_defaults(command=_compare)
 
@@ -81,7 +86,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
     run = folder_module.read_run(arguments.run or folder_module.find_run())
     function = compare.compare_over_seeds if arguments.over_seeds else compare.compare
-    rows = function(run, arguments.first, arguments.second)
+    rows = function(run, arguments.first, arguments.second, metric=arguments.metric)
     if arguments.csv is not None:
         atomic.write_text(arguments.csv, text_module.csv_text(compare.rows(rows)))
     print_notes(compare.notes(run, (arguments.first, arguments.second), rows))

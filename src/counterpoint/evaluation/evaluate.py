@@ -16,7 +16,7 @@ from counterpoint.evaluation.first_stage import (
     ranks_among,
 )
 from counterpoint.evaluation.legacy import legacy_results
-from counterpoint.evaluation.metrics import accuracy_at_1, recall_at_10
+from counterpoint.evaluation.metrics import accuracy, accuracy_at_1, recall_at_10
 from counterpoint.evaluation.records import DEPTH, QueryResults
 from counterpoint.evaluation.second_stage import Reranker, rerank, reranked_ranks
 from counterpoint.results.epoch_log import EpochScores
@@ -92,30 +92,34 @@ def epoch_scores(
     costs: Costs,
     reranker: Reranker,
     *,
+    task: str = EPOCH_TASK,
     protocols: Sequence[str] = WITH_TASKS,
     queries: Ints | None = None,
+    top_k: Sequence[int] = (1,),
 ) -> dict[str, EpochScores]:
     """An epoch's scores, which are those of `query_results`, in less time.
 
-    They ask no more than which golds are among the first ten: no other rank is known, and nothing
+    They ask no more than which golds are among the first few: no other rank is known, and nothing
     is scored where no gold can move.
 
     Args:
         sets: the pairs of a split.
         costs: of all its rows to its queries.
         reranker: the second stage.
+        task: by name.
         protocols: by name, those with tasks.
         queries: (n,) only these, where a protocol asks them; all by default.
+        top_k: other k that accuracy is asked at.
 
     Returns:
         By protocol; one that asks no query has none.
     """
-    if EPOCH_TASK in sets.left_out:
+    if task in sets.left_out:
         return {}
-    depth = max(DEPTH, reranker.size)
+    depth = max(DEPTH, reranker.size, *top_k)
     parts: dict[str, list[BlockResults]] = {protocol: [] for protocol in protocols}
     for asked in asked_blocks(sets, costs, protocols, queries):
-        contest = Contest(sets, EPOCH_TASK, asked)
+        contest = Contest(sets, task, asked)
         nearest = contest.nearest(depth)
         parts[asked.protocol].append(
             BlockResults(
@@ -126,15 +130,18 @@ def epoch_scores(
             )
         )
     results = [
-        joined(name, EPOCH_TASK, blocks, depth, sets.golds)
-        for name, blocks in parts.items()
-        if blocks
+        joined(name, task, blocks, depth, sets.golds) for name, blocks in parts.items() if blocks
     ]
     return {
         first.protocol: EpochScores(
             retrieval=float(accuracy_at_1(first.ranks).mean()),
             reranked=float(accuracy_at_1(ranks).mean()),
             recall_at_10=float(recall_at_10(first.ranks).mean()),
+            at_k={
+                f"{stage}@{k}": float(accuracy(of_stage, k).mean())
+                for k in sorted(set(top_k) - {1})
+                for stage, of_stage in (("retrieval", first.ranks), ("reranked", ranks))
+            },
         )
         for first, ranks in zip(results, reranked_ranks(results, sets, reranker), strict=True)
     }

@@ -1,13 +1,13 @@
 """A system's scores, each with its interval, from its per-query records."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from counterpoint.evaluation.metrics import METRICS, Values
+from counterpoint.evaluation.metrics import Values, metrics
 from counterpoint.evaluation.records import KEYS, STAGES, gold_ranks
 from counterpoint.evaluation.statistics import Bootstrap
 
@@ -47,10 +47,12 @@ class Scoring:
 
     Args:
         debates: of every query, by its id.
+        top_k: see `metrics.metrics`.
     """
 
-    def __init__(self, debates: Mapping[str, str]) -> None:
+    def __init__(self, debates: Mapping[str, str], top_k: Sequence[int] = (1,)) -> None:
         self._debates = debates
+        self._metrics = metrics(top_k)
         self._bootstraps: dict[bytes, Bootstrap] = {}
 
     def scores(self, records: pd.DataFrame) -> list[Score]:
@@ -67,7 +69,7 @@ class Scoring:
             numbers = of_queries.setdefault(self._key(group["query"].tolist()), [])
             for stage in stages:
                 ranks = gold_ranks(group, stage)
-                for metric, function in METRICS.items():
+                for metric, function in self._metrics.items():
                     numbers.append(len(where))
                     where.append((str(split), str(protocol), str(task), stage, metric))
                     values.append(function(ranks))

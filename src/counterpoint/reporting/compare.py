@@ -12,7 +12,7 @@ import pandas as pd
 
 from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
-from counterpoint.evaluation.metrics import METRICS, Ranks, Values
+from counterpoint.evaluation.metrics import Ranks, Values, metric_named
 from counterpoint.evaluation.records import (
     KEYS,
     gold_ranks,
@@ -83,8 +83,9 @@ def compare(
     second system is of another run where one is given.
 
     Raises:
-        InputError: a system is not there, or the two do not answer the same queries.
+        InputError: a system or metric is not there, or the two do not answer the same queries.
     """
+    measure = metric_named(metric)
     paths = [records_of(run, first)[1], records_of(other or run, second)[1]]
     both = [_ranks(path) for path in paths]
     debates = read_debates(run.folder.arguments)
@@ -92,7 +93,7 @@ def compare(
     for where in itertools.product(run.held_out, protocols, tasks):
         parts = _same_queries(where, paths, both)
         if parts:
-            a, b = (METRICS[metric](part)[:, None] for part in parts)
+            a, b = (measure(part)[:, None] for part in parts)
             bootstrap = Bootstrap([debates[query] for query in both[0][where].index])
             low, high, p = (float(of_column[0]) for of_column in bootstrap.difference(a, b))
             comparisons.append(Comparison(**_of(where, a, b), n=len(a), low=low, high=high, p=p))
@@ -116,6 +117,7 @@ def compare_over_seeds(
         InputError: a cell is not there, two cells do not answer the same queries, or the settings
             share fewer than `LEAST_SEEDS` seeds.
     """
+    measure = metric_named(metric)
     settings = [_seeds_of(run, system) for system in (first, second)]
     shared = _shared_seeds(run, *settings)
     paths = [setting[seed] for setting in settings for seed in shared]
@@ -124,7 +126,7 @@ def compare_over_seeds(
     for where in itertools.product(run.held_out, protocols, TASKS):
         parts = _same_queries(where, paths, all_ranks)
         if parts:
-            scores = np.array([METRICS[metric](part).mean() for part in parts])
+            scores = np.array([measure(part).mean() for part in parts])
             a, b = scores[: len(shared)], scores[len(shared) :]
             _, sd, low, high, p = over_seeds(a - b)
             comparisons.append(

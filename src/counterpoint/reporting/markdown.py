@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from counterpoint.config.matrix import RECIPE
+from counterpoint.evaluation.metrics import metrics
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.evaluation.scoring import select
 from counterpoint.io.text import DASH, markdown_table, percent, percent_interval
@@ -265,17 +266,23 @@ def protocols(overview: Overview, decimals: int) -> str:
             scores = select(scores, stage="retrieval")
         asked = _by_protocol(scores, name, lambda score: str(score["n"]))
         rows.append({"system": name, "score": "queries (n)", **asked})
-        for metric in ("accuracy@1", "recall@10"):
+        for metric in _of_summary(overview):
             for stage, part in select(scores, metric=metric).groupby("stage", sort=False):
                 # Re-ranking the first ten or fewer moves nobody in or out of them.
-                if metric == "recall@10" and stage == "reranked" and not beyond_ten:
+                if metric.endswith("@10") and stage == "reranked" and not beyond_ten:
                     continue
-                first = metric == "accuracy@1" and stage == "retrieval"
+                first = metric.startswith("accuracy") and stage == "retrieval"
                 shown = _by_protocol(
                     part, name, partial(_with_interval, decimals=decimals), first_stage=first
                 )
                 rows.append({"system": name, "score": f"{metric}, {stage}", **shown})
     return head + overview.no_clean_score + ("\n" + markdown_table(rows) if rows else "")
+
+
+def _of_summary(overview: Overview) -> list[str]:
+    """The metrics that the summary shows: accuracy and recall at each k that is asked for."""
+    names = metrics(overview.run.config.evaluation.top_k)
+    return [name for name in names if name.startswith(("accuracy", "recall"))]
 
 
 def _best(overview: Overview) -> str:

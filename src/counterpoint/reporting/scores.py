@@ -16,7 +16,7 @@ from counterpoint.config.matrix import RECIPE, recipes
 from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import accuracy_at_1
-from counterpoint.evaluation.records import KEYS, SameQueries, read_records
+from counterpoint.evaluation.records import FURTHER, KEYS, SameQueries, read_records
 from counterpoint.evaluation.scoring import Scoring, select
 from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.tasks.protocols import CLEAN, LEGACY, OFFICIAL, PROTOCOLS
@@ -34,7 +34,8 @@ def all_scores(run: Run) -> pd.DataFrame:
     axes = {cell.name: cell.axes for cell in run.cells}
     systems = list(run.systems.items())
     # A run that has no results yet may have no corpus either.
-    scoring = Scoring(read_debates(run.folder.arguments) if systems else {})
+    debates = read_debates(run.folder.arguments) if systems else {}
+    scoring = Scoring(debates, run.config.evaluation.top_k)
     same = SameQueries()
 
     def measure(item: tuple[str, Path]) -> list[dict[str, Any]]:
@@ -112,7 +113,9 @@ def is_shown(protocol: str, *, baseline: bool = False, first_stage: bool = False
 
 
 def ceilings(run: Run, table: pd.DataFrame) -> pd.DataFrame:
-    """What re-ranking can reach at most: recall@k of the first stage, k texts being re-ranked.
+    """What re-ranking can reach at most: accuracy@k of the first stage, k texts being re-ranked.
+
+    That is recall@k where each query has one gold, as the tables call it.
 
     Args:
         run: whose.
@@ -128,13 +131,22 @@ def ceilings(run: Run, table: pd.DataFrame) -> pd.DataFrame:
     base = run.config.evaluation.rerank
     tens = tens[tens["cell"].map(k_of).fillna(base) == 10]
     parts = [tens[["cell", *KEYS, "value"]]]
+    several_golds = _several_golds(run)
+    if several_golds:
+        parts = []
     for name, path in run.systems.items():
         k = k_of.get(name, base)
-        if k != 10:
+        if k != 10 or several_golds:
             records = read_records(path)
             recall = (records["rank"] <= k).groupby([records[key] for key in KEYS], sort=False)
             parts.append(recall.mean().rename("value").reset_index().assign(cell=name))
     return pd.concat(parts, ignore_index=True)
+
+
+def _several_golds(run: Run) -> bool:
+    """Whether any query has several golds, which all systems of a run ask alike."""
+    first = next(iter(run.systems.values()), None)
+    return first is not None and not read_records(first)[FURTHER["retrieval"]].isna().all()
 
 
 def reranked_texts(run: Run, cell: PlannedCell) -> int:

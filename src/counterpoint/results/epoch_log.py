@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class NegativeCounts:
 
 @dataclass(frozen=True)
 class EpochScores:
-    """Accuracy@1 of both stages and recall@10 of the first, on `epa`: fractions.
+    """Accuracy@1 of both stages and recall@10 of the first: fractions.
 
     None where no query is asked: a dev split may have none that is unseen.
     """
@@ -62,6 +62,12 @@ class EpochScores:
     retrieval: float | None
     reranked: float | None
     recall_at_10: float | None
+    at_k: Mapping[str, float | None] = field(default_factory=dict)
+    """Accuracy at other k, such as `reranked@3` (`evaluation.top_k`)."""
+
+
+Accuracy = Mapping[str, Mapping[str, EpochScores]]
+"""Split, then protocol, to scores."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ class EpochRecord:
     negatives: NegativeCounts
     losses: Mapping[str, Losses]
     distances: Mapping[str, Distances]
-    accuracy: Mapping[str, Mapping[str, EpochScores]]
-    """Split, then protocol; empty where the epoch diverged."""
+    accuracy: Accuracy
+    """On `epa`; empty where the epoch diverged."""
     gap: float | None = None
     """Train accuracy (official) less dev accuracy (clean), both re-ranked."""
     spread: float | None = None
@@ -84,15 +90,26 @@ class EpochRecord:
     diverged: str | None = None
     """Why the epoch cannot be evaluated."""
     events: list[str] = field(default_factory=list)
+    tasks: Mapping[str, Accuracy] = field(default_factory=dict)
+    """On the other tasks that are asked for (`evaluation.epoch_tasks`)."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that the log holds, with `recall@10` as metrics are named elsewhere."""
-        values = _finite(asdict(self))
-        for protocols in values["accuracy"].values():
-            for scores in protocols.values():
-                scores["recall@10"] = scores.pop("recall_at_10")
-        result: dict[str, Any] = values
-        return result
+        values: dict[str, Any] = _finite(asdict(self))
+        for scores in _all_scores(values):
+            at_k = scores.pop("at_k")
+            scores["recall@10"] = scores.pop("recall_at_10")
+            scores.update(at_k)
+        if not values["tasks"]:
+            del values["tasks"]
+        return values
+
+
+def _all_scores(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The scores within a record as JSON, of every task, split and protocol."""
+    for splits in (values["accuracy"], *values.get("tasks", {}).values()):
+        for protocols in splits.values():
+            yield from protocols.values()
 
 
 _ADAPTER = TypeAdapter(EpochRecord)
@@ -146,9 +163,9 @@ def read(path: str | os.PathLike[str]) -> list[EpochRecord]:
 def _parsed(where: str, line: bytes) -> EpochRecord:
     try:
         values = json.loads(line)
-        for protocols in values["accuracy"].values():
-            for scores in protocols.values():
-                scores["recall_at_10"] = scores.pop("recall@10")
+        for scores in _all_scores(values):
+            scores["recall_at_10"] = scores.pop("recall@10")
+            scores["at_k"] = {name: scores.pop(name) for name in list(scores) if "@" in name}
         return _ADAPTER.validate_python(values)
     except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).partition("\n")[0]

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from counterpoint.arrays import Ints
 from counterpoint.config.options import CellOptions
-from counterpoint.evaluation.evaluate import Evaluation, epoch_scores, query_results
-from counterpoint.evaluation.records import QueryResults
+from counterpoint.evaluation.evaluate import EPOCH_TASK, Evaluation, epoch_scores, query_results
+from counterpoint.evaluation.records import DEPTH, QueryResults
 from counterpoint.evaluation.system import RoleVectors, TrainedSystem
 from counterpoint.models.retriever import Retriever
 from counterpoint.results.epoch_log import Distances, EpochRecord, EpochScores, Losses, Spread
-from counterpoint.tasks.candidates import CandidateSets
+from counterpoint.tasks.candidates import TASKS, CandidateSets
 from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
 from counterpoint.training.data import CellData
 from counterpoint.training.step import Measured, TripleLosses
@@ -93,14 +93,21 @@ class CellEvaluation:
         return replace(
             record,
             accuracy=accuracy,
+            tasks={task: self.accuracy(vectors, task) for task in self._other_tasks()},
             gap=None if train is None or dev is None else train - dev,
             spread=self.spread(vectors),
         )
 
-    def accuracy(self, vectors: RoleVectors) -> dict[str, dict[str, EpochScores]]:
-        """By split and protocol the scores of an epoch."""
+    def accuracy(
+        self, vectors: RoleVectors, task: str = EPOCH_TASK
+    ) -> dict[str, dict[str, EpochScores]]:
+        """By split and protocol the scores of an epoch on a task."""
         roles = ("train", *self.held_out)
-        return self._once_a_folder(roles, lambda role: self._scores(role, vectors))
+        return self._once_a_folder(roles, lambda role: self._scores(role, vectors, task))
+
+    def _other_tasks(self) -> list[str]:
+        asked = self._options.evaluation.epoch_tasks
+        return [task for task in TASKS if task in asked and task != EPOCH_TASK]
 
     def spread(self, vectors: RoleVectors) -> float:
         """Root mean square distance of the training texts' e to their mean, as candidates."""
@@ -129,18 +136,25 @@ class CellEvaluation:
             result[role] = known[key]
         return result
 
-    def _scores(self, role: str, vectors: RoleVectors) -> dict[str, EpochScores]:
-        """Of an epoch and split, by protocol."""
+    def _scores(self, role: str, vectors: RoleVectors, task: str) -> dict[str, EpochScores]:
+        """Of an epoch, split and task, by protocol."""
         system, sets = self._system(vectors), self._data.sets(role)
         protocols, queries = self._asked(role, WITH_TASKS)
         return epoch_scores(
-            sets, system.costs_of(sets), system.reranker, protocols=protocols, queries=queries
+            sets,
+            system.costs_of(sets),
+            system.reranker,
+            task=task,
+            protocols=protocols,
+            queries=queries,
+            top_k=self._options.evaluation.top_k,
         )
 
     def _results(self, role: str, vectors: RoleVectors) -> list[QueryResults]:
         system, sets = self._system(vectors), self._data.sets(role)
         protocols, queries = self._asked(role, PROTOCOLS)
-        evaluation = Evaluation(protocols=protocols, queries=queries)
+        depth = max(DEPTH, *self._options.evaluation.top_k)
+        evaluation = Evaluation(protocols=protocols, queries=queries, depth=depth)
         return query_results(sets, system.costs_of(sets), system.reranker, evaluation)
 
     def _system(self, vectors: RoleVectors) -> TrainedSystem:
