@@ -304,7 +304,7 @@ def test_without_a_run_unseen_is_what_the_corpus_own_training_lacks(
     printed = capsys.readouterr()
     assert "| exam | clean | retrieval | 5 |" in printed.out
     assert "reranked" not in printed.out
-    assert "no unseen query in training: no clean figure" in printed.err
+    assert "no unseen query in training: no clean score" in printed.err
     assert "exam has 2 debates; intervals" in printed.err
 
 

@@ -164,7 +164,8 @@ def test_a_missing_cell_leaves_a_dash_and_is_not_picked(
 def test_the_table_says_what_is_picked_and_how(tmp_path: Path, sets: CandidateSets) -> None:
     text = write(make(tmp_path, sets, DEV))
     assert "of equals the nearest to 1.0" in text
-    assert text.splitlines()[4:] == [
+    assert text.splitlines()[4].startswith("only 8 unseen queries in validation: ")
+    assert text.splitlines()[8:] == [
         "Picked on dev: 1, at 50.0; on test it has 75.0.",
         "",
         "| retrieval_loss.margin | cells | seeds | dev | positive distance | negative distance |",

@@ -170,6 +170,18 @@ def test_where_every_query_was_seen_there_is_no_clean_score(run: Path, sets: Can
     assert pd.read_csv(run / "tables" / "comparison.csv")["test_reranked"].isna().all()
 
 
+def test_few_unseen_queries_are_told_beside_every_score(run: Path) -> None:
+    """The miniature's splits have eight unseen queries each."""
+    text = write(run)
+    for folder in ("validation", "test"):
+        sentence = (
+            f"only 8 unseen queries in {folder}: a clean score over fewer than 30 says little"
+        )
+        assert sentence in text
+        for name in ("comparison.md", "strategies.md", "protocols.md", "tasks.md"):
+            assert (run / "tables" / name).read_text().count(sentence) == 1
+
+
 def test_seeds_have_a_table_of_their_own(tmp_path: Path, sets: CandidateSets) -> None:
     run = seeded(tmp_path / "seeded", sets, THREE_SEEDS, [1, 2, 3])
     write(run)

@@ -126,6 +126,12 @@ def test_labels_name_what_tells_cells_apart(maker: Maker) -> None:
 # --- what it holds ---
 
 
+def test_few_unseen_queries_are_told_below_the_answer(partial: Path) -> None:
+    head = (partial / "report" / "index.html").read_text(encoding="utf-8").split("</header>")[0]
+    for folder in ("validation", "test"):
+        assert f'<p class="note">Only 24 unseen queries in {folder}: a clean score over' in head
+
+
 def test_failed_and_missing_cells_stand_with_reason_and_log(partial: Path) -> None:
     text = (partial / "report" / "index.html").read_text(encoding="utf-8")
     listing = text.split("Cells that are not done", 1)[1]

@@ -25,7 +25,7 @@ from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
-from counterpoint.tasks.protocols import PROTOCOLS
+from counterpoint.tasks.protocols import PROTOCOLS, few_unseen
 
 BEIR = "beir"
 """Names protocol and task of a corpus in BEIR's layout, and its files."""
@@ -191,8 +191,7 @@ def _gaps(split: str, sets: CandidateSets) -> Iterator[str]:
     """What a split has no score of, and what is to be doubted."""
     if sets.left_out:
         yield f"{split}: no query has a wrong candidate in {', '.join(sets.left_out)}; left out"
-    if not sets.unseen.any():
-        yield f"no unseen query in {split}: no clean figure"
+    yield from few_unseen(split, int(sets.unseen.sum()))
     yield from doubts(split, len(np.unique(sets.debate)))
 
 

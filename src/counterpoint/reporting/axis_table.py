@@ -174,7 +174,7 @@ def axis_markdown(overview: Overview, table: AxisTable, decimals: int) -> str:
                 **distances,
             }
         )
-    parts = [head, overview.no_clean_score, _picked(table, decimals), "\n", markdown_table(rows)]
+    parts = [head, overview.on_few_unseen, _picked(table, decimals), "\n", markdown_table(rows)]
     return "".join(parts)
 
 

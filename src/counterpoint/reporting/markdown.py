@@ -43,7 +43,7 @@ def comparison(overview: Overview, decimals: int) -> str:
                 f": accuracy@1 after re-ranking / {overview.ceiling_name} of the first stage, the "
                 f"ceiling of {overview.ceiling_of}\n"
             )
-            parts.append(overview.no_clean_score)
+            parts.append(overview.on_few_unseen)
         else:
             parts.append("\n")
         parts += _of_protocol(overview, protocol, decimals)
@@ -176,7 +176,7 @@ def strategies(overview: Overview, decimals: int) -> str:
     ]
     for protocol in SHOWN:
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")
-        parts.append(overview.no_clean_score if protocol == CLEAN.name else "")
+        parts.append(overview.on_few_unseen if protocol == CLEAN.name else "")
         for key, part in by:
             if key in several or not several:
                 names = [f"head {key[0]}"]
@@ -217,7 +217,7 @@ def seeds(overview: Overview, decimals: int) -> str:
     ]
     for protocol in SHOWN:
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")
-        parts.append(overview.no_clean_score if protocol == CLEAN.name else "")
+        parts.append(overview.on_few_unseen if protocol == CLEAN.name else "")
         rows = [_seeds_of(overview, row, protocol, decimals) for _, row in several.iterrows()]
         parts += ["\n", markdown_table(rows)]
     return "".join(parts)
@@ -276,7 +276,7 @@ def protocols(overview: Overview, decimals: int) -> str:
                     part, name, partial(_with_interval, decimals=decimals), first_stage=first
                 )
                 rows.append({"system": name, "score": f"{metric}, {stage}", **shown})
-    return head + overview.no_clean_score + ("\n" + markdown_table(rows) if rows else "")
+    return head + overview.on_few_unseen + ("\n" + markdown_table(rows) if rows else "")
 
 
 def _of_summary(overview: Overview) -> list[str]:
@@ -301,7 +301,7 @@ def tasks(overview: Overview, decimals: int) -> str:
     parts = [
         "# Tasks\n\nAccuracy@1 in % on each task, cells after re-ranking, with the 95 % "
         "interval of a bootstrap over debates. A dash where every query has one candidate."
-        f"{_best(overview)}\n" + overview.no_clean_score
+        f"{_best(overview)}\n" + overview.on_few_unseen
     ]
     for protocol in (name for name in SHOWN if PROTOCOLS[name].has_tasks):
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")

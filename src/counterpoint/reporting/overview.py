@@ -13,7 +13,7 @@ from counterpoint.reporting import settings as settings_module
 from counterpoint.reporting.scores import best_cell, ceiling_k, ceilings
 from counterpoint.reporting.settings import CEILINGS, CLEAN_SCORES, OTHER_SCORES, setting_axes
 from counterpoint.runs.folder import Run
-from counterpoint.tasks.protocols import CLEAN
+from counterpoint.tasks.protocols import CLEAN, few_unseen
 
 
 class Listed(NamedTuple):
@@ -121,24 +121,22 @@ class Overview:
         rows = select(self.scores, cell=system, task="epa", metric="accuracy@1", **where)
         return None if rows.empty else rows.iloc[0]
 
-    @property
-    def all_seen(self) -> list[str]:
-        """The corpus's folders of dev and test none of whose queries is unseen."""
+    @cached_property
+    def few_unseen(self) -> list[str]:
+        """A sentence for each of the corpus's folders with few unseen queries, or none."""
         folders = self.run.config.corpus.splits
-        return list(
-            dict.fromkeys(
-                getattr(folders, split)
-                for split in SPLITS
-                if len(rows := select(self.scores, split=split))
-                and CLEAN.name not in set(rows["protocol"])
-            )
-        )
+        unseen: dict[str, int] = {}
+        for split in SPLITS:
+            rows = select(self.scores, split=split)
+            if len(rows):
+                asked = select(rows, protocol=CLEAN.name)["n"]
+                unseen.setdefault(getattr(folders, split), int(asked.max()) if len(asked) else 0)
+        return [line for folder, count in unseen.items() for line in few_unseen(folder, count)]
 
     @property
-    def no_clean_score(self) -> str:
-        """A line for each split that `clean` asks nothing of; nothing where there is none."""
-        lines = (f"\nno unseen query in {folder}: no clean score\n" for folder in self.all_seen)
-        return "".join(lines)
+    def on_few_unseen(self) -> str:
+        """The same as lines below scores; nothing where there is none."""
+        return "".join(f"\n{line}\n" for line in self.few_unseen)
 
     def comparison(self) -> pd.DataFrame:
         """`comparison.csv`: a row a setting, then a row a recipe and baseline."""

@@ -64,7 +64,7 @@ def summary(overview: Overview, decimals: int) -> str:
                 for score in scores.values()
             )
             lines.append(f"  {labels[name]:26}" + "".join(f"{text:>8}" for text in shown))
-    lines += [overview.no_clean_score]
+    lines += [overview.on_few_unseen]
     if sentence := who_wins(overview, decimals):
         lines += [*textwrap.wrap(sentence, 100), ""]
     done = [*trained, *run.trained_recipes]

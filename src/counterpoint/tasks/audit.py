@@ -14,6 +14,7 @@ from counterpoint.corpus.problems import Problem
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text, markdown_table
 from counterpoint.tasks.candidates import candidate_sets
+from counterpoint.tasks.protocols import few_unseen
 from counterpoint.tasks.training_pairs import trainable, training_pairs
 
 
@@ -35,21 +36,10 @@ def as_markdown(corpus: Corpus) -> str:
     return markdown_table(audit(corpus)) + (f"\n{listed}" if listed else "")
 
 
-FEW_QUERIES = 30
-"""With fewer unseen queries a clean score says little."""
-
-
 def small_splits(corpus: Corpus) -> Iterator[str]:
     """That a split has few or no unseen queries, where it has."""
     for folder in dict.fromkeys(corpus.roles[role] for role in ("dev", "test")):
-        sets = candidate_sets(corpus, folder)
-        unseen = int(sets.unseen.sum())
-        if unseen < FEW_QUERIES:
-            yield (
-                f"{folder}: {unseen or 'none'} of its {sets.points} queries "
-                f"{'is' if unseen == 1 else 'are'} unseen in training; a clean score over fewer "
-                f"than {FEW_QUERIES} says little"
-            )
+        yield from few_unseen(folder, int(candidate_sets(corpus, folder).unseen.sum()))
 
 
 FIRST = 3

@@ -3,6 +3,7 @@
 Files and messages hold a protocol's name; whoever needs to know more of it asks `PROTOCOLS`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -51,3 +52,19 @@ PROTOCOLS = {protocol.name: protocol for protocol in (OFFICIAL, CLEAN, LEGACY)}
 
 WITH_TASKS = tuple(name for name, protocol in PROTOCOLS.items() if protocol.has_tasks)
 """The names of those that ask the eight tasks."""
+
+
+FEW_QUERIES = 30
+"""With fewer unseen queries a clean score says little."""
+
+
+def few_unseen(split: str, unseen: int) -> Iterator[str]:
+    """What a reader of a split's scores must know where few of its queries are unseen, or none."""
+    if unseen == 0:
+        yield f"no unseen query in {split}: no clean score"
+    elif unseen < FEW_QUERIES:
+        queries = "query" if unseen == 1 else "queries"
+        yield (
+            f"only {unseen} unseen {queries} in {split}: a clean score over fewer than "
+            f"{FEW_QUERIES} says little"
+        )

@@ -71,6 +71,7 @@ def page(contents: Contents) -> str:
     return environment.get_template("page.html").render(
         run=contents.run,
         answer=answer(contents),
+        few_unseen=contents.overview.few_unseen,
         untrained=untrained(contents),
         claims=claim_rows(contents),
         baselines=baseline_rows(contents),
