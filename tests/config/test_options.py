@@ -8,7 +8,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from counterpoint.config.loading import dump, known_paths, load, load_options
+from counterpoint.config.loading import dump, known_paths, load, load_options, parse
 from counterpoint.config.matrix import base_options, expand
 from counterpoint.config.options import (
     PRESETS,
@@ -312,3 +312,11 @@ def test_the_decontaminated_run_has_cells_of_arguanas() -> None:
     cells = expand(config, "decontaminated.yaml")
     assert len(cells) > 0
     assert all(theirs[one.name] == one.options for one in cells)
+
+
+def test_numbers_of_a_list_may_be_spelt_as_text() -> None:
+    # Snakemake's --config reads all that is nested as text.
+    values = {"evaluation": {"top_k": ["1", "3"], "epoch_tasks": ["sdoc"]}}
+    options = parse(CellOptions, values, "here")
+    assert options.evaluation.top_k == [1, 3]
+    assert options.evaluation.epoch_tasks == ["sdoc"]

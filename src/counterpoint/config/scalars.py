@@ -7,10 +7,12 @@ Scalar = str | int | float | bool | None
 
 
 def read_scalar(value: Any) -> Any:
-    """The number, truth value or null that a text spells; anything else as it is.
+    """The number, truth value or null that a text spells, of a list each; anything else as it is.
 
     YAML 1.1 reads 3e-6 as text, and snakemake's --config all that is nested.
     """
+    if isinstance(value, list):
+        return [read_scalar(part) for part in value]
     if not isinstance(value, str):
         return value
     try:
