@@ -318,5 +318,5 @@ def test_numbers_of_a_list_may_be_spelt_as_text() -> None:
     # Snakemake's --config reads all that is nested as text.
     values = {"evaluation": {"top_k": ["1", "3"], "epoch_tasks": ["sdoc"]}}
     options = parse(CellOptions, values, "here")
-    assert options.evaluation.top_k == [1, 3]
-    assert options.evaluation.epoch_tasks == ["sdoc"]
+    assert options.evaluation.top_k == (1, 3)
+    assert options.evaluation.epoch_tasks == ("sdoc",)

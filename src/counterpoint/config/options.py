@@ -20,6 +20,7 @@ from pydantic import (
 
 from counterpoint.config.scalars import Scalar, read_scalar, takes_text
 
+TopK = Annotated[int, Field(ge=1, strict=True)]
 TaskName = Literal["sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -300,10 +301,10 @@ class EvaluationOptions(Section):
     """Whether each epoch's record has test scores; nothing ever decides by them."""
     train_sample: Annotated[int, Field(ge=1)] = 1000
     """At most this many training queries, drawn once a seed, for the train scores."""
-    top_k: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [1]
+    top_k: Annotated[tuple[TopK, ...], Field(min_length=1, strict=False)] = (1,)
     """For each k beside the usual accuracy@1, recall@10 and nDCG@10: accuracy@k, recall@k and
     nDCG@k in the tables, and accuracy@k in each epoch's record."""
-    epoch_tasks: list[TaskName] = []
+    epoch_tasks: Annotated[tuple[TaskName, ...], Field(strict=False)] = ()
     """Tasks that each epoch's record has scores of, beside `epa`, by which decisions are taken."""
 
 
