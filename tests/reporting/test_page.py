@@ -192,9 +192,9 @@ def test_queries_show_what_was_chosen_instead(partial: Path) -> None:
     assert {query.point.side for query in queries["answers"]} == {"con"}
     assert len(queries["answers"]) == len(queries["fails"]) == queries_module.QUERIES_SHOWN
     for query in queries["answers"]:
-        assert query.chosen == query.gold
+        assert query.chosen in query.golds
     for query in queries["fails"]:
-        assert query.chosen != query.gold
+        assert query.chosen not in query.golds
         assert query.reranked == 2
     same = next(query for query in queries["fails"] if query.point.number == 1)
     assert same.relation == "a counter of the same debate, on the opposing side"
@@ -203,7 +203,7 @@ def test_queries_show_what_was_chosen_instead(partial: Path) -> None:
 def test_markup_in_texts_is_text(partial: Path, corpus: Corpus) -> None:
     contents = contents_of(partial)
     evil = next(argument for argument in corpus.arguments if EVIL in argument.text)
-    query = queries_module.Query(evil, evil, evil, 1, 1, 9)
+    query = queries_module.Query(evil, (evil,), evil, 1, 1, 9)
     drawn = {"answers": [query], "fails": []}
     assert EVIL not in charts.embedded({"text": EVIL})
     assert json.loads(charts.embedded({"text": EVIL})) == {"text": EVIL}

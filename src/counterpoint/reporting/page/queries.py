@@ -20,10 +20,11 @@ class Query:
     """A query, and what the best cell answers."""
 
     point: Argument
-    gold: Argument
+    golds: tuple[Argument, ...]
+    """Its counters."""
     chosen: Argument
     rank: int
-    """Of the gold, first stage."""
+    """Of the best gold, first stage."""
     reranked: int
     candidates: int
 
@@ -50,7 +51,10 @@ def queries(contents: Contents) -> dict[str, list[Query]]:
         return {}
     texts = read_arguments(arguments).arguments
     by_id = {argument.id: argument for argument in texts}
-    counters = {argument.pair: argument for argument in texts if argument.kind == "counter"}
+    counters: dict[str, list[Argument]] = {}
+    for argument in texts:
+        if argument.kind == "counter":
+            counters.setdefault(argument.pair, []).append(argument)
     wanted = [
         ("task", "==", "epa"),
         ("protocol", "==", CLEAN.name),
@@ -70,12 +74,12 @@ def queries(contents: Contents) -> dict[str, list[Query]]:
 
 
 def _query(
-    record: "pd.Series[Any]", by_id: Mapping[str, Argument], counters: Mapping[str, Argument]
+    record: "pd.Series[Any]", by_id: Mapping[str, Argument], counters: Mapping[str, list[Argument]]
 ) -> Query:
     point = by_id[record["query"]]
     return Query(
         point=point,
-        gold=counters[point.pair],
+        golds=tuple(counters[point.pair]),
         chosen=by_id[record["reordered"][0]],
         rank=int(record["rank"]),
         reranked=int(record["reranked"]),
