@@ -40,6 +40,7 @@ def open_corpus(
     splits: Mapping[str, str] | None = None,
     bad_files: Literal["stop", "skip"] = "stop",
     decontaminate: Literal["none", "train"] = "none",
+    language: str = "en",
 ) -> Corpus:
     """Read a corpus.
 
@@ -50,6 +51,7 @@ def open_corpus(
             `training`, `validation` and `test`.
         bad_files: whether files that cannot be used end the reading or are left out.
         decontaminate: `train` leaves out training pairs that share a text with dev or test.
+        language: of the texts, as ISO 639-1 has it.
 
     Returns:
         The corpus: `.arguments` are its texts, `.split(folder)` those of one folder.
@@ -62,6 +64,7 @@ def open_corpus(
         "splits": dict(splits or {}),
         "bad_files": bad_files,
         "decontaminate": decontaminate,
+        "language": language,
     }
     return opening.open_corpus(parse(CorpusOptions, values, "open_corpus"))[0]
 

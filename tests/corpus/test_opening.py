@@ -201,6 +201,7 @@ def test_bad_files_of_any_split_stop_it(write_tree: WriteTree) -> None:
     [
         (["corpus.jsonl"], ""),
         (["beir/arguana/corpus.jsonl", "beir/readme.md"], "beir/arguana/"),
+        (["beir/corpus.jsonl.gz", "beir/corpus.jsonl"], "beir/"),
         (["my-corpus.jsonl", "corpus.jsonl.bak"], None),
     ],
 )

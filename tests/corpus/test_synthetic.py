@@ -111,7 +111,7 @@ def test_each_pair_shares_words_that_stand_nowhere_else_in_its_split(
 
 @pytest.mark.parametrize("role", ["dev", "test"])
 def test_tfidf_finds_nearly_every_planted_counter(role: str, made: Corpus) -> None:
-    sets, records = evaluate_baseline("tfidf", made, None)[role]
+    sets, records = evaluate_baseline("tfidf", made, None).by_split[role]
     found = next(r for r in records if (r.protocol, r.task) == ("official", "epa"))
     assert len(found.rank) == sets.pairs
     assert (found.rank == 1).mean() >= 0.95

@@ -119,7 +119,7 @@ def test_tfidf_ranks_are_those_of_scikit_learn(tiny) -> None:
     def similarity(query, candidate):
         return np.float32(rows[query] @ rows[candidate])
 
-    sets, found = evaluate_baseline("tfidf", tiny, None)["dev"]
+    sets, found = evaluate_baseline("tfidf", tiny, None).by_split["dev"]
     assert [(one.protocol, one.task) for one in found] == [
         *((protocol, task) for protocol in WITH_TASKS for task in TASKS),
         ("legacy", "epa"),
@@ -132,7 +132,7 @@ def test_tfidf_ranks_are_those_of_scikit_learn(tiny) -> None:
 
 def test_a_query_without_any_known_word_ties_with_everyone_and_is_wrong(tiny) -> None:
     # "zebra giraffe" stands at 0 to all: its gold is the last of the seven other arguments.
-    sets, found = evaluate_baseline("tfidf", tiny, None)["dev"]
+    sets, found = evaluate_baseline("tfidf", tiny, None).by_split["dev"]
     (epa,) = [one for one in found if (one.task, one.protocol) == ("epa", "official")]
     assert ranks_of(sets, epa)["validation/law/juries/con01a"] == 7
 
@@ -160,7 +160,7 @@ PUBLISHED = {
 def test_baselines_on_the_real_validation_split_have_the_figures_of_another_program(
     real, name
 ) -> None:
-    _, found = evaluate_baseline(name, real, None)["dev"]
+    _, found = evaluate_baseline(name, real, None).by_split["dev"]
     assert {(one.protocol, len(one.queries)) for one in found} == {
         ("official", 1287),
         ("clean", 713),
@@ -192,7 +192,7 @@ def test_bm25_scores_are_those_of_the_formula(tiny) -> None:
 
 
 def test_random_is_at_chance_and_the_same_each_time(real) -> None:
-    found = [evaluate_baseline("random", real, None)["dev"][1] for _ in range(2)]
+    found = [evaluate_baseline("random", real, None).by_split["dev"][1] for _ in range(2)]
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one.rank, other.rank)
     for records in found[0][:-1]:
@@ -214,7 +214,7 @@ def test_untrained_ranks_by_cosine_whatever_the_lengths(sample, tmp_path) -> Non
     def cosine(query, candidate):
         return cosines[number[query]][number[candidate]]
 
-    result = evaluate_baseline("untrained", sample, tmp_path / "features.safetensors")
+    result = evaluate_baseline("untrained", sample, tmp_path / "features.safetensors").by_split
     assert list(result) == ["dev", "test"]
     for role, (sets, found) in result.items():
         for records in found[:-1]:

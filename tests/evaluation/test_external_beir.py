@@ -19,7 +19,7 @@ from counterpoint.evaluation.baselines import Search
 from counterpoint.reporting import scores
 from counterpoint.runs import folder as folder_module
 from counterpoint.search.distances import Costs, Euclidean
-from tests.support.beir import DOCUMENTS, HAND, PLACE, jsonl, pack, qrels
+from tests.support.beir import DOCUMENTS, HAND, JUDGED, PLACE, QUERIES, jsonl, pack, qrels
 from tests.support.trained import Trained, evaluate, run_lines
 
 WriteTree = Callable[..., Path]
@@ -56,18 +56,20 @@ def made(seed: int = 1, documents: int = 140) -> dict[str, str]:
 
 
 def agree_with_ir_measures(folder: Path, stages: Sequence[str]) -> pd.DataFrame:
+    """The scores as BEIR asks; those without copies agree too."""
     table = pd.read_csv(folder / "figures.csv")
     assert set(table.stage) == set(stages)
+    assert set(table.protocol) == {"beir", "beir-without-copies"}
     judged = list(ir_measures.read_trec_qrels(str(folder / "trec" / "beir.qrels")))
-    for stage in stages:
-        listed = list(ir_measures.read_trec_run(str(folder / "trec" / f"beir.{stage}.run")))
-        own = table[table.stage == stage].set_index("metric")["value"]
+    for (protocol, stage), rows in table.groupby(["protocol", "stage"]):
+        listed = list(ir_measures.read_trec_run(str(folder / "trec" / f"{protocol}.{stage}.run")))
+        own = rows.set_index("metric")["value"]
         measures = {"ndcg@10": nDCG @ 10, "accuracy@1": Success @ 1, "recall@100": R @ 100}
         found = ir_measures.calc_aggregate(list(measures.values()), judged, listed)
         assert own.to_dict() == pytest.approx(
             {name: found[by] for name, by in measures.items()}, abs=1e-9
         )
-    return table
+    return table[table.protocol == "beir"]
 
 
 @pytest.mark.parametrize("name", ["random", "tfidf", "bm25"])
@@ -122,13 +124,7 @@ def test_judged_queries_without_a_relevant_document_are_named(
 def test_by_the_command_the_figures_are_those_by_hand(
     write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    def line(search: Search) -> Costs:
-        def rows(texts: Sequence[str]) -> Tensor:
-            return torch.tensor([[PLACE[text]] for text in texts])
-
-        return Euclidean(rows(search.queries), rows(search.collection))
-
-    monkeypatch.setitem(baselines.BASELINES, "line", line)
+    monkeypatch.setitem(baselines.BASELINES, "line", on_a_line)
     monkeypatch.chdir(tmp_path)
     evaluate("baseline/line", "--corpus", write_tree(HAND), "--trec", "--out", "out")
     table = agree_with_ir_measures(tmp_path / "out", ["retrieval"]).set_index("metric")
@@ -138,6 +134,116 @@ def test_by_the_command_the_figures_are_those_by_hand(
         {"ndcg@10": (1 + sums / (2 + third)) / 3, "accuracy@1": 1 / 3, "recall@100": 1}
     )
     assert "| test | beir | retrieval | 3 | 70.9 (" in capsys.readouterr().out
+
+
+def on_a_line(search: Search) -> Costs:
+    def rows(texts: Sequence[str]) -> Tensor:
+        return torch.tensor([[PLACE[text]] for text in texts])
+
+    return Euclidean(rows(search.queries), rows(search.collection))
+
+
+def test_a_judged_document_that_is_lacking_counts_as_not_found(
+    write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """By hand: d, of gain 1, is lost; it was fourth for query 1 and the only one of query 2."""
+    monkeypatch.setitem(baselines.BASELINES, "line", on_a_line)
+    monkeypatch.chdir(tmp_path)
+    documents = {name: text for name, text in DOCUMENTS.items() if name != "d"}
+    given = ["baseline/line", "--corpus", write_tree({**HAND, "corpus.jsonl": jsonl(documents)})]
+    evaluate(*given, "--trec", "--out", "out")
+    table = agree_with_ir_measures(tmp_path / "out", ["retrieval"]).set_index("metric")
+    assert set(table.n) == {3}
+    third = 1 / math.log2(3)
+    # Query 1: b, of gain 2, is second. Query 3: b, c, then a, of 1, and q1, of 2.
+    of_queries = [2 * third / (2 + third), 0, (1 / 2 + 2 / math.log2(5)) / (2 + third)]
+    assert table["value"].to_dict() == pytest.approx(
+        {"ndcg@10": sum(of_queries) / 3, "accuracy@1": 0, "recall@100": (1 / 2 + 0 + 1) / 3}
+    )
+    printed = capsys.readouterr()
+    assert (
+        "counterpoint: judgements of a document that the corpus lacks, which counts as not "
+        "found (2): qrels/test.tsv:3 ('d' of 'q1'); qrels/test.tsv:5 ('d' of 'q2')\n"
+    ) in printed.err
+    assert "counterpoint: wrote figures.csv, trec into out\n" in printed.err
+    assert (tmp_path / "out" / "trec" / "beir.qrels").read_text().startswith("q1 0 b 2\nq1 0 d 1\n")
+    assert main(["evaluate", *map(str, given), "--out", "no", "--bad-files", "stop"]) == 2
+    refused = capsys.readouterr().err
+    assert "judgements of a document that the corpus lacks" in refused
+    assert "--bad-files skip" in refused
+    assert not (tmp_path / "no").exists()
+
+
+def test_scores_without_copies_of_the_query_stand_in_a_second_line(
+    write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """By hand: two documents copy query 1, at 0; a title does not hide the copy."""
+    monkeypatch.setitem(baselines.BASELINES, "line", on_a_line)
+    monkeypatch.setitem(PLACE, "a title zero", 0.5)
+    monkeypatch.chdir(tmp_path)
+    copies = {"x": "zero", "y": {"title": "a title", "text": "zero"}}
+    documents: dict[str, Any] = {**DOCUMENTS, **copies}
+    judged = qrels([("q1", "a", 1), ("q2", "d", 1)])
+    tree = {"corpus.jsonl": jsonl(documents), "queries.jsonl": jsonl(QUERIES)}
+    folder = write_tree({**tree, "qrels/test.tsv": judged})
+    evaluate("baseline/line", "--corpus", folder, "--trec", "--out", "out")
+    with_copies = agree_with_ir_measures(tmp_path / "out", ["retrieval"]).set_index("metric")
+    # Query 1: x, y, then a; query 2: d at once.
+    assert with_copies["value"].to_dict() == pytest.approx(
+        {"ndcg@10": (1 / 2 + 1) / 2, "accuracy@1": 1 / 2, "recall@100": 1}
+    )
+    table = pd.read_csv(tmp_path / "out" / "figures.csv")
+    without = table[table.protocol == "beir-without-copies"]
+    assert set(without["value"]) == {1}
+    assert set(without.n) == {2}
+    printed = capsys.readouterr()
+    assert "| test | beir | retrieval | 2 | 75.0" in printed.out
+    assert "| test | beir, without copies of the query | retrieval | 2 | 100.0" in printed.out
+    assert "1 of 2 queries stand among the documents under another id too" in printed.err
+    listed = run_lines(tmp_path / "out" / "trec" / "beir-without-copies.retrieval.run")
+    assert listed["q1"] == ["a", "b", "c", "d"]
+    assert listed["q2"][:2] == ["d", "c"]
+    assert {"x", "y", "q1"} < set(listed["q2"])
+
+
+def test_a_copy_that_is_relevant_stays(
+    write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(baselines.BASELINES, "line", on_a_line)
+    monkeypatch.chdir(tmp_path)
+    documents = jsonl({**DOCUMENTS, "x": "zero"})
+    judged = qrels([*JUDGED, ("q1", "x", 1)])
+    folder = write_tree({**HAND, "corpus.jsonl": documents, "qrels/test.tsv": judged})
+    evaluate("baseline/line", "--corpus", folder, "--trec", "--out", "out")
+    agree_with_ir_measures(tmp_path / "out", ["retrieval"])
+    for protocol in ("beir", "beir-without-copies"):
+        listed = run_lines(tmp_path / "out" / "trec" / f"{protocol}.retrieval.run")
+        assert listed["q1"][0] == "x"
+
+
+def test_a_baseline_that_ties_everywhere_is_told(
+    write_tree: WriteTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """To words in English a Chinese text is one word; by pairs of characters it is searched."""
+    monkeypatch.chdir(tmp_path)
+    texts = ["死刑应该废除", "学校应该有考试", "租金应该有上限", "监狱不能改造犯人", "陪审团没有用"]
+    documents = {f"d{number}": text for number, text in enumerate(texts)}
+    queries = {"q1": "废除死刑", "q2": "考试对学校不好"}
+    judged = qrels([("q1", "d0", 1), ("q2", "d1", 1)])
+    tree = {"corpus.jsonl": jsonl(documents), "queries.jsonl": jsonl(queries)}
+    folder = write_tree({**tree, "qrels/test.tsv": judged})
+    for name in ("tfidf", "bm25"):
+        given = [f"baseline/{name}", "--corpus", folder, "--out", name]
+        evaluate(*given)
+        said = capsys.readouterr().err
+        assert f"baseline/{name}: every text ties for 2 of 2 queries" in said
+        assert "letters are in another script than 'en' is written in (CJK" in said
+        evaluate(*given, "--language", "zh")
+        printed = capsys.readouterr()
+        assert "ties" not in printed.err
+        assert "script" not in printed.err
+        table = pd.read_csv(tmp_path / name / "figures.csv")
+        assert set(table["value"]) == {1.0}
 
 
 @pytest.mark.parametrize("name", ["frozen", "live", "baseline/untrained"])

@@ -17,13 +17,14 @@ rule corpus:
         columns=columns_arguments(CONFIG.corpus),
         bad_files=CONFIG.corpus.bad_files,
         decontaminate=CONFIG.corpus.decontaminate,
+        language=CONFIG.corpus.language,
         fingerprint=OPENED.corpus_fingerprint,
         version=CORPUS_VERSION,
         out=lambda wildcards, output: folder_of(output.arguments),
     shell:
         "logged {log:q} counterpoint corpus {params.source:q} --splits {params.splits:q}"
         " {params.columns:q} --bad-files {params.bad_files} --decontaminate {params.decontaminate}"
-        " --out {params.out:q}"
+        " --language {params.language} --out {params.out:q}"
 
 
 rule tokens:

@@ -6,7 +6,8 @@ rule baseline:
         arguments=rules.corpus.output.arguments,
         features=base_features,
     output:
-        str(RUN.baseline("{baseline}")),
+        records=str(RUN.baseline("{baseline}")),
+        ties=str(RUN.baseline_ties("{baseline}")),
     log:
         str(RUN.logs / "baselines" / "{baseline}.log"),
     conda:
@@ -18,4 +19,4 @@ rule baseline:
         threads=CONFIG.resources.threads,
     shell:
         "logged {log:q} counterpoint baseline {wildcards.baseline} --arguments {input.arguments:q}"
-        " {params.features:q} --threads {params.threads} --out {output:q}"
+        " {params.features:q} --threads {params.threads} --out {output.records:q}"

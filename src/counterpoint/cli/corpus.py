@@ -51,6 +51,12 @@ def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="train: leave out training pairs that share a text with dev or test "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--language",
+        metavar="CODE",
+        default="en",
+        help="of the texts, ISO 639-1 (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, metavar="PATH", help="folder to write into")
     parser.set_defaults(command=_corpus)
 
@@ -72,6 +78,7 @@ def _corpus(arguments: argparse.Namespace) -> None:
             "columns": named_values("--columns", arguments.columns, "OURS=NAME"),
             "bad_files": arguments.bad_files,
             "decontaminate": arguments.decontaminate,
+            "language": arguments.language,
         },
         "arguments of `counterpoint corpus`",
     )

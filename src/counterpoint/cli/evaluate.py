@@ -15,8 +15,9 @@ def add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
         description="Evaluate a trained cell or a baseline on another corpus, or again on the "
         "run's own, all tasks and protocols. Unseen are the queries whose texts the run's training "
         "folder lacks. A corpus in BEIR's layout is searched as a whole, without the query's own "
-        "document. Writes figures.csv, records.parquet (not for BEIR's layout) and, with --trec, "
-        "rankings and judgements; prints the scores on all arguments.",
+        "document, and again without documents that copy the query. Writes figures.csv, "
+        "records.parquet (not for BEIR's layout) and, with --trec, rankings and judgements; prints "
+        "the scores on all arguments.",
     )
     parser.add_argument(
         "system",
@@ -37,6 +38,18 @@ def add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="SPLIT",
         help="of that corpus (default: all; dev and test of the run's own; test of BEIR's, one "
         "at a time)",
+    )
+    parser.add_argument(
+        "--bad-files",
+        choices=("stop", "skip"),
+        help="what to do with what cannot be used of that corpus (default: stop; of BEIR's layout "
+        "stop at lines that cannot be read, and tell what is merely missing, which BEIR's own "
+        "evaluation passes over too)",
+    )
+    parser.add_argument(
+        "--language",
+        metavar="CODE",
+        help="of that corpus, ISO 639-1 (default: the run's, or en)",
     )
     parser.add_argument("--trec", action="store_true", help="write TREC qrels and runs too")
     add_threads(parser)
@@ -79,7 +92,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             device=torch.device(device),
             out=out,
             export=arguments.trec,
+            bad_files=arguments.bad_files,
+            language=arguments.language,
         ).write()
     best = [f"best: {system}"] if arguments.system == "best" else []
     print_notes([*best, *evaluated.notes])
     print(markdown_table(readable(evaluated.scores)), end="")
+    print_notes([f"wrote {', '.join(evaluated.files)} into {out}"])

@@ -11,6 +11,7 @@ from counterpoint.cli.shared import (
     add_out,
     add_run,
     add_threads,
+    print_notes,
 )
 
 
@@ -110,7 +111,8 @@ def add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "baseline",
         help="evaluate a system that nothing is trained for",
-        description="Evaluate a baseline on the dev and test splits (records.parquet).",
+        description="Evaluate a baseline on the dev and test splits (records.parquet). Writes "
+        "ties.json beside it: how many queries tie with all of their candidates.",
     )
     parser.add_argument("name", help="random, tfidf, bm25 or untrained")
     add_arguments(parser)
@@ -126,8 +128,11 @@ def _baseline(arguments: argparse.Namespace) -> None:
     from counterpoint.corpus import arguments as arguments_module
     from counterpoint.evaluation import baselines
     from counterpoint.evaluation import records as records_module
+    from counterpoint.runs import folder
 
     torch.set_num_threads(arguments.threads)
     read = arguments_module.read_arguments(arguments.arguments)
-    records = baselines.evaluate_baseline(arguments.name, read, arguments.features)
-    records_module.write_records(records, arguments.out)
+    evaluated = baselines.evaluate_baseline(arguments.name, read, arguments.features)
+    print_notes(evaluated.ties.told(f"baseline {arguments.name}"))
+    evaluated.ties.write(folder.ties_beside(arguments.out))
+    records_module.write_records(evaluated.by_split, arguments.out)

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from counterpoint.config import languages
 from counterpoint.config.scalars import Scalar, read_scalar, takes_text
 
 TopK = Annotated[int, Field(ge=1, strict=True)]
@@ -113,6 +114,21 @@ class CorpusOptions(Section):
     """What to do with files that cannot be used: report all and stop, or report and skip them."""
     decontaminate: Literal["none", "train"] = "none"
     """`train`: leave out training pairs that share a text with dev or test."""
+    language: str = "en"
+    """Of the texts, as ISO 639-1 has it: whose stop words TF-IDF and BM25 leave out, and whether
+    they count words or, where words are not parted by spaces, pairs of characters."""
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def _norwegian(cls, value: Any) -> Any:
+        return "no" if value is False else value  # as YAML reads the code
+
+    @field_validator("language")
+    @classmethod
+    def _is_language(cls, value: str) -> str:
+        if (fault := languages.fault(value)) is not None:
+            raise ValueError(fault)
+        return value
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

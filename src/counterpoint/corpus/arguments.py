@@ -76,6 +76,8 @@ class Corpus:
     """`train` where no training pair may share a text with dev or test."""
     notes: tuple[str, ...] = ()
     """How its files were understood, and what in them is suspicious; for people."""
+    language: str = "en"
+    """Of the texts, as ISO 639-1 has it."""
 
     def split(self, folder: str) -> list[Argument]:
         """The arguments of one folder, in the order of the table."""
@@ -142,6 +144,7 @@ def write_arguments(corpus: Corpus, path: str | Path) -> None:
         "bare_debates": dict(corpus.bare_debates),
         "decontaminate": corpus.decontaminate,
         "notes": list(corpus.notes),
+        "language": corpus.language,
     }
     table = table.replace_schema_metadata({"counterpoint": json.dumps(facts)})
     with replacing(path) as temporary:
@@ -163,6 +166,7 @@ def read_arguments(path: str | Path) -> Corpus:
             facts["bare_debates"],
             facts["decontaminate"],
             tuple(facts.get("notes", ())),
+            facts.get("language", "en"),  # a table of an older version is of English texts
         )
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise _no_table(path, error) from error

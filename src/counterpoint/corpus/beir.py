@@ -2,23 +2,22 @@
 
     corpus.jsonl      {"_id": …, "title": …, "text": …} a line
     queries.jsonl     {"_id": …, "text": …} a line
-    qrels/test.tsv    query-id, corpus-id, score, with a header
+    qrels/test.tsv    query-id, corpus-id, score, with a header; or TREC's four columns
 
-Thakur et al., *BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval
-Models* (2021). All documents are searched but the one that has the query's own id, as BEIR's
-ArguAna wants it, where each query is a document too.
+Each may be packed, as `corpus.jsonl.gz`. Thakur et al., *BEIR: A Heterogeneous Benchmark for
+Zero-shot Evaluation of Information Retrieval Models* (2021). All documents are searched but the one
+that has the query's own id, as BEIR's ArguAna wants it, where each query is a document too.
 """
 
-import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from counterpoint.arrays import Ints
-from counterpoint.corpus.arguments import normalise, text_hash
+from counterpoint.corpus.arguments import text_hash
+from counterpoint.corpus.beir_files import BadFiles, BeirFiles, Findings, Judgement, Kind
 from counterpoint.corpus.sources import Source
 from counterpoint.errors import InputError
 
@@ -29,17 +28,17 @@ def beir_root(source: Source) -> str | None:
     Raises:
         InputError: there are several.
     """
-    paths = sorted(path for path in source.files() if f"/{path}".endswith("/corpus.jsonl"))
-    if len(paths) > 1:
+    found: dict[str, str] = {}
+    for path in sorted(source.files()):
+        root, name = path[: path.rfind("/") + 1], path[path.rfind("/") + 1 :]
+        if name in ("corpus.jsonl", "corpus.jsonl.gz"):
+            found.setdefault(root, path)
+    if len(found) > 1:
         raise InputError(
-            f"corpus {source.name}: several corpora in BEIR's layout: {', '.join(paths)}; give the "
-            "path of one of them"
+            f"corpus {source.name}: several corpora in BEIR's layout: {', '.join(found.values())}; "
+            "give the path of one of them"
         )
-    return paths[0].removesuffix("corpus.jsonl") if paths else None
-
-
-LIMIT = 4 << 30
-"""Bytes of a file; BEIR's largest corpus has 8.8 million passages."""
+    return next(iter(found), None)
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,16 @@ class BeirCorpus:
     queries: tuple[str, ...]
     query_texts: tuple[str, ...]
     relevant: tuple[Mapping[int, int], ...]
+    absent: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """Number of a query to its relevant documents that the corpus lacks, and their gains. They
+    count as not found, as in BEIR's own evaluation."""
+    copies: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Number of a query to the rows of the documents, neither its own nor relevant, whose text is
+    the query's, with the title before it or without."""
     unanswerable: tuple[str, ...] = ()
-    """Judged queries without a relevant document but their own, which no figure counts."""
+    """Judged queries without a relevant document but their own, which no score counts."""
+    notes: tuple[str, ...] = ()
+    """What is wrong in the files and was passed over; a line a kind."""
 
     @cached_property
     def texts(self) -> list[str]:
@@ -81,96 +88,112 @@ class BeirCorpus:
         return np.array([row.get(query, -1) for query in self.queries], dtype=np.int64)
 
 
-def read_beir(source: Source, split: str = "test") -> BeirCorpus:
+def read_beir(
+    source: Source, split: str = "test", *, bad_files: BadFiles | None = None
+) -> BeirCorpus:
     """Read documents, and the queries that `qrels/SPLIT.tsv` judges.
 
+    Args:
+        source: that holds the files.
+        split: whose judgements are read.
+        bad_files: `stop` refuses all that is wrong in the files; None goes on where something is
+            merely missing, as BEIR's own evaluation does, and refuses lines that cannot be read;
+            `skip` leaves those out too.
+
     Raises:
-        InputError: a file is missing or a line cannot be used; names the file and the line.
+        InputError: a file is missing, or something is refused; names the files and the lines.
     """
     root = beir_root(source)
     if root is None:
         raise InputError(f"{source.name}: no corpus.jsonl; expected a corpus in BEIR's layout")
-    documents = _read_jsonl(source, f"{root}corpus.jsonl", title=True)
-    texts = _read_jsonl(source, f"{root}queries.jsonl", title=False)
-    path = f"{root}qrels/{split}.tsv"
-    judged = _read_qrels(source, path, documents, texts)
-    relevant = {query: gains for query, gains in judged.items() if gains}
-    if not relevant:
-        raise InputError(f"{source.name}: {path}: no judgement above 0, so there is no query")
+    findings = Findings(source.name)
+    files = BeirFiles(source, root, findings)
+    texts = files.queries()
+    judged = _by_query(files.judgements(split), texts, findings)
+    documents = _Documents(files, {texts[query] for query in judged})
+    relevant, absent = _found(judged, documents.row, findings)
+    findings.check(bad_files)
+    queries = [query for query in judged if query in relevant or query in absent]
+    if not queries:
+        raise InputError(
+            f"{source.name}: {root}qrels/{split}.tsv: no judgement above 0 of a query that is "
+            "there, so there is no query"
+        )
+    number = {query: place for place, query in enumerate(queries)}
     return BeirCorpus(
         name=source.name,
-        documents=tuple(documents),
-        document_texts=tuple(documents.values()),
-        queries=tuple(relevant),
-        query_texts=tuple(texts[query] for query in relevant),
-        relevant=tuple(relevant.values()),
-        unanswerable=tuple(query for query in judged if query not in relevant),
+        documents=tuple(documents.row),
+        document_texts=tuple(documents.texts),
+        queries=tuple(queries),
+        query_texts=tuple(texts[query] for query in queries),
+        relevant=tuple(relevant.get(query, {}) for query in queries),
+        absent={number[query]: gains for query, gains in absent.items()},
+        copies=_copies(
+            [(query, texts[query], relevant.get(query, {})) for query in queries], documents
+        ),
+        unanswerable=tuple(query for query in judged if query not in number),
+        notes=tuple(findings.lines()),
     )
 
 
-def _lines(source: Source, path: str) -> Iterator[tuple[str, str]]:
-    """(place, line) of every line that is not blank."""
-    if path not in set(source.files()):
-        raise InputError(f"{source.name}: {path}: no such file; BEIR's layout has it")
-    try:
-        text = source.read(path, LIMIT).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source.name}: {path}: not UTF-8: {error}") from error
-    # Not splitlines, which also breaks at separators that may stand within a text.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield f"{source.name}: {path}:{number}", line
+class _Documents:
+    """Rows and texts of all documents; where the texts of some queries stand among them."""
+
+    def __init__(self, files: BeirFiles, query_texts: Collection[str]) -> None:
+        self.row: dict[str, int] = {}
+        self.texts: list[str] = []
+        self.with_text: dict[str, list[int]] = {}
+        """The text of a query to the rows that have it."""
+        for document in files.documents():
+            row = self.row[document.id] = len(self.row)
+            self.texts.append(document.whole)
+            for text in {document.whole, document.text} & set(query_texts):
+                self.with_text.setdefault(text, []).append(row)
 
 
-def _read_jsonl(source: Source, path: str, *, title: bool) -> dict[str, str]:
-    """Id to normalised text."""
-    texts: dict[str, str] = {}
-    for place, line in _lines(source, path):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # a number too long, or too many brackets
-            raise InputError(f"{place}: not JSON: {error}") from error
-        if not isinstance(row, dict) or not (
-            isinstance(row.get("_id"), str) and row["_id"] and isinstance(row.get("text"), str)
-        ):
-            raise InputError(
-                f'{place}: expected an object with "_id", not empty, and "text", both texts'
-            )
-        if row["_id"] in texts:
-            raise InputError(f"{place}: id {row['_id']!r} stands there twice; ids are unique")
-        parts = [str(row.get("title") or ""), row["text"]] if title else [row["text"]]
-        texts[row["_id"]] = normalise(" ".join(parts))
-        if re.search(r"[\ud800-\udfff]", row["_id"] + texts[row["_id"]]):
-            raise InputError(f"{place}: half a surrogate pair is escaped; expected Unicode text")
-    return texts
+def _by_query(
+    judgements: Iterable[Judgement], queries: Collection[str], findings: Findings
+) -> dict[str, list[Judgement]]:
+    """Query to its judgements, of those that queries.jsonl has."""
+    judged: dict[str, list[Judgement]] = {}
+    lost: set[str] = set()
+    for judgement in judgements:
+        if judgement.query in queries:
+            judged.setdefault(judgement.query, []).append(judgement)
+        elif judgement.query not in lost:
+            lost.add(judgement.query)
+            findings.add(Kind.NO_QUERY, f"{judgement.place} ({judgement.query!r})")
+    return judged
 
 
-def _read_qrels(
-    source: Source, path: str, documents: Mapping[str, str], queries: Mapping[str, str]
-) -> dict[str, dict[int, int]]:
-    """Each judged query's id to the rows of its relevant documents and their gains."""
-    row_of = {document: row for row, document in enumerate(documents)}
+def _found(
+    judged: Mapping[str, Sequence[Judgement]], row: Mapping[str, int], findings: Findings
+) -> tuple[dict[str, dict[int, int]], dict[str, dict[str, int]]]:
+    """Query to the rows of its relevant documents with their gains, and to those that lack."""
     relevant: dict[str, dict[int, int]] = {}
-    for number, (place, line) in enumerate(_lines(source, path)):
-        fields = line.rstrip("\r").split("\t")
-        if number == 0 and fields[-1] == "score":
-            continue
-        if len(fields) != 3 or not re.fullmatch(r"-?[0-9]{1,9}", fields[2]):
-            raise InputError(
-                f"{place}: expected query-id, corpus-id and a whole score, parted by tabs, found "
-                f"{line!r}"
-            )
-        query, document, score = fields
-        for kind, name, known in (
-            ("query", query, queries),
-            ("document", document, documents),
-        ):
-            if name not in known:
-                file = "queries.jsonl" if kind == "query" else "corpus.jsonl"
-                raise InputError(
-                    f"{place}: {kind} {name!r} is not in {file}; correct the judgement or add it"
-                )
-        gains = relevant.setdefault(query, {})
-        if int(score) > 0 and query != document:
-            gains[row_of[document]] = int(score)
-    return relevant
+    absent: dict[str, dict[str, int]] = {}
+    for query, several in judged.items():
+        for one in several:
+            if one.document == query:
+                continue
+            if one.document not in row:
+                findings.add(Kind.NO_DOCUMENT, f"{one.place} ({one.document!r} of {query!r})")
+                if one.gain > 0:
+                    absent.setdefault(query, {})[one.document] = one.gain
+            elif one.gain > 0:
+                relevant.setdefault(query, {})[row[one.document]] = one.gain
+    return relevant, absent
+
+
+def _copies(
+    queries: Iterable[tuple[str, str, Mapping[int, int]]], documents: _Documents
+) -> dict[int, tuple[int, ...]]:
+    """What `BeirCorpus.copies` holds, of the id, text and relevant rows of each query."""
+    copies = {}
+    for number, (query, text, relevant) in enumerate(queries):
+        # A copy that is relevant stays, as the gold does under `clean`.
+        kept = {documents.row.get(query, -1), *relevant}
+        rows = tuple(row for row in documents.with_text.get(text, ()) if row not in kept)
+        if rows:
+            copies[number] = rows
+    return copies

@@ -12,6 +12,7 @@ from counterpoint.corpus.arguments import Argument, Corpus
 from counterpoint.corpus.beir import beir_root
 from counterpoint.corpus.pair_names import named_split
 from counterpoint.corpus.problems import Problem, report
+from counterpoint.corpus.script import script_doubts
 from counterpoint.corpus.sources import Source, expand_variables, open_source
 from counterpoint.corpus.suspicions import suspicions
 from counterpoint.errors import InputError
@@ -35,8 +36,14 @@ def open_corpus(options: CorpusOptions) -> tuple[Corpus, list[Problem]]:
     corpus, problems = read(
         path, roles, skip=options.bad_files == "skip", columns=options.columns.named()
     )
-    notes = (*corpus.notes, *suspicions(corpus))
-    return replace(corpus, decontaminate=options.decontaminate, notes=notes), problems
+    doubts = script_doubts(corpus.texts, options.language)
+    corpus = replace(
+        corpus,
+        decontaminate=options.decontaminate,
+        language=options.language,
+        notes=(*corpus.notes, *suspicions(corpus), *doubts),
+    )
+    return corpus, problems
 
 
 def read(
@@ -68,10 +75,34 @@ def read(
 def read_all(
     path: str, wanted: Sequence[str] | None = None, columns: Mapping[str, str] | None = None
 ) -> Corpus:
+    """What `read_usable` reads, where nothing may be left out.
+
+    Raises:
+        InputError: as `read_usable`.
+    """
+    return read_usable(path, wanted, columns, skip=False)[0]
+
+
+def read_usable(
+    path: str,
+    wanted: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    *,
+    skip: bool,
+) -> tuple[Corpus, list[Problem]]:
     """Read all splits of a corpus, or those wanted, to evaluate on; each is a role of its own.
 
     A split is wanted by its name or by its role. A file of pairs that names none has the split
     `all`, and those that `corpus` divides it into.
+
+    Args:
+        path: of the corpus.
+        wanted: the splits; all by default.
+        columns: as `read` takes them.
+        skip: leave out what cannot be used instead of stopping.
+
+    Returns:
+        The corpus, and what was left out.
 
     Raises:
         InputError: as `read`, or a split is not there.
@@ -79,41 +110,45 @@ def read_all(
     file = _pair_file(path)
     there = split_names(path, columns)
     if file is not None and not there:
-        return _unnamed_splits(file, wanted, columns)
+        return _unnamed_splits(file, wanted, columns, skip)
     splits = list(dict.fromkeys(_there(path, name, there) for name in wanted or there))
     if file is None:
         source = _with_pairs(path)
         found = read_splits(source, splits)
-        if found.problems:
-            raise InputError(report(source.name, found.problems, skip=False))
+        if found.problems and not (skip and all(each.skippable for each in found.problems)):
+            raise InputError(report(source.name, found.problems, skip))
         roles = {split: split for split in splits}
-        return Corpus(found.arguments, roles, found.bare_debates, notes=tuple(found.notes))
-    arguments, notes = [], dict[str, None]()
+        corpus = Corpus(found.arguments, roles, found.bare_debates, notes=tuple(found.notes))
+        return corpus, found.problems
+    arguments, notes, problems = [], dict[str, None](), dict[Problem, None]()
     for split in splits:
-        of_split, on_split = pairs.read_split(file, split, columns)
+        of_split, on_split, left_out = pairs.read_split(file, split, columns, skip=skip)
         arguments += of_split
         notes |= dict.fromkeys(on_split)
-    return Corpus(
+        problems |= dict.fromkeys(left_out)
+    corpus = Corpus(
         arguments, {split: split for split in splits}, dict.fromkeys(splits, 0), notes=tuple(notes)
     )
+    return corpus, list(problems)
 
 
 def _unnamed_splits(
-    file: Path, wanted: Sequence[str] | None, columns: Mapping[str, str] | None
-) -> Corpus:
+    file: Path, wanted: Sequence[str] | None, columns: Mapping[str, str] | None, skip: bool
+) -> tuple[Corpus, list[Problem]]:
     if wanted in (None, [], ["all"]):
-        arguments, notes = pairs.read_split(file, None, columns)
-        return Corpus(arguments, {"all": "all"}, {"all": 0}, notes=tuple(notes))
+        arguments, notes, problems = pairs.read_split(file, None, columns, skip=skip)
+        return Corpus(arguments, {"all": "all"}, {"all": 0}, notes=tuple(notes)), problems
     roles = Splits().model_dump()
     there = list(roles.values())
     folders = list(dict.fromkeys(_there(str(file), name, there) for name in wanted or ()))
-    corpus, _ = pairs.read_pairs(file, roles, columns=columns)
-    return replace(
+    corpus, problems = pairs.read_pairs(file, roles, skip=skip, columns=columns)
+    corpus = replace(
         corpus,
         arguments=[one for one in corpus.arguments if one.split in folders],
         roles={folder: folder for folder in folders},
         bare_debates=dict.fromkeys(folders, 0),
     )
+    return corpus, problems
 
 
 def _there(path: str, name: str, there: Sequence[str]) -> str:
@@ -131,14 +166,22 @@ def _there(path: str, name: str, there: Sequence[str]) -> str:
     return split
 
 
-def read_training(path: str, columns: Mapping[str, str] | None = None) -> list[Argument] | None:
+def read_training(
+    path: str, columns: Mapping[str, str] | None = None, *, skip: bool = False
+) -> tuple[list[Argument] | None, list[Problem]]:
     """The arguments of the split whose role is train, by its name; None where there is none.
 
+    Returns:
+        The arguments, and what was left out.
+
     Raises:
-        InputError: as `read_all`.
+        InputError: as `read_usable`.
     """
     split = named_split("training", split_names(path, columns))
-    return None if split is None else read_all(path, [split], columns).split(split)
+    if split is None:
+        return None, []
+    corpus, problems = read_usable(path, [split], columns, skip=skip)
+    return corpus.split(split), problems
 
 
 def beir_source(path: str) -> Source | None:

@@ -91,14 +91,19 @@ def read_pairs(
 
 
 def read_split(
-    path: Path, split: str | None, columns: Mapping[str, str] | None = None
-) -> tuple[list[Argument], list[str]]:
-    """The arguments of one split under its own name, and the notes.
+    path: Path,
+    split: str | None,
+    columns: Mapping[str, str] | None = None,
+    *,
+    skip: bool = False,
+) -> tuple[list[Argument], list[str], list[Problem]]:
+    """The arguments of one split under its own name, the notes, and what was left out.
 
     Args:
         path: see `read_pairs`.
         split: as the rows spell it; None for all rows, as a split `all`.
         columns: see `read_pairs`.
+        skip: see `read_pairs`.
 
     Raises:
         InputError: as `read_pairs`.
@@ -112,9 +117,9 @@ def read_split(
         pairs = [replace(pair, folder="all") for pair in pairs]
     if not pairs:
         problems.append(Problem(str(path), "no row can be used", skippable=False))
-    if problems:
-        raise InputError(report(str(path), problems, skip=False))
-    return list(_arguments(pairs)), notes
+    if problems and not (skip and all(problem.skippable for problem in problems)):
+        raise InputError(report(str(path), problems, skip))
+    return list(_arguments(pairs)), notes, problems
 
 
 def split_names(path: Path, columns: Mapping[str, str] | None = None) -> list[str]:

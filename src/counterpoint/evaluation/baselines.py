@@ -9,12 +9,16 @@ import torch
 from torch.nn import functional
 
 from counterpoint.arrays import Floats, Ints
+from counterpoint.config.languages import ENGLISH
 from counterpoint.corpus.arguments import Argument, Corpus
 from counterpoint.encoders.features import read_features
 from counterpoint.errors import InputError
 from counterpoint.evaluation.evaluate import query_results
 from counterpoint.evaluation.records import QueryResults
+from counterpoint.evaluation.terms import analyser
+from counterpoint.evaluation.ties import ties_of
 from counterpoint.io.rng import generator
+from counterpoint.results.files import Ties
 from counterpoint.search.distances import Costs, Euclidean, Similarities
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 
@@ -38,6 +42,8 @@ class Search:
     """All texts of the training split."""
     outputs: Callable[[], Floats]
     """Gives the untrained encoder's outputs for every text of the corpus, (texts, H)."""
+    language: str = ENGLISH
+    """Of all texts, as ISO 639-1 has it."""
 
 
 Baseline = Callable[[Search], Costs]
@@ -58,29 +64,36 @@ def untrained(search: Search) -> Costs:
 
 
 def tfidf(search: Search) -> Costs:
-    """Cosine of TF-IDF vectors: sublinear, English stop words, fitted on the training split.
+    """Cosine of TF-IDF vectors: sublinear, fitted on the training split.
 
-    On all its texts, orphans and copies included.
+    On all its texts, orphans and copies included. Terms are words less the language's stop words
+    (English: scikit-learn's), or pairs of characters; see `terms.analyser`.
 
     Raises:
         InputError: they hold no word that counts.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
+    english = search.language == ENGLISH
+    vectorizer = (
+        TfidfVectorizer(sublinear_tf=True, stop_words="english")
+        if english
+        else TfidfVectorizer(sublinear_tf=True, analyzer=analyser(search.language))
+    )
     try:
         vectorizer.fit(search.training)
     except ValueError as error:  # scikit-learn's way to say that the vocabulary is empty
-        raise _no_words("tfidf", "the training texts") from error
+        raise _no_terms("tfidf", "the training texts", search.language) from error
     queries = vectorizer.transform(search.queries)
     rows = vectorizer.transform([search.collection[row] for row in search.candidates]).T.tocsr()
     return Similarities(lambda asked: (queries[asked] @ rows).toarray().astype(np.float32))
 
 
 def bm25(search: Search) -> Costs:
-    """BM25 by bm25s's defaults, English stop words, fitted on the whole collection.
+    """BM25 by bm25s's defaults, fitted on the whole collection, orphans and copies included.
 
-    Orphans and copies included. Lù, *BM25S: Orders of magnitude faster lexical search via eager
+    Terms are words less the language's stop words (English: bm25s's), or pairs of characters; see
+    `terms.analyser`. Lù, *BM25S: Orders of magnitude faster lexical search via eager
     sparse scoring* (2024).
 
     Raises:
@@ -89,6 +102,8 @@ def bm25(search: Search) -> Costs:
     import bm25s
 
     def tokens(texts: Sequence[str]) -> list[list[str]]:
+        if search.language != ENGLISH:
+            return [analyser(search.language)(text) for text in texts]
         words: list[list[str]] = bm25s.tokenize(
             list(texts), stopwords="english", return_ids=False, show_progress=False
         )
@@ -96,7 +111,7 @@ def bm25(search: Search) -> Costs:
 
     collection = tokens(search.collection)
     if not any(collection):
-        raise _no_words("bm25", search.name)
+        raise _no_terms("bm25", search.name, search.language)
     index = bm25s.BM25()
     index.index(collection, show_progress=False)
     queries = tokens(search.queries)
@@ -114,10 +129,11 @@ def bm25(search: Search) -> Costs:
     return Similarities(similarity)
 
 
-def _no_words(baseline: str, where: str) -> InputError:
+def _no_terms(baseline: str, where: str, language: str) -> InputError:
     return InputError(
         f"baseline {baseline}: {where}: no text has a word of two letters or more that is no "
-        "English stop word; check the corpus, or leave this baseline out"
+        f"stop word of {language!r}; check the corpus and corpus.language, or leave this baseline "
+        "out"
     )
 
 
@@ -157,6 +173,7 @@ def search_of(
     folder: str,
     training: Sequence[str],
     outputs: Callable[[], Floats],
+    language: str = ENGLISH,
 ) -> Search:
     """A split as something to search.
 
@@ -166,6 +183,7 @@ def search_of(
         folder: its name.
         training: the texts of the training split.
         outputs: gives the encoder's outputs for every text of the corpus, (texts, H).
+        language: of the texts.
     """
     return Search(
         name=folder,
@@ -176,12 +194,21 @@ def search_of(
         queries=[arguments[row].text for row in sets.argument[sets.pairs :]],
         training=training,
         outputs=outputs,
+        language=language,
     )
 
 
-def evaluate_baseline(
-    name: str, corpus: Corpus, features: Path | None
-) -> dict[str, tuple[CandidateSets, list[QueryResults]]]:
+@dataclass(frozen=True)
+class EvaluatedBaseline:
+    """What a baseline comes to."""
+
+    by_split: dict[str, tuple[CandidateSets, list[QueryResults]]]
+    """Its results by role, dev and test."""
+    ties: Ties
+    """How many of all those queries have nothing but ties."""
+
+
+def evaluate_baseline(name: str, corpus: Corpus, features: Path | None) -> EvaluatedBaseline:
     """Per-query records of a baseline on the dev and test splits: all tasks and protocols.
 
     Raises:
@@ -196,10 +223,14 @@ def evaluate_baseline(
         return read_features(features, corpus)
 
     training = [argument.text for argument in corpus.split(corpus.roles["train"])]
-    result = {}
+    by_split = {}
+    ties = Ties(0, 0)
     for role in ("dev", "test"):
         folder = corpus.roles[role]
         sets = candidate_sets(corpus, folder)
-        search = search_of(corpus.split(folder), sets, folder, training, outputs)
-        result[role] = (sets, query_results(sets, baseline_costs(name, search)))
-    return result
+        arguments = corpus.split(folder)
+        search = search_of(arguments, sets, folder, training, outputs, corpus.language)
+        costs = baseline_costs(name, search)
+        by_split[role] = (sets, query_results(sets, costs))
+        ties += ties_of(sets, costs)
+    return EvaluatedBaseline(by_split, ties)

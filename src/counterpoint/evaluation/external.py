@@ -12,23 +12,28 @@ import numpy as np
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.corpus.arguments import Argument, Corpus, debates_of
-from counterpoint.corpus.beir import BeirCorpus
-from counterpoint.evaluation import beir_ranking, trec
+from counterpoint.corpus.script import script_doubts
+from counterpoint.evaluation import trec
 from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
+from counterpoint.evaluation.beir_ranking import BEIR, LABELS
 from counterpoint.evaluation.evaluate import Evaluation, query_results
+from counterpoint.evaluation.rankings import named, reranked_scores, retrieval_scores
 from counterpoint.evaluation.records import DEPTH, QueryResults, read_records, write_records
 from counterpoint.evaluation.scoring import Score, Scoring
 from counterpoint.evaluation.second_stage import Reranker
-from counterpoint.evaluation.statistics import Bootstrap, doubts
+from counterpoint.evaluation.statistics import doubts
 from counterpoint.evaluation.system import TrainedSystem
+from counterpoint.evaluation.ties import ties_of
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
 from counterpoint.tasks.protocols import PROTOCOLS, few_unseen
 
-BEIR = "beir"
-"""Names protocol and task of a corpus in BEIR's layout, and its files."""
+TREC = "trec"
+"""The folder of rankings and judgements."""
+
+RECORDS = "records.parquet"
 
 EPA = "epa"
 """The task of all arguments, which a person is shown."""
@@ -70,6 +75,8 @@ class Evaluated:
     scores: list[Score]
     notes: list[str]
     """What a reader of the scores must know."""
+    files: list[str]
+    """What was written, by name in the folder that it was written into."""
 
 
 def evaluate_debates(
@@ -100,77 +107,27 @@ def evaluate_debates(
         arguments = corpus.split(split)
         sets = candidate_sets_of(arguments, corpus.text_number, seen)
         texts = [argument.text for argument in training or arguments]
-        costs[split] = ranker.costs(search_of(arguments, sets, split, texts, outputs))
+        search = search_of(arguments, sets, split, texts, outputs, corpus.language)
+        costs[split] = ranker.costs(search)
         by_split[split] = (sets, query_results(sets, costs[split], ranker.reranker))
-    write_records(by_split, out / "records.parquet")
-    notes: list[str] = []
+    write_records(by_split, out / RECORDS)
+    notes = script_doubts(corpus.texts, corpus.language)
     for split, (sets, several) in by_split.items():
         for results in several if export else ():
             if len(results.queries):
-                _export(ranker, split, sets, costs[split], results, out / "trec")
-        notes += _gaps(split, sets)
-    records = read_records(out / "records.parquet")
+                _export(ranker, split, sets, costs[split], results, out / TREC)
+        notes += [*_gaps(split, sets), *ties_of(sets, costs[split]).told(f"{split}: {ranker.name}")]
+    records = read_records(out / RECORDS)
     scores = Scoring(debates_of(corpus.arguments)).scores(records)
-    write_scores(ranker.name, scores, out)
-    return Evaluated(scores, notes)
+    files = [write_scores(ranker.name, scores, out), RECORDS, *([TREC] if export else [])]
+    return Evaluated(scores, notes, files)
 
 
-def evaluate_beir(
-    ranker: Ranker,
-    collection: BeirCorpus,
-    split: str,
-    training: Sequence[str] | None,
-    outputs: Callable[[], Floats],
-    out: Path,
-    *,
-    export: bool,
-) -> Evaluated:
-    """Evaluate on a corpus in BEIR's layout, which is searched as a whole.
-
-    Writes `figures.csv` and, to export, rankings and judgements.
-
-    Args:
-        ranker: what is evaluated.
-        collection: the corpus.
-        split: whose judgements it has.
-        training: the texts that baselines are fitted on; the documents by default.
-        outputs: gives the untrained encoder's outputs for every text of the corpus, (texts, H).
-        out: the folder.
-        export: whether to write TREC's files.
-    """
-    search = Search(
-        name=split,
-        collection=collection.document_texts,
-        candidates=np.arange(len(collection.documents)),
-        candidate_texts=collection.numbers(collection.document_texts),
-        queries=collection.query_texts,
-        query_texts=collection.numbers(collection.query_texts),
-        training=collection.document_texts if training is None else training,
-        outputs=outputs,
-    )
-    ranking = beir_ranking.rank(collection, ranker.costs(search), ranker.reranker)
-    scores: list[Score] = []
-    for stage, rows in ranking.stages():
-        if export:
-            path = out / "trec" / f"{BEIR}.{stage}.run"
-            lists = _named(collection.queries, rows, collection.documents)
-            trec.write_run(path, lists, ranker.name)
-        values = beir_ranking.measure(collection, rows)
-        # There are no debates: each query is resampled alone.
-        ends = Bootstrap(collection.queries).interval(np.stack(list(values.values()), axis=1))
-        for (metric, each), low, high in zip(values.items(), *ends, strict=True):
-            where = (split, BEIR, BEIR, stage, metric)
-            scores.append(Score(*where, float(each.mean()), len(each), float(low), float(high)))
-    if export:
-        trec.write_qrels(out / "trec" / f"{BEIR}.qrels", _judgements(collection))
-    write_scores(ranker.name, scores, out)
-    return Evaluated(scores, list(_lost(collection)))
-
-
-def write_scores(system: str, scores: Iterable[Score], out: Path) -> None:
-    """Write `figures.csv`: a row a score, with the system's name."""
+def write_scores(system: str, scores: Iterable[Score], out: Path) -> str:
+    """Write `figures.csv`, a row a score, with the system's name; return the file's."""
     rows: list[Mapping[str, object]] = [{"system": system, **asdict(score)} for score in scores]
     write_text(out / "figures.csv", csv_text(rows))
+    return "figures.csv"
 
 
 def readable(scores: Iterable[Score]) -> list[dict[str, object]]:
@@ -179,7 +136,7 @@ def readable(scores: Iterable[Score]) -> list[dict[str, object]]:
     for score in scores:
         if score.task not in (EPA, BEIR):
             continue
-        protocol = PROTOCOLS[score.protocol].label if score.protocol != BEIR else BEIR
+        protocol = LABELS.get(score.protocol) or PROTOCOLS[score.protocol].label
         key = (score.split, protocol, score.stage, score.n)
         row = rows.setdefault(key, dict(zip(("split", "protocol", "stage", "n"), key, strict=True)))
         ends = f"{100 * score.low:.1f}–{100 * score.high:.1f}"
@@ -193,23 +150,6 @@ def _gaps(split: str, sets: CandidateSets) -> Iterator[str]:
         yield f"{split}: no query has a wrong candidate in {', '.join(sets.left_out)}; left out"
     yield from few_unseen(split, int(sets.unseen.sum()))
     yield from doubts(split, len(np.unique(sets.debate)))
-
-
-def _lost(collection: BeirCorpus) -> Iterator[str]:
-    lost = collection.unanswerable
-    if lost:
-        yield (
-            f"{len(lost)} of {len(lost) + len(collection.queries)} judged queries have no relevant "
-            f"document but their own and are left out: {', '.join(lost[:5])}"
-            f"{' …' if len(lost) > 5 else ''}"
-        )
-
-
-def _judgements(collection: BeirCorpus) -> dict[str, dict[str, int]]:
-    return {
-        query: {collection.documents[row]: gain for row, gain in relevant.items()}
-        for query, relevant in zip(collection.queries, collection.relevant, strict=True)
-    }
 
 
 def _export(
@@ -234,28 +174,33 @@ def _export(
     # A split of a file of pairs may be called anything.
     stem = folder / f"{quote(split, '')}.{whole.protocol}.{whole.task}"
     queries = [sets.ids[sets.pairs + query] for query in whole.queries]
-    golds = _named(queries, whole.golds, sets.ids)
     trec.write_qrels(
         stem.with_name(f"{stem.name}.qrels"),
-        {query: dict.fromkeys(of_query, 1) for query, of_query in golds},
+        {
+            query: {sets.ids[row]: 1 for row in of_query if row >= 0}
+            for query, of_query in zip(queries, whole.golds.tolist(), strict=True)
+        },
     )
     stages = {"retrieval": (whole.ranks, whole.nearest)}
     if whole.reranked_ranks is not None and whole.reordered is not None:
         stages["reranked"] = (whole.reranked_ranks, whole.reordered)
     for stage, (ranks, rows) in stages.items():
+        scores = retrieval_scores(costs, whole.queries, rows)
+        if stage == "reranked" and ranker.reranker is not None:
+            role, asked = _shown(sets, whole)
+            scores = reranked_scores(ranker.reranker, role, asked, sets.text[rows], scores)
         # What follows the last gold changes no score, and there is a lot of it.
         last = np.maximum(ranks.max(axis=1), DEPTH)
         kept = np.where(np.arange(rows.shape[1]) < last[:, None], rows, -1)
         trec.write_run(
             stem.with_name(f"{stem.name}.{stage}.run"),
-            _named(queries, kept, sets.ids),
+            named(queries, kept, sets.ids, scores),
             ranker.name,
         )
 
 
-def _named(
-    queries: Sequence[str], rows: Ints, names: Sequence[str]
-) -> Iterator[tuple[str, list[str]]]:
-    """Each query with the names of its rows; -1 is none."""
-    for query, ranked in zip(queries, rows.tolist(), strict=True):
-        yield query, [names[row] for row in ranked if row >= 0]
+def _shown(sets: CandidateSets, results: QueryResults) -> tuple[str, Ints]:
+    """The role and the texts that the second stage holds candidates against."""
+    if PROTOCOLS[results.protocol].leaks:
+        return "candidate", sets.text[results.golds[:, 0]]
+    return "query", sets.text[sets.pairs + results.queries]

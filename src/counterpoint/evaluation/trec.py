@@ -2,14 +2,32 @@
 
 QUERY 0 DOCUMENT GAIN                    judgements (qrels)
 QUERY Q0 DOCUMENT RANK SCORE TAG         a ranking (run), the best first
+
+Readers go by the score, hold it in float32 (trec_eval's `sim` is a C float) and break ties their
+own way, where ours count against the system. So scores are written strictly falling in float32.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+import numpy.typing as npt
+
+from counterpoint.arrays import Floats
 from counterpoint.io.atomic import replacing
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A query's documents, the best first, each with its score; never rising but for rounding."""
+
+    query: str
+    documents: Sequence[str]
+    scores: npt.NDArray[np.float64]
+    """(documents,)"""
 
 
 def write_qrels(path: Path, judgements: Mapping[str, Mapping[str, int]]) -> None:
@@ -20,16 +38,33 @@ def write_qrels(path: Path, judgements: Mapping[str, Mapping[str, int]]) -> None
                 stream.write(f"{token(query)} 0 {token(document)} {gain}\n")
 
 
-def write_run(path: Path, rankings: Iterable[tuple[str, Sequence[str]]], tag: str) -> None:
-    """Write (query id, document ids, the best first).
-
-    The score only repeats the rank, because readers order by score and break ties their own way,
-    where ours count against the system.
-    """
+def write_run(path: Path, rankings: Iterable[Ranked], tag: str) -> None:
+    """Write rankings, with the scores as `falling` gives them."""
+    tag = token(tag)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        for query, documents in rankings:
-            for rank, document in enumerate(documents, start=1):
-                stream.write(f"{token(query)} Q0 {token(document)} {rank} {-rank} {token(tag)}\n")
+        for ranked in rankings:
+            query = token(ranked.query)
+            # As text each is the shortest that float32 reads back as itself.
+            scores = falling(ranked.scores).astype(str).tolist()
+            rows = zip(ranked.documents, scores, strict=True)
+            for rank, (document, score) in enumerate(rows, start=1):
+                stream.write(f"{query} Q0 {token(document)} {rank} {score} {tag}\n")
+
+
+def falling(scores: npt.NDArray[np.float64]) -> Floats:
+    """Scores (n,) in the order of their ranks as float32 that fall strictly.
+
+    One that float32 does not tell from the one before it becomes the next lower number.
+    """
+    result = scores.astype(np.float32) + np.float32(0)  # no minus before a 0
+    down = np.float32(-np.inf)
+    for place in np.flatnonzero(~(result[1:] < result[:-1])) + 1:
+        # Lowering one may bring it down to those that follow.
+        for later in range(place, len(result)):
+            if result[later] < result[later - 1]:
+                break
+            result[later] = np.nextafter(result[later - 1], down)
+    return result
 
 
 def token(name: str) -> str:

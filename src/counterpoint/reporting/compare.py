@@ -83,10 +83,15 @@ def compare(
     second system is of another run where one is given.
 
     Raises:
-        InputError: a system or metric is not there, or the two do not answer the same queries.
+        InputError: a system or metric is not there, a system ties everywhere, or the two do not
+            answer the same queries.
     """
     measure = metric_named(metric)
-    paths = [records_of(run, first)[1], records_of(other or run, second)[1]]
+    sides = [(run, *records_of(run, first)), (other or run, *records_of(other or run, second))]
+    for of_run, name, _ in sides:
+        for line in of_run.tied[name].told(name) if name in of_run.tied else ():
+            raise InputError(f"{of_run.folder.path}: {line}")
+    paths = [path for _, _, path in sides]
     both = [_ranks(path) for path in paths]
     debates = read_debates(run.folder.arguments)
     comparisons: list[Comparison] = []

@@ -65,6 +65,7 @@ def _source(run: Run, options: Iterable[object]) -> str:
         run.folder.audit,
         *(path for cell in (*run.trained, *run.trained_recipes) for path in _results(cell)),
         *run.baselines.values(),
+        *(run.folder.baseline_ties(name) for name in run.baselines),
         *old_logs.sources(run.folder.imported),
     ]
     for path in paths:

@@ -72,6 +72,7 @@ def _of_protocol(overview: Overview, protocol: str, decimals: int) -> Iterator[s
     if not overview.baselines.empty:
         yield "\n### Baselines\n\n"
         yield markdown_table(_baselines(overview, protocol, decimals))
+        yield "".join(f"\n{line}\n" for line in overview.ties)
 
 
 def _grid(

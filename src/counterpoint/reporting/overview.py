@@ -119,7 +119,13 @@ class Overview:
         """Accuracy@1 on `epa`, with `low`, `high` and `n`, where the system has that."""
         where = {"split": split, "protocol": protocol, "stage": stage}
         rows = select(self.scores, cell=system, task="epa", metric="accuracy@1", **where)
+        rows = rows[rows["value"].notna()]  # a baseline that ties everywhere has none
         return None if rows.empty else rows.iloc[0]
+
+    @property
+    def ties(self) -> list[str]:
+        """A line for each baseline that ties everywhere."""
+        return [line for name, ties in self.run.tied.items() for line in ties.told(name)]
 
     @cached_property
     def few_unseen(self) -> list[str]:

@@ -28,6 +28,8 @@ SHOWN = (CLEAN.name, OFFICIAL.name, LEGACY.name)
 def all_scores(run: Run) -> pd.DataFrame:
     """The tidy table behind `cells.csv`: one row a score; cells, then recipes and baselines.
 
+    The scores of a baseline that ties everywhere are not-a-number.
+
     Raises:
         InputError: records that cannot be used, or that lack a query which others have.
     """
@@ -54,6 +56,7 @@ def all_scores(run: Run) -> pd.DataFrame:
     columns = ["kind", "cell", *AXES, *run.extra_axes, *KEYS]
     columns += ["stage", "metric", "value", "low", "high", "n"]
     table = pd.DataFrame(rows, columns=columns)
+    table.loc[table["cell"].isin(run.tied), ["value", "low", "high"]] = np.nan
     # Without this a baseline's empty seed would turn the cells' seeds into 1.0.
     return table.astype({"seed": "Int64"})
 
@@ -140,7 +143,9 @@ def ceilings(run: Run, table: pd.DataFrame) -> pd.DataFrame:
             records = read_records(path)
             recall = (records["rank"] <= k).groupby([records[key] for key in KEYS], sort=False)
             parts.append(recall.mean().rename("value").reset_index().assign(cell=name))
-    return pd.concat(parts, ignore_index=True)
+    whole = pd.concat(parts, ignore_index=True)
+    whole.loc[whole["cell"].isin(run.tied), "value"] = np.nan
+    return whole
 
 
 def _several_golds(run: Run) -> bool:

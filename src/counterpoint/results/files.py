@@ -1,4 +1,4 @@
-"""The JSON files that a finished or failed cell leaves, as types; each is read and written here."""
+"""The JSON files that a cell or baseline leaves, as types; each is read and written here."""
 
 import json
 from collections.abc import Mapping
@@ -37,8 +37,8 @@ class JsonFile:
         except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"{path}: not what this version writes ({reason}); delete the cell's folder to "
-                "train it anew"
+                f"{path}: not what this version writes ({reason}); delete its folder to make "
+                "it anew"
             ) from error
         return found
 
@@ -68,6 +68,41 @@ class Outcome(JsonFile):
     """-1 where no epoch ended: the initial weights."""
     parameters: Mapping[str, int]
     """Number of trained weights of each part of the model."""
+
+
+NEARLY_ALL = 0.9
+"""Share of the queries."""
+
+
+@dataclass(frozen=True)
+class Ties(JsonFile):
+    """Queries all of whose candidates cost the same, so that their ranks say nothing of a system.
+
+    Ties count against it: the rank of such a query is the number of its candidates.
+    """
+
+    queries: int
+    """With two candidates or more."""
+    tied: int
+    """Those of them that tie."""
+
+    def __add__(self, other: "Ties") -> "Ties":
+        return Ties(self.queries + other.queries, self.tied + other.tied)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether (nearly) all queries tie; then the system has no scores worth the name."""
+        return self.queries > 0 and self.tied >= NEARLY_ALL * self.queries
+
+    def told(self, system: str) -> list[str]:
+        """A line about a system that ties everywhere, or none."""
+        if not self.everywhere:
+            return []
+        return [
+            f"{system}: every text ties for {self.tied:,} of {self.queries:,} queries, so its "
+            "scores say nothing and nothing is compared with it; check the texts and their "
+            "language (corpus.language, or --language)"
+        ]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ cells."""
 OF_ALL_CELLS = ("corpus", "resources.threads", "resources.encoding_threads")
 """Options that every cell's result depends on, beside its own."""
 
+OF_NO_CELL = ("corpus.language",)
+"""Those below them that only baselines depend on."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -111,7 +114,7 @@ def compare(
     if not lines or not begun:
         return None
     finished = {name for name in begun if folder.cell(name).is_whole}
-    all_anew = any(path.startswith(OF_ALL_CELLS) for path in differing)
+    all_anew = any(path.startswith(OF_ALL_CELLS) and path not in OF_NO_CELL for path in differing)
     kept = [
         cell for cell in cells
         if cell.name in finished and not all_anew and _has(folder.cell(cell.name), cell.options)

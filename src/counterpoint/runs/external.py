@@ -5,30 +5,33 @@ What a cell may have seen is the training folder of its own run: a query of anot
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from counterpoint.arrays import Floats
+from counterpoint.config import languages
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus import opening
 from counterpoint.corpus.arguments import Argument, Corpus, Texts, read_arguments
 from counterpoint.corpus.beir import read_beir
+from counterpoint.corpus.beir_files import BadFiles
+from counterpoint.corpus.problems import Problem
 from counterpoint.corpus.sources import Source
 from counterpoint.errors import InputError
 from counterpoint.evaluation import external
 from counterpoint.evaluation.external import Evaluated, Ranker
+from counterpoint.evaluation.external_beir import evaluate_beir
 from counterpoint.runs.folder import (
     CellFolder,
     Run,
-    RunFolder,
     find_run,
     read_run,
     runs_with_corpus,
 )
-from counterpoint.runs.trained import encoder_outputs, load_cell
+from counterpoint.runs.trained import StoredTexts, encoder_outputs, load_cell
 
 BASELINE = "baseline/"
 """Begins the name of a system that nothing is trained for."""
@@ -84,6 +87,20 @@ class ExternalEvaluation:
     out: Path
     export: bool
     """Whether to write rankings and judgements in TREC's format."""
+    bad_files: BadFiles | None = None
+    """What to do with what cannot be used of a corpus that is named; see `read_beir` for None,
+    which for other layouts is `stop`."""
+    language: str | None = None
+    """Of a corpus that is named; that of the run's, or without a run English, by default."""
+
+    def __post_init__(self) -> None:
+        for option, value in (("--bad-files", self.bad_files), ("--language", self.language)):
+            if value is not None and self.corpus is None:
+                raise InputError(
+                    f"{option}: goes with --corpus alone; the run's own is read already"
+                )
+        if self.language is not None and (fault := languages.fault(self.language)) is not None:
+            raise InputError(f"--language: {fault}")
 
     def write(self) -> Evaluated:
         """Evaluate, and write what `evaluation.external` does for the corpus's layout.
@@ -94,8 +111,8 @@ class ExternalEvaluation:
         source = opening.beir_source(self.corpus) if self.corpus is not None else None
         if source is not None:
             return self._on_beir(source)
-        corpus = self._read()
-        return external.evaluate_debates(
+        corpus, problems = self._read()
+        evaluated = external.evaluate_debates(
             self._ranker(corpus),
             corpus,
             self._training,
@@ -103,6 +120,9 @@ class ExternalEvaluation:
             self.out,
             export=self.export,
         )
+        problems += [problem for problem in self._training_read[1] if problem not in problems]
+        left_out = [f"left out: {problem}" for problem in problems]
+        return replace(evaluated, notes=[*left_out, *evaluated.notes])
 
     def _on_beir(self, source: Source) -> Evaluated:
         if len(self.splits) > 1:
@@ -111,10 +131,10 @@ class ExternalEvaluation:
                 f"{', '.join(self.splits)}; give one"
             )
         split = self.splits[0] if self.splits else "test"
-        collection = read_beir(source, split)
+        collection = read_beir(source, split, bad_files=self.bad_files)
         # Without a run there is no training folder, and baselines are fitted on the documents.
         training = [argument.text for argument in self._training or ()] if self.run else None
-        return external.evaluate_beir(
+        return evaluate_beir(
             self._ranker(collection),
             collection,
             split,
@@ -122,12 +142,22 @@ class ExternalEvaluation:
             self._outputs(collection),
             self.out,
             export=self.export,
+            language=self._language,
         )
 
-    def _read(self) -> Corpus:
-        """The corpus, its splits as its roles."""
+    @property
+    def _language(self) -> str:
+        if self.language is not None:
+            return self.language
+        return self._corpus_of_run.language if self._corpus_of_run else languages.ENGLISH
+
+    def _read(self) -> tuple[Corpus, list[Problem]]:
+        """The corpus, its splits as its roles, and what of it is left out."""
         if self.corpus is not None:
-            return opening.read_all(self.corpus, list(self.splits) or None)
+            corpus, problems = opening.read_usable(
+                self.corpus, list(self.splits) or None, skip=self.bad_files == "skip"
+            )
+            return replace(corpus, language=self._language), problems
         of_run = self._corpus_of_run
         assert of_run is not None
         splits = []
@@ -139,19 +169,24 @@ class ExternalEvaluation:
                     f"{', '.join(sorted(set(of_run.roles.values())))}"
                 )
             splits.append(split)
-        return Corpus(of_run.arguments, {split: split for split in splits}, of_run.bare_debates)
+        return replace(of_run, roles={split: split for split in splits}), []
 
     @cached_property
     def _corpus_of_run(self) -> Corpus | None:
         return read_arguments(self.run.folder.arguments) if self.run is not None else None
 
-    @cached_property
+    @property
     def _training(self) -> list[Argument] | None:
         """What counts as seen: the run's training folder, or without a run the corpus's own."""
+        return self._training_read[0]
+
+    @cached_property
+    def _training_read(self) -> tuple[list[Argument] | None, list[Problem]]:
+        """That, and what of it is left out."""
         if self._corpus_of_run is not None:
-            return self._corpus_of_run.split(self._corpus_of_run.roles["train"])
+            return self._corpus_of_run.split(self._corpus_of_run.roles["train"]), []
         assert self.corpus is not None
-        return opening.read_training(self.corpus)
+        return opening.read_training(self.corpus, skip=self.bad_files == "skip")
 
     def _ranker(self, texts: Texts) -> Ranker:
         if self.cell is None:
@@ -163,7 +198,9 @@ class ExternalEvaluation:
         options = self.run.config.encoder if self.run is not None else EncoderOptions()
         return lambda: encoder_outputs(texts, options, self.device, self._stored)
 
-    @property
-    def _stored(self) -> RunFolder | None:
-        """The run whose stored outputs serve: they are of its own texts."""
-        return self.run.folder if self.run is not None and self.corpus is None else None
+    @cached_property
+    def _stored(self) -> StoredTexts | None:
+        """The run's own texts, whose stored outputs serve wherever they stand again."""
+        if self.run is None or self._corpus_of_run is None:
+            return None
+        return StoredTexts(self.run.folder, self._corpus_of_run)

@@ -26,7 +26,7 @@ from counterpoint.config.options import RunConfig
 from counterpoint.config.renames import new_path
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
-from counterpoint.results.files import Failure, Outcome, Provenance, Seconds
+from counterpoint.results.files import Failure, Outcome, Provenance, Seconds, Ties
 
 AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
 """The axes that every table has, whatever others a matrix adds."""
@@ -35,6 +35,9 @@ Status = Literal["done", "diverged", "failed", "missing"]
 
 Value = str | int | float | bool | None
 """An option's value, as an axis has it."""
+
+TIES = "ties.json"
+"""Beside a baseline's results: queries all of whose candidates tie."""
 
 RECORDS = "records.parquet"
 """Per-query results, of a cell, a baseline and an evaluation."""
@@ -237,6 +240,10 @@ class RunFolder:
         """A baseline's per-query results."""
         return self.path / "baselines" / name / RECORDS
 
+    def baseline_ties(self, name: str) -> Path:
+        """Its queries all of whose candidates tie."""
+        return ties_beside(self.baseline(name))
+
     def tokens(self, key: str) -> Path:
         """Tokens of the corpus, by `cache_keys.tokens_key`."""
         return self.path / "encoder" / key / "tokens.safetensors"
@@ -244,6 +251,11 @@ class RunFolder:
     def features(self, key: str) -> Path:
         """Outputs of a frozen encoder, by `cache_keys.features_key`."""
         return self.path / "encoder" / key / "features.safetensors"
+
+
+def ties_beside(records: Path) -> Path:
+    """Where the ties of a baseline are told, by where its results go."""
+    return records.with_name(TIES)
 
 
 def run_and_cell(results: Path) -> tuple[RunFolder, str]:
@@ -336,6 +348,16 @@ class Run:
         """The baselines that have results: name to per-query results."""
         paths = {name: self.folder.baseline(name) for name in self.config.baselines}
         return {name: path for name, path in paths.items() if path.is_file()}
+
+    @cached_property
+    def tied(self) -> dict[str, Ties]:
+        """The baselines that tie everywhere, by `baseline/NAME`; they have no scores.
+
+        One that an older version left without a word on ties is taken to tie nowhere.
+        """
+        paths = {name: self.folder.baseline_ties(name) for name in self.baselines}
+        ties = {name: Ties.read(path) for name, path in paths.items() if path.is_file()}
+        return {f"baseline/{name}": found for name, found in ties.items() if found.everywhere}
 
     @property
     def systems(self) -> dict[str, Path]:

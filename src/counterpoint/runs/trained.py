@@ -1,42 +1,100 @@
 """A trained cell again from its folder, with its vectors of whatever texts are asked for."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 
-from counterpoint.arrays import Floats
-from counterpoint.config.cache_keys import features_key, shared_options
+from counterpoint.arrays import Floats, Ints, Mask
+from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
 from counterpoint.config.loading import load_written
 from counterpoint.config.options import CellOptions, EncoderOptions
-from counterpoint.corpus.arguments import Texts
+from counterpoint.corpus.arguments import Corpus, Texts
+from counterpoint.corpus.texts import NumberedTexts
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures, read_features
 from counterpoint.encoders.live import LiveEncoder, frozen_features
-from counterpoint.encoders.tokens import tokenise
+from counterpoint.encoders.tokens import Tokens, read_tokens, tokenise
 from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.models.retriever import Retriever
 from counterpoint.models.weights import load_weights
 from counterpoint.runs.folder import CellFolder, RunFolder
 
 
+@dataclass(frozen=True)
+class StoredTexts:
+    """A run's own texts, whose tokens and untrained outputs it may have stored."""
+
+    run: RunFolder
+    corpus: Corpus
+
+    def rows(self, texts: Texts) -> Ints:
+        """(texts,) int64: the number that each of some texts has in the run, or -1."""
+        known = self.corpus.text_number
+        return np.array([known.get(name, -1) for name in texts.text_number], dtype=np.int64)
+
+
 def encoder_outputs(
-    texts: Texts, options: EncoderOptions, device: torch.device, run: RunFolder | None = None
+    texts: Texts, options: EncoderOptions, device: torch.device, stored: StoredTexts | None = None
 ) -> Floats:
     """(texts, H) float32: the untrained encoder's outputs for every text.
 
     Args:
-        texts: of a corpus.
+        texts: of any corpus.
         options: of the encoder.
         device: where they are computed.
-        run: whose stored outputs are read where they are there; they must be of these texts.
+        stored: of a run, whose outputs serve for the texts that it shares.
     """
-    stored = run.features(features_key(options)) if run is not None else None
-    if stored is not None and stored.is_file():
-        return read_features(stored, texts)
     options = shared_options(options)
-    return frozen_features(texts, tokenise(texts, options), options, device)
+    path = stored.run.features(features_key(options)) if stored is not None else None
+    if stored is None or path is None or not path.is_file():
+        return frozen_features(texts, tokenise(texts, options), options, device)
+    table = read_features(path, stored.corpus, options)
+    rows = stored.rows(texts)
+    if (rows >= 0).all():
+        return table if np.array_equal(rows, np.arange(len(table))) else table[rows]
+    outputs = np.empty((len(rows), table.shape[1]), dtype=np.float32)
+    outputs[rows >= 0] = table[rows[rows >= 0]]
+    new = _subset(texts, rows < 0)
+    outputs[rows < 0] = frozen_features(new, tokenise(new, options), options, device)
+    return outputs
+
+
+def tokens_of(texts: Texts, options: EncoderOptions, stored: StoredTexts | None = None) -> Tokens:
+    """The tokens of every text; those that a run has stored serve for the texts that it shares.
+
+    Args:
+        texts: of any corpus.
+        options: of the encoder.
+        stored: of a run.
+    """
+    path = stored.run.tokens(tokens_key(options)) if stored is not None else None
+    if stored is None or path is None or not path.is_file():
+        return tokenise(texts, options)
+    table = read_tokens(path, stored.corpus, options)
+    rows = stored.rows(texts)
+    ids = [table.ids[table.starts[row] : table.starts[row + 1]] for row in rows]
+    if (rows < 0).any():
+        new = tokenise(_subset(texts, rows < 0), options)
+        for number, place in enumerate(np.flatnonzero(rows < 0)):
+            ids[place] = new.ids[new.starts[number] : new.starts[number + 1]]
+    ends = np.cumsum([len(part) for part in ids], dtype=np.int64)
+    return Tokens(np.concatenate(ids), np.concatenate([[0], ends]), table.pad)
+
+
+def _subset(texts: Texts, wanted: Mask) -> NumberedTexts:
+    """Some of the texts, in their order."""
+    numbers = np.flatnonzero(wanted)
+    hashes = list(texts.text_number)
+    return NumberedTexts(
+        [texts.texts[number] for number in numbers],
+        {hashes[number]: place for place, number in enumerate(numbers)},
+        np.arange(len(numbers)),
+    )
 
 
 def load_cell(
-    folder: CellFolder, texts: Texts, device: torch.device, run: RunFolder | None = None
+    folder: CellFolder, texts: Texts, device: torch.device, stored: StoredTexts | None = None
 ) -> TrainedSystem:
     """A trained cell with its vectors of some texts.
 
@@ -44,7 +102,7 @@ def load_cell(
         folder: of the cell.
         texts: of any corpus.
         device: where to compute.
-        run: as `encoder_outputs` takes it.
+        stored: as `encoder_outputs` takes it.
 
     Raises:
         InputError: its options or weights cannot be used.
@@ -52,9 +110,9 @@ def load_cell(
     options = load_written(CellOptions, folder.options)
     encoder: Encoder
     if options.encoder.trainable == "none":
-        encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, run))
+        encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, stored))
     else:
-        encoder = LiveEncoder(options.encoder, tokenise(texts, options.encoder))
+        encoder = LiveEncoder(options.encoder, tokens_of(texts, options.encoder, stored))
     model = Retriever(options, encoder).to(device)
     load_weights(model, folder.model)
     numbers = torch.arange(len(texts.texts), device=device)

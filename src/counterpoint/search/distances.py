@@ -59,6 +59,9 @@ class Costs(Protocol):
     def block(self, queries: Tensor) -> Block:
         """The block of some queries, (n,) int64."""
 
+    def score(self, cost: Tensor) -> Tensor:
+        """Costs, float64, as a person reads them, higher is nearer: −distance, or similarity."""
+
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """Squared Euclidean distance by direct differences: (…, d) float64 twice to (…) float64.
@@ -101,6 +104,10 @@ class Euclidean:
         tolerance = 2 * width * UNIT * (squares.sqrt() + self._longest).square()
         return Block(cost, tolerance, lambda rows, columns: self._exact(vectors, rows, columns))
 
+    def score(self, cost: Tensor) -> Tensor:
+        """Minus the distance; see `Costs`."""
+        return -cost.sqrt()
+
     def _exact(self, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         # In pieces, because a shortlist grows to all candidates where their vectors collapse.
         pieces = zip(
@@ -134,3 +141,7 @@ class Similarities:
         cost = -torch.from_numpy(self._similarity(queries.cpu().numpy()))
         tolerance = torch.zeros((len(cost), 1))
         return Block(cost, tolerance, lambda rows, columns: cost[rows, columns].double())
+
+    def score(self, cost: Tensor) -> Tensor:
+        """The similarity; see `Costs`."""
+        return -cost

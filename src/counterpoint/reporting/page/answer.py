@@ -32,7 +32,8 @@ def answer(contents: Contents) -> str:
         f"in {shown}"
     )
     if contents.overview.best_baseline is None:
-        text += "; no baseline has been evaluated yet."
+        tied = bool(contents.overview.ties)
+        text += "; no baseline has scores." if tied else "; no baseline has been evaluated yet."
     else:
         text += _against(contents, best, contents.overview.best_baseline)
     if contents.run.recipes:

@@ -75,6 +75,7 @@ def page(contents: Contents) -> str:
         untrained=untrained(contents),
         claims=claim_rows(contents),
         baselines=baseline_rows(contents),
+        ties=overview.ties,
         audit=audit(contents.run),
         queries=queries(contents),
         facts=facts(contents.run),

@@ -28,6 +28,7 @@ def _planned(run: Run) -> Iterable[tuple[str, str]]:
         "training pairs shared with dev or test",
         "left out" if corpus.decontaminate == "train" else "kept",
     )
+    yield "language", corpus.language
     for path in ("encoder.name", "encoder.pooling", "encoder.trainable", "training.epochs"):
         yield path, ", ".join(option_text(value) for value in run.values(path))
 
