@@ -52,6 +52,20 @@ def test_corpus_writes_the_table_and_its_audit(
     assert printed.err == ""
 
 
+def test_corpus_keeps_the_language_and_doubts_it(
+    small_tree: dict[str, str], write_tree: Callable, tmp_path: Path, capsys: Captured
+) -> None:
+    root = str(write_tree(small_tree))
+    given = ["corpus", "--corpus", root, "--out", str(tmp_path), "--language"]
+    assert main.main([*given, "zh"]) == 0
+    assert read_arguments(tmp_path / "arguments.parquet").language == "zh"
+    assert "100% of the letters are in another script than 'zh'" in capsys.readouterr().err
+    assert main.main([*given, "de"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main.main([*given, "cn"]) == 2
+    assert "did you mean 'zh'?" in capsys.readouterr().err
+
+
 def test_corpus_takes_the_roles_from_splits(
     small_tree: dict[str, str], write_tree: Callable, tmp_path: Path
 ) -> None:

@@ -320,3 +320,17 @@ def test_numbers_of_a_list_may_be_spelt_as_text() -> None:
     options = parse(CellOptions, values, "here")
     assert options.evaluation.top_k == (1, 3)
     assert options.evaluation.epoch_tasks == ("sdoc",)
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [("cn", "did you mean 'zh'?"), ("english", "ISO 639-1"), ("DE", "ISO 639-1"), ("xx", "'xx'")],
+)
+def test_a_language_is_a_code_of_iso_639(language: str, expected: str) -> None:
+    message = refusal({"run": "x", "corpus": {"language": language}})
+    assert "corpus.language" in message
+    assert expected in message
+
+
+def test_norwegian_is_no_truth() -> None:
+    assert run(corpus={"language": yaml.safe_load("no")}).corpus.language == "no"

@@ -1,7 +1,9 @@
 """The table of arguments, and when two texts are the same."""
 
+import json
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -176,6 +178,19 @@ def test_a_table_without_the_column_of_pairs_says_how_to_write_it_again(
     for read in (read_arguments, read_debates):
         with pytest.raises(InputError, match=r"arguments\.parquet: .*older.*forcerun corpus"):
             read(path)
+
+
+def test_the_language_stands_in_the_table_and_is_english_in_older_ones(
+    small: Corpus, tmp_path: Path
+) -> None:
+    path = tmp_path / "arguments.parquet"
+    write_arguments(replace(small, language="de"), path)
+    assert read_arguments(path).language == "de"
+    table = pq.read_table(path)
+    facts = json.loads(table.schema.metadata[b"counterpoint"])
+    del facts["language"]
+    pq.write_table(table.replace_schema_metadata({"counterpoint": json.dumps(facts)}), path)
+    assert read_arguments(path) == small
 
 
 def test_the_debates_are_read_alone(small: Corpus, tmp_path: Path) -> None:

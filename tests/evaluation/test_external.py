@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ir_measures
 import pandas as pd
@@ -14,12 +15,15 @@ from ir_measures import RR, R, Success, nDCG
 
 from counterpoint.cli.main import main
 from counterpoint.config.options import RunConfig
+from counterpoint.corpus.arguments import Texts
+from counterpoint.encoders.tokens import tokenise
 from counterpoint.evaluation import baselines
 from counterpoint.evaluation.baselines import Search
 from counterpoint.evaluation.external import readable
 from counterpoint.evaluation.scoring import Score
 from counterpoint.reporting import scores
 from counterpoint.runs import folder as folder_module
+from counterpoint.runs import trained as trained_module
 from counterpoint.runs.external import default_folder
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import TASKS
@@ -78,6 +82,49 @@ def test_without_stored_features_they_are_computed_again(trained: Trained, tmp_p
     stored = [row for row in rows(trained.records(trained.frozen)) if row["split"] != "train"]
     again = rows(tmp_path / "out" / "records.parquet")
     assert [row["rank"] for row in again] == [row["rank"] for row in stored]
+
+
+# The run's tokens and features on other corpora
+
+
+def part_of_the_run(trained: Trained, folder: Path, *, with_new: bool) -> Path:
+    """The run's validation split, on its own or with a debate of texts that the run lacks."""
+    source = trained.folder.parents[1] / "debates" / "02-extracted-arguments" / "validation"
+    shutil.copytree(source, folder / "validation")
+    if with_new:
+        for path, text in debate("validation", "x", "y", {"pro": 2, "con": 2}).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["frozen", "live", "baseline/untrained"])
+def test_what_the_run_has_of_a_text_is_not_computed_again(
+    name: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(texts: Texts, *given: Any) -> Any:
+        asked.append(len(texts.texts))
+        return tokenise(texts, *given)
+
+    monkeypatch.setattr(trained_module, "tokenise", counted)
+    part = part_of_the_run(trained, tmp_path / "part", with_new=False)
+    more = part_of_the_run(trained, tmp_path / "more", with_new=True)
+    system = trained.system(name)
+    evaluate(system, "--run", trained.folder, "--corpus", part, "--out", tmp_path / "a")
+    assert asked == []
+    evaluate(system, "--run", trained.folder, "--corpus", more, "--out", tmp_path / "b")
+    assert asked == [8]
+    # The very same as without anything stored.
+    copy = tmp_path / "run"
+    patterns = shutil.ignore_patterns("features.safetensors", "tokens.safetensors")
+    shutil.copytree(trained.folder, copy, ignore=patterns)
+    for corpus, out in ((part, "a"), (more, "b")):
+        evaluate(system, "--run", copy, "--corpus", corpus, "--out", tmp_path / f"{out}-again")
+        assert rows(tmp_path / f"{out}-again" / "records.parquet") == rows(
+            tmp_path / out / "records.parquet"
+        )
 
 
 # Files for other programs

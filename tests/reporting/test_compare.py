@@ -14,6 +14,7 @@ from counterpoint.evaluation.records import write_records
 from counterpoint.io import atomic
 from counterpoint.reporting import compare
 from counterpoint.reporting.scores import best_of_run
+from counterpoint.results.files import Ties
 from counterpoint.runs.folder import Run, RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
 from tests.support.runs import THREE_SEEDS, finish, plan, query_results, seeded, short
@@ -40,6 +41,15 @@ def test_any_metric_is_compared(run: Path, capsys: pytest.CaptureFixture[str]) -
     asked = ["compare", "best", "baseline/tfidf", "--run", str(run), "--metric", "map@3"]
     assert main(asked) == 2
     assert "'map@3': expected mrr, accuracy@K" in capsys.readouterr().err
+
+
+def test_nothing_is_compared_with_what_ties_everywhere(run: Path) -> None:
+    Ties(16, 16).write(RunFolder(run).baseline_ties("tfidf"))
+    for pair in (("best", "baseline/tfidf"), ("baseline/tfidf", "best")):
+        with pytest.raises(InputError, match=r"baseline/tfidf: every text ties for 16 of 16"):
+            compare.compare(read_run(run), *pair)
+    Ties(16, 3).write(RunFolder(run).baseline_ties("tfidf"))
+    assert compare.compare(read_run(run), "best", "baseline/tfidf")
 
 
 def test_a_folder_that_is_dev_and_test_is_compared_once(run: Path) -> None:

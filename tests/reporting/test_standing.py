@@ -13,6 +13,7 @@ from counterpoint.reporting.page.names import typographic
 from counterpoint.reporting.scores import all_scores, records_of
 from counterpoint.reporting.standing import loses_to, who_wins
 from counterpoint.reporting.tables import write_tables
+from counterpoint.results.files import Ties
 from counterpoint.runs import status
 from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
@@ -100,6 +101,32 @@ def test_a_best_cell_that_loses_to_a_baseline_is_called_so_wherever_it_is_named(
     for name in ("comparison.md", "protocols.md", "tasks.md"):
         assert words in (folder.tables / name).read_text(), name
     assert words in page(contents_of(run, 1))
+
+
+def test_a_baseline_that_ties_everywhere_is_told_and_compared_with_nothing(
+    folder: RunFolder, sets: CandidateSets
+) -> None:
+    before = write_tables(read_run(folder.path), 1, intervals=False)
+    assert "TF-IDF" in who_wins(overview(folder), 1)
+    assert "every text ties" not in before
+    Ties(16, 16).write(folder.baseline_ties("tfidf"))
+    run = read_run(folder.path)
+    assert overview(folder).best_baseline is None
+    assert who_wins(overview(folder), 1) == loses_to(overview(folder)) == ""
+    told = "aseline/tfidf: every text ties for 16 of 16 queries, so its scores say nothing"
+    # Ties alone are a reason to make tables and page again.
+    summary = write_tables(run, 1, intervals=False)
+    assert told in " ".join(summary.split())
+    [line] = [line for line in summary.splitlines() if line.startswith("  tfidf")][:1]
+    assert line.split()[2:] == ["–"] * 6
+    assert told in (folder.tables / "comparison.md").read_text()
+    scores = pd.read_csv(folder.scores)
+    assert scores[scores.cell == "baseline/tfidf"]["value"].isna().all()
+    assert scores[scores.kind == "cell"]["value"].notna().all()
+    html = page(contents_of(run, 1))
+    assert told in html
+    assert "no baseline has scores" in html
+    assert "more than noise" not in html
 
 
 def test_a_recipe_stands_in_every_table_of_systems(folder: RunFolder, sets: CandidateSets) -> None:

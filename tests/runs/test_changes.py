@@ -78,6 +78,14 @@ def test_so_does_what_all_cells_share(tmp_path: Path, values: dict[str, Any]) ->
     assert counts(change(tmp_path, **values)) == (0, 3, 1, 0)
 
 
+def test_the_language_costs_no_cell(tmp_path: Path) -> None:
+    existing(tmp_path, BEFORE, finished=4)
+    found = change(tmp_path, corpus={"language": "de"})
+    assert counts(found) == (4, 0, 0, 0)
+    assert found is not None
+    assert found.options == ['corpus.language: "en" → "de"']
+
+
 def test_an_option_that_only_the_base_has_costs_the_cells_that_have_it(tmp_path: Path) -> None:
     existing(tmp_path, BEFORE, finished=4)
     # Every cell sets its own.

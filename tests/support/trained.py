@@ -12,6 +12,7 @@ from counterpoint.config import cache_keys, loading, matrix
 from counterpoint.corpus.arguments import Corpus, read_arguments
 from counterpoint.corpus.synthetic import write_corpus
 from counterpoint.evaluation import baselines
+from counterpoint.runs.folder import RunFolder
 from counterpoint.runs.job import Job
 
 
@@ -83,8 +84,9 @@ def make_run(folder: Path, tiny_bert: Path) -> Trained:
     }
     cells = matrix.expand(loading.load(values, "test"), "test")
     arguments = run / "corpus" / "arguments.parquet"
-    shared = run / "encoder" / cache_keys.features_key(cells[0].options.encoder)
-    tokens, features = shared / "tokens.safetensors", shared / "features.safetensors"
+    paths = RunFolder(run)
+    tokens = paths.tokens(cache_keys.tokens_key(cells[0].options.encoder))
+    features = paths.features(cache_keys.features_key(cells[0].options.encoder))
     encoder = ["--arguments", arguments, "--options", loading.dump(cells[0].options.encoder)]
     for command in (
         ["matrix", "--config", loading.dump(loading.load(values, "test")), "--out", run],
@@ -106,8 +108,8 @@ def make_run(folder: Path, tiny_bert: Path) -> Trained:
         Job(
             options=cell.options,
             arguments=arguments,
-            features=shared / "features.safetensors" if frozen else None,
-            tokens=None if frozen else shared / "tokens.safetensors",
+            features=features if frozen else None,
+            tokens=None if frozen else tokens,
             threads=1,
             jobs_per_gpu=1,
             state=run / "state" / cell.name,
