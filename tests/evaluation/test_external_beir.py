@@ -20,6 +20,7 @@ from counterpoint.reporting import scores
 from counterpoint.runs import folder as folder_module
 from counterpoint.search.distances import Costs, Euclidean
 from tests.support.beir import DOCUMENTS, HAND, JUDGED, PLACE, QUERIES, jsonl, pack, qrels
+from tests.support.beir_arguana import write_beir_arguana
 from tests.support.trained import Trained, evaluate, run_lines
 
 WriteTree = Callable[..., Path]
@@ -96,6 +97,48 @@ def test_a_baseline_without_a_run(
     evaluate(f"baseline/{name}", "--corpus", pack(folder, tmp_path / "x.zip"))
     packed = out.parent / "x.zip" / "figures.csv"
     assert packed.read_bytes() == (out / "figures.csv").read_bytes()
+
+
+def evaluates_as_published(
+    corpus: str, system: str, folder: Path, captured: Captured
+) -> tuple[int, "pd.Series[float]"]:
+    """BEIR's ArguAna made of a corpus; the number of its queries, and the scores as BEIR asks."""
+    lacking = write_beir_arguana(corpus, "validation", folder / "arguana")
+    given = ["--corpus", folder / "arguana", "--trec", "--out", folder / "out"]
+    evaluate(system, *given)
+    said = captured.readouterr().err
+    assert "the corpus lacks, which counts as not found (1): qrels/test.tsv:2 " in said
+    table = agree_with_ir_measures(folder / "out", ["retrieval"])
+    queries = (folder / "arguana" / "queries.jsonl").read_text().count("\n")
+    assert set(table.n) == {queries}
+    qrels_written = (folder / "out" / "trec" / "beir.qrels").read_text()
+    assert f"0 {lacking} 1\n" in qrels_written
+    assert main(["evaluate", system, *map(str, given), "--bad-files", "stop"]) == 2
+    return queries, table.set_index("metric")["value"]
+
+
+@pytest.mark.parametrize("system", ["baseline/bm25", "baseline/untrained"])
+def test_the_published_shape_of_arguana_is_evaluated_as_other_programs_do(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    queries, values = evaluates_as_published("sample", system, tmp_path, capsys)
+    # What is lacking cannot be found.
+    assert values["recall@100"] <= (queries - 1) / queries
+
+
+def test_so_is_that_of_the_real_corpus(
+    arguana: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    queries, values = evaluates_as_published(arguana, "baseline/bm25", tmp_path, capsys)
+    assert queries == 1287
+    assert values["recall@100"] < 1
+    without = pd.read_csv(tmp_path / "out" / "figures.csv").query(
+        "protocol == 'beir-without-copies' and metric == 'accuracy@1'"
+    )
+    # The texts that the publisher lists in several debates stand before their own counters.
+    assert without["value"].item() > values["accuracy@1"]
 
 
 def test_the_judgements_written_are_those_that_count(

@@ -1,7 +1,7 @@
 """Search a corpus in BEIR's layout and measure the rankings."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from counterpoint.arrays import Ints
 from counterpoint.corpus.beir import BeirCorpus
 from counterpoint.evaluation.metrics import CUTOFF
 from counterpoint.evaluation.second_stage import Reranker, score_order
+from counterpoint.evaluation.ties import block_ties
+from counterpoint.results.files import Ties
 from counterpoint.search.distances import Costs
 from counterpoint.search.ranking import nearest
 from counterpoint.tasks.candidates import blocks
@@ -35,6 +37,8 @@ class Ranking:
 
     retrieval: Ints
     reranked: Ints | None
+    ties: Ties
+    """Queries to which all documents cost the same."""
 
     def stages(self) -> Iterator[tuple[str, Ints]]:
         """Each stage there is, with its rows."""
@@ -67,14 +71,16 @@ def rank(
     asked = np.arange(len(corpus.queries)) if queries is None else queries
     gold = _relevant_rows(corpus)
     found = []
+    ties = Ties(0, 0)
     for numbers in blocks(asked):
         block = costs.block(torch.from_numpy(numbers).to(device))
         candidates = candidates_of(corpus, numbers, without_copies).to(device)
+        ties += block_ties(block, candidates)
         last = torch.from_numpy(gold[numbers]).to(device)
         found.append(nearest(block.only(candidates), depth, last=last).cpu().numpy())
     rows = np.concatenate(found)
     if reranker is None:
-        return Ranking(rows, None)
+        return Ranking(rows, None, ties)
     first = rows[:, : reranker.size]
     texts = corpus.numbers(corpus.document_texts)
     [scores] = reranker.scores("query", [(corpus.numbers(corpus.query_texts)[asked], texts[first])])
@@ -83,7 +89,7 @@ def rank(
     reranked[:, : reranker.size] = np.take_along_axis(
         first, score_order(rows, scores, last_of_ties), axis=1
     )
-    return Ranking(rows, reranked)
+    return Ranking(rows, reranked, ties)
 
 
 def rank_without_copies(
@@ -95,11 +101,10 @@ def rank_without_copies(
         return ranking
     depth = ranking.retrieval.shape[1]
     anew = rank(corpus, costs, reranker, depth=depth, queries=queries, without_copies=True)
-    whole = {}
-    for stage, rows in ranking.stages():
-        whole[stage] = rows.copy()
-        whole[stage][queries] = getattr(anew, stage)
-    return replace(ranking, **whole)
+    whole = [rows.copy() for _, rows in ranking.stages()]
+    for rows, (_, of_queries) in zip(whole, anew.stages(), strict=True):
+        rows[queries] = of_queries
+    return Ranking(whole[0], whole[1] if len(whole) > 1 else None, ranking.ties)
 
 
 def candidates_of(corpus: BeirCorpus, queries: Ints, without_copies: bool = False) -> Tensor:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from counterpoint.arrays import Floats
 from counterpoint.corpus.beir import BeirCorpus
@@ -16,10 +15,7 @@ from counterpoint.evaluation.external import TREC, Evaluated, Ranker, write_scor
 from counterpoint.evaluation.rankings import named, reranked_scores, retrieval_scores
 from counterpoint.evaluation.scoring import Score
 from counterpoint.evaluation.statistics import Bootstrap
-from counterpoint.evaluation.ties import block_ties
-from counterpoint.results.files import Ties
 from counterpoint.search.distances import Costs
-from counterpoint.tasks.candidates import blocks
 
 
 def evaluate_beir(
@@ -82,7 +78,7 @@ def evaluate_beir(
         *_lost(collection),
         *_copied(collection),
         *script_doubts(collection.texts, language),
-        *_ties(collection, costs).told(ranker.name),
+        *ranking.ties.told(ranker.name),
     ]
     return Evaluated(scores, notes, files)
 
@@ -136,11 +132,3 @@ def _copied(collection: BeirCorpus) -> Iterator[str]:
             f"{len(collection.copies)} of {len(collection.queries)} queries stand among the "
             f"documents under another id too; {LABELS[WITHOUT_COPIES]!r} leaves such documents out"
         )
-
-
-def _ties(collection: BeirCorpus, costs: Costs) -> Ties:
-    total = Ties(0, 0)
-    for queries in blocks(np.arange(len(collection.queries))):
-        mask = beir_ranking.candidates_of(collection, queries).to(costs.device)
-        total += block_ties(costs.block(torch.from_numpy(queries).to(costs.device)), mask)
-    return total
