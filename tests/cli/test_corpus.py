@@ -59,9 +59,11 @@ def test_corpus_keeps_the_language_and_doubts_it(
     given = ["corpus", "--corpus", root, "--out", str(tmp_path), "--language"]
     assert main.main([*given, "zh"]) == 0
     assert read_arguments(tmp_path / "arguments.parquet").language == "zh"
-    assert "100% of the letters are in another script than 'zh'" in capsys.readouterr().err
+    doubt = "100% of the letters are in another script than 'zh'"
+    assert doubt in capsys.readouterr().out
+    assert doubt in (tmp_path / "audit.md").read_text()
     assert main.main([*given, "de"]) == 0
-    assert capsys.readouterr().err == ""
+    assert "another script" not in capsys.readouterr().out
     assert main.main([*given, "cn"]) == 2
     assert "did you mean 'zh'?" in capsys.readouterr().err
 
