@@ -45,7 +45,7 @@ def test_corpus_writes_the_table_and_its_audit(
         *ROLES.values(),
     ]
     assert "- training: 16 files: 16 texts read, 0 bad, 0 ignored\n" in notes
-    assert "- validation: 8 of its 8 queries are unseen in training; a clean score" in notes
+    assert "- only 8 unseen queries in validation: a clean score over fewer than 30 says" in notes
     assert (out / "problems.txt").read_text() == ""
     printed = capsys.readouterr()
     assert printed.out == markdown
