@@ -336,6 +336,29 @@ def test_a_corpus_of_one_pair_has_nothing_to_choose_from(
     assert f"exam: no query has a wrong candidate in {', '.join(TASKS)}; left out" in printed.err
 
 
+def test_a_file_with_other_names_of_columns_and_other_k(tmp_path: Path, capsys: Captured) -> None:
+    pairs = [
+        {"claim": f"claim {n} on juries", "reply": f"reply {n} {k} on juries", "debate": str(n % 3)}
+        for n in range(6)
+        for k in range(2)
+    ]
+    path = write_pairs(tmp_path / "pairs.csv", pairs)
+    out = tmp_path / "out"
+    given = ["--corpus", path, "--out", out, "--top-k", "1", "2"]
+    assert main(["evaluate", "baseline/bm25", *map(str, given)]) == 2
+    assert "if 'claim' is the point and 'reply' is the counter" in capsys.readouterr().err
+    assert not out.exists()
+    evaluate("baseline/bm25", *given, "--columns", "point=claim", "counter=reply")
+    printed = capsys.readouterr()
+    assert "columns: point from 'claim', counter from 'reply', debate" in printed.err
+    table = pd.read_csv(out / "figures.csv")
+    assert {"accuracy@1", "accuracy@2", "recall@2", "ndcg@2"} <= set(table.metric)
+    # Six points with two counters each: a recall at two of a half or one.
+    assert set(table[table.metric == "accuracy@2"].n) == {6}
+    assert all(len(row["further_ranks"]) == 1 for row in rows(out / "records.parquet")
+               if row["protocol"] != "legacy")  # fmt: skip
+
+
 # A baseline and its run
 
 

@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from counterpoint.cli.shared import Commands, add_run_or_only, add_threads, print_notes
+from counterpoint.cli.shared import (
+    Commands,
+    add_columns,
+    add_run_or_only,
+    add_threads,
+    named_values,
+    positive,
+    print_notes,
+)
 from counterpoint.errors import InputError
 
 
@@ -51,6 +59,15 @@ def add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="CODE",
         help="of that corpus, ISO 639-1 (default: the run's, or en)",
     )
+    add_columns(parser)
+    parser.add_argument(
+        "--top-k",
+        nargs="+",
+        type=positive,
+        default=[1],
+        metavar="K",
+        help="add accuracy, recall and nDCG at these K (not for BEIR's layout)",
+    )
     parser.add_argument("--trec", action="store_true", help="write TREC qrels and runs too")
     add_threads(parser)
     parser.add_argument(
@@ -94,6 +111,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             export=arguments.trec,
             bad_files=arguments.bad_files,
             language=arguments.language,
+            columns=named_values("--columns", arguments.columns, "OURS=NAME"),
+            top_k=arguments.top_k,
         ).write()
     best = [f"best: {system}"] if arguments.system == "best" else []
     print_notes([*best, *evaluated.notes])

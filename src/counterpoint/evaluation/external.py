@@ -87,6 +87,7 @@ def evaluate_debates(
     out: Path,
     *,
     export: bool,
+    top_k: Sequence[int] = (1,),
 ) -> Evaluated:
     """Evaluate on debates: all tasks and protocols.
 
@@ -99,6 +100,7 @@ def evaluate_debates(
         outputs: gives the untrained encoder's outputs for every text of the corpus, (texts, H).
         out: the folder.
         export: whether to write TREC's files.
+        top_k: see `metrics.metrics`.
     """
     seen = {argument.text_hash for argument in training or ()}
     by_split: dict[str, tuple[CandidateSets, list[QueryResults]]] = {}
@@ -111,14 +113,14 @@ def evaluate_debates(
         costs[split] = ranker.costs(search)
         by_split[split] = (sets, query_results(sets, costs[split], ranker.reranker))
     write_records(by_split, out / RECORDS)
-    notes = script_doubts(corpus.texts, corpus.language)
+    notes = [*corpus.notes, *script_doubts(corpus.texts, corpus.language)]
     for split, (sets, several) in by_split.items():
         for results in several if export else ():
             if len(results.queries):
                 _export(ranker, split, sets, costs[split], results, out / TREC)
         notes += [*_gaps(split, sets), *ties_of(sets, costs[split]).told(f"{split}: {ranker.name}")]
     records = read_records(out / RECORDS)
-    scores = Scoring(debates_of(corpus.arguments)).scores(records)
+    scores = Scoring(debates_of(corpus.arguments), top_k).scores(records)
     files = [write_scores(ranker.name, scores, out), RECORDS, *([TREC] if export else [])]
     return Evaluated(scores, notes, files)
 

@@ -4,8 +4,8 @@ What a cell may have seen is the training folder of its own run: a query of anot
 *unseen* when neither of its texts stands there (docs/method.md, "Evaluation").
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -92,9 +92,17 @@ class ExternalEvaluation:
     which for other layouts is `stop`."""
     language: str | None = None
     """Of a corpus that is named; that of the run's, or without a run English, by default."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Of a file of pairs that is named: some of our columns to its names."""
+    top_k: Sequence[int] = (1,)
+    """See `metrics.metrics`."""
 
     def __post_init__(self) -> None:
-        for option, value in (("--bad-files", self.bad_files), ("--language", self.language)):
+        for option, value in (
+            ("--bad-files", self.bad_files),
+            ("--language", self.language),
+            ("--columns", self.columns or None),
+        ):
             if value is not None and self.corpus is None:
                 raise InputError(
                     f"{option}: goes with --corpus alone; the run's own is read already"
@@ -119,6 +127,7 @@ class ExternalEvaluation:
             self._outputs(corpus),
             self.out,
             export=self.export,
+            top_k=self.top_k,
         )
         problems += [problem for problem in self._training_read[1] if problem not in problems]
         left_out = [f"left out: {problem}" for problem in problems]
@@ -155,7 +164,10 @@ class ExternalEvaluation:
         """The corpus, its splits as its roles, and what of it is left out."""
         if self.corpus is not None:
             corpus, problems = opening.read_usable(
-                self.corpus, list(self.splits) or None, skip=self.bad_files == "skip"
+                self.corpus,
+                list(self.splits) or None,
+                self.columns,
+                skip=self.bad_files == "skip",
             )
             return replace(corpus, language=self._language), problems
         of_run = self._corpus_of_run
@@ -169,7 +181,8 @@ class ExternalEvaluation:
                     f"{', '.join(sorted(set(of_run.roles.values())))}"
                 )
             splits.append(split)
-        return replace(of_run, roles={split: split for split in splits}), []
+        # How the run's own files were understood stands in its audit.
+        return replace(of_run, roles={split: split for split in splits}, notes=()), []
 
     @cached_property
     def _corpus_of_run(self) -> Corpus | None:
@@ -186,7 +199,7 @@ class ExternalEvaluation:
         if self._corpus_of_run is not None:
             return self._corpus_of_run.split(self._corpus_of_run.roles["train"]), []
         assert self.corpus is not None
-        return opening.read_training(self.corpus, skip=self.bad_files == "skip")
+        return opening.read_training(self.corpus, self.columns, skip=self.bad_files == "skip")
 
     def _ranker(self, texts: Texts) -> Ranker:
         if self.cell is None:
