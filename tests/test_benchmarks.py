@@ -51,7 +51,11 @@ def test_everything_is_all_tasks_and_protocols_in_both_stages(validation) -> Non
     sets, system = validation
     found = evaluate.our_everything(system, sets, np.arange(3))
     expected = [(protocol, task) for protocol in WITH_TASKS for task in TASKS]
-    assert [(one.protocol, one.task) for one in found] == [*expected, ("legacy", "epa")]
+    assert [(one.protocol, one.task) for one in found] == [
+        *expected,
+        ("legacy", "epa"),
+        ("legacy-subset", "epa"),
+    ]
     assert all(one.reordered is not None for one in found)
 
 
@@ -74,10 +78,11 @@ def test_the_command_writes_what_it_measured(tmp_path, capsys) -> None:
     result = json.loads(out.read_text(encoding="utf-8"))
     assert result["queries"] == 5
     assert result["same_answers"] == 1
-    # Of the five queries, under the two protocols and the third.
+    # Of the five queries, under the protocols with tasks and those without.
     assert result["pairs"].keys() == {
         *(f"{protocol} {task}" for protocol in WITH_TASKS for task in TASKS),
         "legacy epa",
+        "legacy-subset epa",
     }
     seconds, ratios = result["seconds"], result["ratios"]
     assert {len(values) for values in (seconds | ratios).values()} == {3}

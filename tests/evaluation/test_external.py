@@ -27,6 +27,7 @@ from counterpoint.runs import trained as trained_module
 from counterpoint.runs.external import default_folder
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import TASKS
+from counterpoint.tasks.protocols import PROTOCOLS
 from tests.support.debates import debate
 from tests.support.trained import SYSTEMS, Trained, evaluate, rows, run_lines
 
@@ -49,7 +50,7 @@ def test_on_its_own_corpus_a_system_has_the_very_same_records(
         for row in rows(trained.records(system))
         if row["split"] != "train"
     ]
-    assert {row["protocol"] for row in expected} == {"official", "clean", "legacy"}
+    assert {row["protocol"] for row in expected} == set(PROTOCOLS)
     assert rows(tmp_path / "records.parquet") == expected
 
 
@@ -67,11 +68,12 @@ def test_a_split_of_seen_queries_alone_has_no_clean_figures(
     given = ["--splits", "training", "--trec", "--out", tmp_path]
     evaluate(trained.frozen, "--run", trained.folder, *given)
     table = pd.read_csv(tmp_path / "figures.csv")
-    assert set(table.protocol) == {"official", "legacy"}
+    assert set(table.protocol) == {"official", "legacy", "legacy-subset"}
     assert not [path for path in (tmp_path / "trec").iterdir() if ".clean." in path.name]
     printed = capsys.readouterr().out
     assert "| training | official | reranked | 41 |" in printed  # 42 pairs less an orphan
     assert "| training | legacy (leaks) | reranked | 41 |" in printed
+    assert "| training | legacy-subset (leaks) | reranked | 3 |" in printed
     assert "clean" not in printed
 
 
@@ -156,7 +158,7 @@ def test_ir_measures_gives_our_figures(name: str, exported: Callable[[str], Path
     paths = {tuple(path.name.split(".")[:4]): path for path in folder.glob("trec/*.run")}
     assert set(paths) == set(own)
     assert {key[0] for key in own} == {"validation", "test"}
-    assert {key[1] for key in own} == {"official", "clean", "legacy"}
+    assert {key[1] for key in own} == set(PROTOCOLS)
     assert {key[2] for key in own} == set(TASKS)
     stages = {"retrieval"} if name.startswith("baseline/") else {"retrieval", "reranked"}
     assert {key[3] for key in own} == stages
@@ -316,7 +318,7 @@ def test_names_of_splits_make_no_folders(trained: Trained, tmp_path: Path) -> No
     evaluate("baseline/bm25", "--run", trained.folder, "--corpus", path, "--trec", "--out", out)
     written = {each for each in tmp_path.rglob("*") if each.is_file()} - {path}
     assert {each.parent for each in written} == {out, out / "trec"}
-    assert len([each for each in written if each.name.endswith("epa.qrels")]) == 6
+    assert len([each for each in written if each.name.endswith("epa.qrels")]) == 8
     [runs] = out.glob("trec/a%20b.official.epa.*.run")
     assert set(run_lines(runs)) == {
         f"a%20b/all/debate%20{name}a" for name in ("0/pro01", "0/pro02", "1/pro01")
@@ -329,8 +331,9 @@ def test_a_corpus_of_one_pair_has_nothing_to_choose_from(
     one = write_tree(debate("exam", "law", "juries", {"pro": 1}), name="one")
     given = ["--corpus", one, "--trec", "--out", tmp_path / "out"]
     evaluate(trained.frozen, "--run", trained.folder, *given)
-    # The eight tasks are left out; `legacy` has the point itself too.
-    assert {row["protocol"] for row in rows(tmp_path / "out" / "records.parquet")} == {"legacy"}
+    # The eight tasks are left out; without them the point itself competes too.
+    asked = {row["protocol"] for row in rows(tmp_path / "out" / "records.parquet")}
+    assert asked == {"legacy", "legacy-subset"}
     printed = capsys.readouterr()
     assert "| exam | legacy (leaks) | retrieval | 1 |" in printed.out
     assert f"exam: no query has a wrong candidate in {', '.join(TASKS)}; left out" in printed.err

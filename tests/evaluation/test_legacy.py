@@ -128,6 +128,59 @@ def test_legacy_does_not_depend_on_the_block(
     np.testing.assert_array_equal(whole.nearest, small.nearest)
 
 
+# The first sixteenth
+
+
+def likes_low_texts(first: Tensor, candidates: Tensor) -> Tensor:
+    return ((7 * first + 3 * candidates) % 5).float()
+
+
+def test_the_subset_is_the_first_sixteenth_of_legacy_against_the_whole_pool(
+    strangers: Corpus,
+) -> None:
+    sets = candidate_sets(strangers, "validation")
+    asked = 8
+    assert sets.pairs == 120
+    rows = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (2 * sets.pairs, 4))).float()
+    costs = Euclidean(rows[sets.pairs :], rows)
+    both = results_of(sets, costs, protocols=("legacy", "legacy-subset"), scorer=likes_low_texts)
+    whole, subset = both
+    assert [each.protocol for each in both] == ["legacy", "legacy-subset"]
+    assert subset.queries.tolist() == list(range(asked))
+    assert set(subset.candidates) == {2 * sets.pairs}
+    for name in ("rank", "nearest", "reranked", "reordered"):
+        np.testing.assert_array_equal(getattr(subset, name), getattr(whole, name)[:asked])
+    # A sample of queries is drawn of what asks all.
+    sampled = results_of(
+        sets,
+        costs,
+        protocols=("legacy", "legacy-subset"),
+        scorer=likes_low_texts,
+        queries=np.array([5, 40]),
+    )
+    assert [each.queries.tolist() for each in sampled] == [[5, 40], list(range(asked))]
+
+
+@pytest.mark.parametrize(("pairs", "asked"), [(1, 1), (16, 1), (17, 2), (33, 3)])
+def test_a_begun_batch_counts(
+    write_tree: Callable[[Mapping[str, str]], Path], pairs: int, asked: int
+) -> None:
+    others = {name: text for name, text in THREE.items() if not name.startswith("validation")}
+    tree = {**others, **debate("validation", "law", "juries", {"pro": pairs})}
+    corpus, _ = read_corpus(open_source(str(write_tree(tree))), ROLES)
+    sets = candidate_sets(corpus, "validation")
+    assert len(sets.queries("legacy-subset")) == asked
+
+
+def test_on_the_real_corpus_the_subset_is_what_the_study_asked(real: Corpus) -> None:
+    """255 and 81 queries; those of validation lie in 2 themes and 11 debates."""
+    sets = candidate_sets(real, "validation")
+    asked = sets.queries("legacy-subset")
+    debates = set(zip(sets.theme[asked].tolist(), sets.debate[asked].tolist(), strict=True))
+    assert (len(asked), len(set(sets.theme[asked].tolist())), len(debates)) == (81, 2, 11)
+    assert len(candidate_sets(real, "training").queries("legacy-subset")) == 255
+
+
 # Ties
 
 

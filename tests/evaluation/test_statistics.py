@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from counterpoint.evaluation.statistics import LEVEL, Bootstrap, holm, over_seeds
+from counterpoint.evaluation.statistics import (
+    LEVEL,
+    Bootstrap,
+    holm,
+    least_discordant,
+    over_seeds,
+    wilson,
+)
 
 
 def test_means_over_a_resample_are_those_of_its_queries() -> None:
@@ -122,3 +129,18 @@ def test_over_too_few_seeds_nothing_is_said() -> None:
 def test_seeds_that_all_agree_leave_no_doubt() -> None:
     assert over_seeds(np.zeros(3)) == (0, 0, 0, 0, 1)
     assert over_seeds(np.full(3, 0.5)) == (0.5, 0, 0.5, 0.5, 0)
+
+
+@pytest.mark.parametrize(("right", "n"), [(71, 81), (0, 88), (255, 255), (1, 3)])
+def test_wilson_by_its_formula(right: int, n: int) -> None:
+    z = 1.959963985
+    centre = (right + z * z / 2) / (n + z * z)
+    reach = z * (right * (n - right) / n + z * z / 4) ** 0.5 / (n + z * z)
+    assert wilson(right, n) == pytest.approx((centre - reach, centre + reach), abs=1e-8)
+
+
+def test_fewer_than_six_queries_cannot_tell_two_systems_apart() -> None:
+    # All in favour of one: 2 / 2^5 is 0.0625, 2 / 2^6 is 0.03125.
+    assert least_discordant(81) == least_discordant(6) == 6
+    with pytest.raises(ValueError, match="significant on 5 queries"):
+        least_discordant(5)

@@ -442,9 +442,23 @@ def test_the_page_names_what_is_not_as_planned(partial: Path) -> None:
     row = next(line for line in text.splitlines() if "LayerNorm + ReLU beats neither" in line)
     assert row == (
         "| C2 | LayerNorm + ReLU beats neither (accuracy@1, points: layernorm_relu − linear) | "
-        "0.87 > 0.84 | +0.0 (+0.0 to +0.0) | – | +0.0 (+0.0 to +0.0) | 5 of 6 | "
+        "0.87 > 0.84 | n = 81: 7.4 points or more (6 queries); claimed 3, about 2 queries | "
+        "+0.0 (+0.0 to +0.0) | – | +0.0 (+0.0 to +0.0) | 5 of 6 | "
         "**undecided**: the interval allows both |"
     )
+
+
+def test_each_row_says_what_the_documents_own_queries_could_have_shown(partial: Path) -> None:
+    told = {
+        verdict.clause: verdicts.could_have_shown(verdict)
+        for verdict in verdicts.answer(read_run(partial))
+    }
+    # 6 of 81 queries are 7.4 points, one is 1.2; 4 points are 3.24 queries.
+    least = "n = 81: 7.4 points or more (6 queries)"
+    assert told["embedding beats cls"] == f"{least}; claimed 4, about 3 queries"
+    assert told["decreasing beats fixed"] == least
+    assert told["ReLU alone is unsteady"] == "n = 81: steps of 1.2 points"
+    assert told["cls is smaller than concat"] == told["cls trains faster than concat"] == ""
 
 
 def test_the_page_names_ten_missing_cells_and_counts_the_others(tmp_path: Path) -> None:
@@ -467,6 +481,7 @@ def test_the_csv_has_every_clause_and_nothing_that_is_not_a_number(partial: Path
     cells = read_run(partial).cells
     assert row.missing.split(" ") == [cells[0].name, cells[-1].name]
     assert (row.value, row.seeds, row.verdict) == ("0.0", "", "undecided")
+    assert (row.claimed, row.study_queries, row.study_least) == ("", "81", "")
 
 
 def test_other_queries_are_an_error_that_names_both(tmp_path: Path) -> None:

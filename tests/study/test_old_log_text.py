@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
-from counterpoint.study import old_log_text, old_logs
+from counterpoint.study import old_log_text
+from counterpoint.study.log_summary import summaries, summary
 from counterpoint.study.old_log import OldEpoch, OldLog
 from counterpoint.study.old_log_text import ROLES, read_log
-from counterpoint.study.old_logs import LogSummary, summaries
 from tests.support.old_logs import THREE, lines_of, text_of
 
 Captured = pytest.CaptureFixture[str]
@@ -44,13 +44,14 @@ def values(read: OldLog, role: str) -> list[float]:
 def test_figures_and_mean_losses_of_each_epoch(log: Path) -> None:
     found = parse(log, text_of(lines_of(THREE)))
     assert found.epochs[1] == OldEpoch(1, 2.0, {"train": 0.5, "dev": 0.75, "test": 0.5})
-    assert found.epochs[1].to_json() == {
+    assert found.source.protocol == "legacy-subset"
+    assert found.epochs[1].to_json("legacy-subset") == {
         "epoch": 1,
         "losses": {"train": {"total": 2.0}},
         "accuracy": {
-            "train": {"legacy": {"reranked": 0.5}},
-            "dev": {"legacy": {"reranked": 0.75}},
-            "test": {"legacy": {"reranked": 0.5}},
+            "train": {"legacy-subset": {"reranked": 0.5}},
+            "dev": {"legacy-subset": {"reranked": 0.75}},
+            "test": {"legacy-subset": {"reranked": 0.5}},
         },
     }
     assert [epoch.epoch for epoch in found.epochs] == [0, 1, 2]
@@ -60,12 +61,11 @@ def test_figures_and_mean_losses_of_each_epoch(log: Path) -> None:
 
 def test_best_is_at_its_first_epoch(log: Path) -> None:
     found = parse(log, text_of(lines_of(THREE)))
-    assert summaries(found.epochs) == {
-        "train": LogSummary(best=0.5, best_epoch=1, last=0.5),
-        "dev": LogSummary(best=0.75, best_epoch=1, last=0.25),
-        "test": LogSummary(best=0.5, best_epoch=1, last=0.25),
-    }
-    assert old_logs.summary(found) == (
+    assert {
+        role: (each.best.value, each.best_epoch, each.last.value)
+        for role, each in summaries(found).items()
+    } == {"train": (0.5, 1, 0.5), "dev": (0.75, 1, 0.25), "test": (0.5, 1, 0.25)}
+    assert summary(found).splitlines()[0] == (
         "old: 3 epochs; train best 0.5000 (epoch 1), last 0.5000; "
         "dev best 0.7500 (epoch 1), last 0.2500; test best 0.5000 (epoch 1), last 0.2500"
     )
@@ -250,7 +250,7 @@ def test_figures_before_the_first_epoch_are_left_out(log: Path) -> None:
 def test_a_log_whose_head_is_missing_keeps_its_numbers(log: Path) -> None:
     found = parse(log, text_of(lines_of(THREE, first=7)))
     assert [epoch.epoch for epoch in found.epochs] == [7, 8, 9]
-    assert summaries(found.epochs)["dev"].best_epoch == 8
+    assert summaries(found)["dev"].best_epoch == 8
     assert found.source.notes == [
         "line 1: the file begins with epoch 7; what was before is not in it"
     ]
@@ -283,8 +283,8 @@ def test_an_incomplete_epoch_within_the_log_is_refused(log: Path) -> None:
 
 def test_a_log_may_lack_a_split(log: Path) -> None:
     found = parse(log, text_of(lines_of([(0.5, 0.25), (0.25, 0.5)])))
-    assert list(summaries(found.epochs)) == ["train", "dev"]
-    assert old_logs.summary(found) == (
+    assert list(summaries(found)) == ["train", "dev"]
+    assert summary(found).splitlines()[0] == (
         "old: 2 epochs; train best 0.5000 (epoch 0), last 0.2500; "
         "dev best 0.5000 (epoch 1), last 0.5000"
     )

@@ -10,7 +10,10 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.errors import InputError
+from counterpoint.io.atomic import write_json, write_text
 from counterpoint.study import old_logs
+from counterpoint.study.log_summary import summary
+from counterpoint.study.old_log import OldEpoch
 from counterpoint.study.old_log_text import ROLES, read_log
 from counterpoint.study.old_logs import import_logs
 from tests.support.old_logs import THREE, lines_of, text_of
@@ -32,8 +35,13 @@ def test_two_hundred_epochs_on_the_command_line(tmp_path: Path, capsys: Captured
     assert main(["import-log", str(log), "--out", str(out)]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert printed.out.count("\n") == 1
-    name, rest = printed.out.rstrip("\n").split(": ", 1)
+    first, *by_split, meaning = printed.out.splitlines()
+    assert by_split == [
+        f"  {role}: n unknown: no n up to 5000 has every value as a multiple of 1/n"
+        for role in ROLES.values()
+    ]
+    assert meaning.startswith("n is the number of queries")
+    name, rest = first.split(": ", 1)
     assert name == "concat_decreased_0.01"
     count, *parts = rest.split("; ")
     assert count == "200 epochs"
@@ -43,7 +51,117 @@ def test_two_hundred_epochs_on_the_command_line(tmp_path: Path, capsys: Captured
         best = max(range(200), key=lambda epoch: column[epoch])
         expected = (role, f"{column[best]:.4f}", str(best), f"{column[-1]:.4f}")
         assert found.groups() == expected
-    assert len(old_logs.read_imported(out)[name]) == 200
+    assert len(old_logs.read_imported(out)[name].epochs) == 200
+
+
+STUDY = {"train": 255, "dev": 81, "test": 88}
+
+
+def test_a_log_of_the_study_tells_that_it_asked_a_sixteenth_of_the_pairs(
+    tmp_path: Path, log: Path, capsys: Captured
+) -> None:
+    numbers = random.Random(3)
+    epochs = [tuple(numbers.randint(n // 2, n - 1) / n for n in STUDY.values()) for _ in range(30)]
+    # The best and the last are known: 71 and 68 of 81.
+    epochs[4] = (250 / 255, 71 / 81, 70 / 88)
+    epochs = [(a, min(b, 71 / 81), c) for a, b, c in epochs]
+    epochs[-1] = (241 / 255, 68 / 81, 66 / 88)
+    log.write_text(text_of(lines_of(epochs)))
+    out = tmp_path / "imported"
+    assert main(["import-log", str(log), "--out", str(out)]) == 0
+    _, train, dev, test, meaning = capsys.readouterr().out.splitlines()
+    assert train.startswith("  train: n = 255 (")
+    assert "each a multiple of 1/255; as many as ⌈4065/16⌉, the batches of ArguAna's" in train
+    assert dev.startswith("  dev: n = 81 (")
+    assert "each a multiple of 1/81; as many as ⌈1287/16⌉" in dev
+    # Wilson's formula by hand: (k + z²/2 ± z √(k (n − k) / n + z²/4)) / (n + z²), z = 1.95996.
+    assert dev.endswith("; best 87.7 (78.7–93.2), last 84.0 (74.5–90.4) in %")
+    assert test.startswith("  test: n = 88 (")
+    assert "asks the first ⌈N/16⌉ of a split's N pairs alone" in meaning
+    read = old_logs.read_imported(out)["old"]
+    assert {role: read.n(role) for role in STUDY} == STUDY
+    assert read.source.protocol == "legacy-subset"
+
+
+def test_a_log_over_all_pairs_is_of_scripts_that_somebody_has_mended(log: Path) -> None:
+    numbers = random.Random(4)
+    epochs = [tuple(numbers.randint(1, n - 1) / n for n in (4065, 1287, 1401)) for _ in range(9)]
+    log.write_text(text_of(lines_of(epochs)))
+    read = read_log(log, "old")
+    assert (read.n("dev"), read.source.protocol) == (1287, "legacy")
+    assert "n = 1287 (" in summary(read)
+    assert "all pairs of ArguAna's validation split" in summary(read)
+
+
+def test_few_values_are_told_as_few(log: Path) -> None:
+    # 63 of 81 is 7 of 9; 1/2 is half of anything; 0 and 1 fit every n.
+    log.write_text(text_of(lines_of([(0.5, 63 / 81, 1.0)])))
+    _, train, dev, test = summary(read_log(log, "old")).splitlines()
+    assert train == (
+        "  train: n unknown: 1 different value of so few decimals fit n = 2, as any would by chance"
+    )
+    assert "n = 81 (1 different value, each a multiple of 1/9, so of 1/81 too; as many as" in dev
+    assert test == "  test: n unknown: the values, 0 and 1, fit every n"
+
+
+def test_a_log_may_say_what_it_was_trained_with(
+    tmp_path: Path, log: Path, capsys: Captured
+) -> None:
+    log.write_text(text_of(lines_of(THREE)))
+    out = tmp_path / "imported"
+    command = ["import-log", str(log), "--out", str(out)]
+    axes = ["--axis", "fusion=concat", "--axis", "mining.decrease_rate=1e-2", "--axis", "margin=2"]
+    assert main(command) == 0
+    assert main([*command, *axes]) == 0
+    assert old_logs.read_imported(out)["old"].source.axes == {
+        "fusion": "concat",
+        "decrease_rate": 0.01,
+        "retrieval_loss.margin": 2.0,
+    }
+    assert "stands in comparisons as fusion concat, decrease_rate 0.01" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (["fushion=concat"], "--axis fushion=concat: 'fushion' is no option of a cell; did you"),
+        (["fusion=concatt"], "fusion: Input should be 'embedding', 'cls' or 'concat'"),
+        (["decrease_rate=fast"], "mining.decrease_rate: Input should be a valid number"),
+        (["head=relu", "head.hidden=0"], "head.hidden 0 leaves no layer for the ReLU"),
+        (["fusion"], "--axis fusion: expected AXIS=VALUE, such as fusion=concat"),
+        (["fusion=cls", "fusion=cls"], "--axis fusion=cls: fusion is given twice"),
+    ],
+)
+def test_an_axis_or_value_that_is_none_is_refused(
+    tmp_path: Path, log: Path, capsys: Captured, axes: list[str], message: str
+) -> None:
+    log.write_text(text_of(lines_of(THREE)))
+    given = [part for axis in axes for part in ("--axis", axis)]
+    assert main(["import-log", str(log), "--out", str(tmp_path / "imported"), *given]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "imported").exists()
+
+
+def test_an_import_of_before_the_number_of_queries_was_known_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "imported" / "old"
+    write_json(
+        folder / "source.json",
+        {
+            "file": "old.log",
+            "sha256": "0",
+            "encoding": "UTF-8",
+            "lines": 3,
+            "protocol": "legacy",
+            "notes": [],
+        },
+    )
+    record = OldEpoch(0, None, {"dev": 0.8}).to_json("legacy")
+    write_text(folder / "epochs.jsonl", json.dumps(record) + "\n")
+    read = old_logs.read_imported(tmp_path / "imported")["old"]
+    assert (read.epochs, read.n("dev")) == ([OldEpoch(0, None, {"dev": 0.8})], None)
+    write_json(folder / "source.json", {})
+    with pytest.raises(InputError, match=r"source\.json: not what .*import the log again"):
+        old_logs.read_imported(tmp_path / "imported")
 
 
 def test_what_is_written_is_reproducible_and_is_read_back(
@@ -56,10 +174,10 @@ def test_what_is_written_is_reproducible_and_is_read_back(
         assert main(["import-log", str(log), "--name", "mine", "--out", str(out)]) == 0
         contents.append([path.read_bytes() for path in sorted((out / "mine").iterdir())])
     assert contents[0] == contents[1]
-    assert old_logs.read_imported(out) == {"mine": read_log(log, "mine").epochs}
+    assert old_logs.read_imported(out) == {"mine": read_log(log, "mine")}
     source = json.loads((out / "mine" / "source.json").read_text())
     assert source["file"] == "old.log"
-    assert (source["lines"], source["protocol"]) == (19, "legacy")
+    assert (source["lines"], source["protocol"]) == (19, "legacy-subset")
     printed = capsys.readouterr().err
     assert printed.startswith("counterpoint: old.log: line 19: epoch 3, which begins there, has no")
 
@@ -70,7 +188,7 @@ def test_an_import_that_was_cut_short_is_made_again(tmp_path: Path, log: Path) -
     (tmp_path / "imported" / "old" / "epochs.jsonl").write_text('{"epoch": 0}')
     import_logs([log], tmp_path / "imported")
     found = old_logs.read_imported(tmp_path / "imported")["old"]
-    assert [epoch.epoch for epoch in found] == [0, 1, 2]
+    assert [epoch.epoch for epoch in found.epochs] == [0, 1, 2]
 
 
 def test_a_files_name_may_be_of_another_encoding(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.evaluation.evaluate import query_results
 from counterpoint.evaluation.records import QueryResults
+from counterpoint.tasks.protocols import PROTOCOLS
 from counterpoint.training.data import CorpusData
 from counterpoint.training.evaluation import Results
 from counterpoint.training.trainer import Trainer
@@ -114,9 +115,14 @@ def test_a_folder_in_two_roles_is_evaluated_once(
 
 
 def asked(results: Results, split: str) -> set[str]:
-    """The ids of the points of a split that were asked."""
+    """The ids of the points of a split that were asked, where a protocol asks all that it can."""
     sets, several = results[split]
-    return {sets.ids[sets.pairs + query] for each in several for query in each.queries}
+    return {
+        sets.ids[sets.pairs + query]
+        for each in several
+        if not PROTOCOLS[each.protocol].asks_few
+        for query in each.queries
+    }
 
 
 @pytest.mark.parametrize("sample", [1000, 5])
@@ -129,3 +135,11 @@ def test_the_train_sample_is_of_kept_pairs(corpus: Corpus, sample: int) -> None:
     assert (len(asked(found, "dev")), len(asked(found, "test"))) == (12, 12)
     if sample == 1000:
         assert asked(results_of(frozen_trainer(options, shared)), "train") > dropped
+
+
+def test_who_asks_few_asks_them_whatever_the_sample(corpus: Corpus) -> None:
+    options = cell(evaluation={"train_sample": 5}, training={"epochs": 1, "batch_size": 4})
+    sets, several = results_of(frozen_trainer(options, corpus))["train"]
+    asked_by = {each.protocol: each.queries.tolist() for each in several}
+    assert asked_by["legacy-subset"] == list(range(-(-sets.pairs // 16)))
+    assert len(asked_by["legacy"]) == 5

@@ -95,7 +95,7 @@ def test_one_command_gives_cells_tables_plots_and_a_summary(trained: tuple[Path,
     table = pd.read_csv(run / "tables" / "cells.csv")
     assert set(table.kind) == {"cell", "baseline"}
     assert set(table.task) == {"sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"}
-    assert set(table.protocol) == {"official", "clean", "legacy"}
+    assert set(table.protocol) == {"official", "clean", "legacy", "legacy-subset"}
     assert set(table[table.kind == "baseline"].cell) == {
         f"baseline/{name}" for name in ("random", "tfidf", "bm25", "untrained")
     }

@@ -135,13 +135,22 @@ def add_import_log(commands: "Commands[argparse.ArgumentParser]") -> None:
         "import-log",
         help="read text logs of the original study's scripts, to be shown beside new runs",
         description="Read text logs of the original study's scripts (UTF-8 or GB18030) into the "
-        "epoch log, marked as protocol legacy, which leaks the answer. Writes NAME/epochs.jsonl "
-        "and NAME/source.json; prints a line a log: epochs, and for train, dev and test the best "
-        "accuracy, its epoch counted from 0, and the last. Tables and plots of every run that has "
-        "that folder beside it show them.",
+        "epoch log, marked as protocol legacy-subset, which leaks the answer. Writes "
+        "NAME/epochs.jsonl and NAME/source.json. Prints for each log its epochs, and for train, "
+        "dev and test the best accuracy, its epoch counted from 0, the last, and over how many "
+        "queries they are, with 95 % intervals. Tables and plots of every run that has that folder "
+        "beside it show them.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="the logs")
     parser.add_argument("--name", help="of the log, where there is one (default: the file's)")
+    parser.add_argument(
+        "--axis",
+        action="append",
+        default=[],
+        metavar="AXIS=VALUE",
+        help="what the logs were trained with, such as fusion=concat or decrease_rate=0.01, once "
+        "for each axis; logs with axes stand in the comparisons of runs, marked as imported",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -154,12 +163,13 @@ def add_import_log(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _import_log(arguments: argparse.Namespace) -> None:
-    from counterpoint.study import old_logs
+    from counterpoint.study import log_axes, log_summary, old_logs
 
-    for log in old_logs.import_logs(arguments.files, arguments.out, arguments.name):
-        for note in log.source.notes:
-            print(f"counterpoint: {log.source.file}: {note}", file=sys.stderr)
-        print(old_logs.summary(log))
+    axes = log_axes.read_axes(arguments.axis)
+    for log in old_logs.import_logs(arguments.files, arguments.out, arguments.name, axes):
+        print_notes(f"{log.source.file}: {note}" for note in log.source.notes)
+        print(log_summary.summary(log))
+    print(log_summary.MEANING)
 
 
 def add_plots(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -22,7 +22,7 @@ from counterpoint.evaluation.second_stage import Reranker, rerank, reranked_rank
 from counterpoint.results.epoch_log import EpochScores
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import TASKS, CandidateSets
-from counterpoint.tasks.protocols import LEGACY, PROTOCOLS, WITH_TASKS
+from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
 
 EPOCH_TASK = "epa"
 """The task of an epoch's scores."""
@@ -36,7 +36,7 @@ class Evaluation:
     """By name; those that the candidate sets leave out are left out."""
     protocols: Sequence[str] = tuple(PROTOCOLS)
     queries: Ints | None = None
-    """(n,) only these, where a protocol asks them; all by default."""
+    """(n,) only these, where a protocol asks them; all by default. Not of one that asks few."""
     depth: int = DEPTH
     """How many of the nearest are recorded, never fewer than the second stage re-orders."""
 
@@ -56,7 +56,7 @@ def query_results(
         evaluation: what is asked; by default everything.
 
     Returns:
-        Results for each protocol and task, in the order given; those of `legacy` come last.
+        Results for each protocol and task, in the order given; protocols without tasks come last.
     """
     evaluation = evaluation or Evaluation()
     depth = max(evaluation.depth, reranker.size) if reranker else evaluation.depth
@@ -80,10 +80,12 @@ def query_results(
     results = [joined(*where, blocks, depth, sets.golds) for where, blocks in parts.items()]
     if reranker is not None:
         results = rerank(results, sets, reranker)
-    if LEGACY.name in evaluation.protocols:
-        results.append(
-            legacy_results(sets, costs, reranker, queries=evaluation.queries, depth=depth)
-        )
+    for name in evaluation.protocols:
+        if not PROTOCOLS[name].has_tasks:
+            queries = None if PROTOCOLS[name].asks_few else evaluation.queries
+            results.append(
+                legacy_results(sets, costs, reranker, protocol=name, queries=queries, depth=depth)
+            )
     return results
 
 

@@ -22,6 +22,7 @@ def legacy_results(
     costs: Costs,
     reranker: Reranker | None = None,
     *,
+    protocol: str = LEGACY.name,
     queries: Ints | None = None,
     depth: int = DEPTH,
 ) -> QueryResults:
@@ -38,12 +39,14 @@ def legacy_results(
         costs: of all its rows to its queries.
         reranker: gets the gold's text in the place of the query's, in the candidate's role; None
             for a system without a second stage.
-        queries: (n,) only these; all by default.
+        protocol: which of those without tasks; it says which queries are asked.
+        queries: (n,) only these, where the protocol asks them; all by default.
         depth: how many of the nearest are recorded, never fewer than are re-ranked.
     """
     depth = max(depth, reranker.size) if reranker else depth
+    asked = sets.queries(protocol)
     parts = []
-    for numbers in blocks(np.arange(sets.points) if queries is None else np.sort(queries)):
+    for numbers in blocks(asked if queries is None else asked[np.isin(asked, queries)]):
         gold = torch.from_numpy(sets.golds[numbers, 0]).to(costs.device)
         block = costs.block(torch.from_numpy(numbers).to(costs.device))
         rows = nearest(block, depth)
@@ -56,7 +59,7 @@ def legacy_results(
                 nearest=rows,
             )
         )
-    results = joined(LEGACY.name, TASK, parts, depth, sets.golds[:, :1])
+    results = joined(protocol, TASK, parts, depth, sets.golds[:, :1])
     if reranker is None:
         return results
     pairs = (sets.text[results.golds[:, 0]], sets.text[results.nearest[:, : reranker.size]])

@@ -1,53 +1,106 @@
-"""The learning curves of a run: of its cells, and of the imported logs beside it."""
+"""The learning curves of a run: of its cells and recipes, and of the imported logs beside it."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import pandas as pd
 
-from counterpoint.evaluation.records import SPLITS
-from counterpoint.io.text import DASH, markdown_table, percent
+from counterpoint.reporting.imported import KIND, imported_logs
+from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.runs.folder import AXES, PlannedCell, Run
-from counterpoint.study import old_logs
 from counterpoint.study.old_log import OldEpoch
-from counterpoint.tasks.protocols import CLEAN, LEGACY, OFFICIAL
+from counterpoint.tasks.protocols import CLEAN, OFFICIAL
+
+PANELS = {"train": OFFICIAL.name, "dev": CLEAN.name, "test": CLEAN.name}
+"""Split to the protocol that a cell's curve of it follows."""
 
 
-def imported_logs(run: Run) -> dict[str, list[OldEpoch]]:
-    """Name to epochs of the old logs beside the run."""
-    return old_logs.read_imported(run.folder.imported)
+class Point(NamedTuple):
+    """A number of an epoch, as `curves.csv` has it."""
+
+    kind: str
+    cell: str
+    epoch: int
+    split: str
+    protocol: str | None
+    stage: str | None
+    measure: str
+    value: float | None
+
+
+def epoch_table(run: Run) -> pd.DataFrame:
+    """`curves.csv`: every epoch of every cell, recipe and imported log, one row a number.
+
+    Columns are `kind` (`cell`, `recipe` or `imported`); `cell`, the system's name, of the latter
+    two `recipe/NAME` and `imported/NAME`; the axes, of cells, and of imported logs that were given
+    some; `epoch`, from 0; `split` (`train`, of which a cell asks a sample of queries, `dev`,
+    `test`); `protocol` and `stage` (`retrieval` or `reranked`) of a score, empty for losses;
+    `measure`; and `value`, empty where the log has no number. Measures are `accuracy@1` and
+    `recall@10`, on `epa`, fractions; `loss`, the weighted sum that is trained, and its terms
+    `retrieval loss`, `counter loss` and `negative loss`, means over triples.
+    """
+    return _with_axes(run, _points(run))
 
 
 def curves(run: Run) -> pd.DataFrame:
-    """Every epoch of every cell and imported log: accuracy@1 on `epa`, re-ranked.
+    """The rows of `epoch_table` that are drawn: accuracy@1, re-ranked.
 
-    One row a cell, epoch and split: cells' train split under `official`, their dev and test under
-    `clean`. An imported log is `imported/NAME`, without axes, under `legacy`.
+    Of cells under the protocols of `PANELS`; of imported logs all.
     """
-    rows = []
-    for cell in run.trained:
-        for record in cell.epochs():
-            for split, protocols in record.accuracy.items():
-                protocol = OFFICIAL.name if split == "train" else CLEAN.name
-                if protocol in protocols:
-                    row = {"cell": cell.name, **cell.axes, "epoch": record.epoch, "split": split}
-                    row |= {"protocol": protocol, "value": protocols[protocol].reranked}
-                    rows.append(row)
-    extra = [*AXES, *run.extra_axes]
-    table = pd.DataFrame(rows, columns=["cell", *extra, "epoch", "split", "protocol", "value"])
-    old = [
-        {"cell": f"imported/{name}", "epoch": epoch.epoch, "split": split, "protocol": LEGACY.name}
-        | {"value": value}
-        for name, epochs in imported_logs(run).items()
-        for epoch in epochs
-        for split, value in epoch.accuracy.items()
-    ]
-    if not old:
-        return table
-    # Without this the imported rows' empty fields would turn the axes' whole numbers into 1.0.
-    whole = dict.fromkeys(table[extra].select_dtypes("integer"), "Int64")
-    frames = [frame for frame in (table.astype(whole), pd.DataFrame(old)) if not frame.empty]
-    return pd.concat(frames, ignore_index=True).reindex(columns=table.columns)
+    drawn = (
+        point
+        for point in _points(run)
+        if (point.stage, point.measure) == ("reranked", "accuracy@1")
+        and (point.kind == KIND or (point.kind, point.protocol) == ("cell", PANELS[point.split]))
+    )
+    return _with_axes(run, drawn).drop(columns=["stage", "measure"])
+
+
+def _points(run: Run) -> Iterator[Point]:
+    for kind, cells in (("cell", run.trained), ("recipe", run.trained_recipes)):
+        for cell in cells:
+            for record in cell.epochs():
+                yield from _of_record(kind, cell.name, record)
+    for log in imported_logs(run):
+        for epoch in log.epochs:
+            yield from _of_old_epoch(log.system, epoch, log.source.protocol)
+
+
+def _of_record(kind: str, name: str, record: EpochRecord) -> Iterator[Point]:
+    head = kind, name, record.epoch
+    for split, protocols in record.accuracy.items():
+        for protocol, scores in protocols.items():
+            yield Point(*head, split, protocol, "retrieval", "accuracy@1", scores.retrieval)
+            yield Point(*head, split, protocol, "reranked", "accuracy@1", scores.reranked)
+            yield Point(*head, split, protocol, "retrieval", "recall@10", scores.recall_at_10)
+    for split, losses in record.losses.items():
+        yield Point(*head, split, None, None, "loss", losses.total)
+        yield Point(*head, split, None, None, "retrieval loss", losses.retrieval)
+        yield Point(*head, split, None, None, "counter loss", losses.counter)
+        yield Point(*head, split, None, None, "negative loss", losses.negative)
+
+
+def _of_old_epoch(name: str, epoch: OldEpoch, protocol: str) -> Iterator[Point]:
+    head = KIND, name, epoch.epoch
+    for split, value in epoch.accuracy.items():
+        yield Point(*head, split, protocol, "reranked", "accuracy@1", value)
+    if epoch.train_loss is not None:
+        yield Point(*head, "train", None, None, "loss", epoch.train_loss)
+
+
+def _with_axes(run: Run, points: Iterable[Point]) -> pd.DataFrame:
+    """The points as a table, the axes of their systems behind the name."""
+    names = [*AXES, *run.extra_axes]
+    axes_of = {cell.name: cell.axes for cell in run.cells}
+    axes_of |= {log.system: log.source.axes for log in imported_logs(run)}
+    axes = pd.DataFrame(list(axes_of.values()), index=list(axes_of), columns=names)
+    # Without this a log's empty fields would turn the cells' whole numbers into 1.0.
+    cells = axes.loc[[cell.name for cell in run.cells]].infer_objects()
+    whole = [name for name in names if pd.api.types.is_integer_dtype(cells[name])]
+    table = pd.DataFrame(points, columns=Point._fields)
+    of_points = axes.astype(dict.fromkeys(whole, "Int64")).reindex(table["cell"])
+    parts = (table[["kind", "cell"]], of_points.reset_index(drop=True), table.iloc[:, 2:])
+    return pd.concat(parts, axis=1)
 
 
 def ended(run: Run) -> set[tuple[str, str]]:
@@ -58,40 +111,3 @@ def ended(run: Run) -> set[tuple[str, str]]:
 
     over = ("done", "diverged")
     return pairs(run.cells) - pairs(cell for cell in run.cells if cell.status not in over)
-
-
-def imported_table(run: Run) -> pd.DataFrame:
-    """`imported.csv`: one row an imported log beside the run, all of them under `legacy`.
-
-    Columns are `log`, `protocol`, `epochs`, and for train, dev and test `SPLIT_best` (a fraction),
-    `SPLIT_best_epoch` and `SPLIT_last`, empty where the log lacks the split.
-    """
-    rows = []
-    for name, epochs in imported_logs(run).items():
-        row: dict[str, Any] = {"log": name, "protocol": LEGACY.name, "epochs": len(epochs)}
-        for split, log in old_logs.summaries(epochs).items():
-            row |= {f"{split}_best": log.best, f"{split}_best_epoch": log.best_epoch}
-            row[f"{split}_last"] = log.last
-        rows.append(row)
-    parts = ("best", "best_epoch", "last")
-    columns = [f"{split}_{part}" for split in ("train", *SPLITS) for part in parts]
-    table = pd.DataFrame(rows, columns=["log", "protocol", "epochs", *columns])
-    return table.astype({f"{split}_best_epoch": "Int64" for split in ("train", *SPLITS)})
-
-
-def imported_markdown(table: pd.DataFrame, decimals: int) -> str:
-    """`imported.md`: a row a log of `imported_table`."""
-    head = (
-        "# Imported logs\n\nAccuracy@1 in % as the original study's scripts logged it, best (its "
-        "first epoch, counted from 0) and last. Protocol `legacy`, which shows the classifier the "
-        "answer: nothing is ranked by these scores.\n\n"
-    )
-    rows: list[dict[str, object]] = []
-    for _, log in table.iterrows():
-        row = {"log": log["log"], "protocol": LEGACY.label, "epochs": log["epochs"]}
-        for split in ("train", *SPLITS):
-            best, last = (percent(log[f"{split}_{part}"], decimals) for part in ("best", "last"))
-            epoch = "" if best == DASH else f" (epoch {log[f'{split}_best_epoch']})"
-            row |= {f"{split} best": best + epoch, f"{split} last": last}
-        rows.append(row)
-    return head + markdown_table(rows)

@@ -1,7 +1,7 @@
 """The tables of a run in Markdown. Computes nothing, and writes nothing.
 
-Wherever protocols stand together, `clean` comes first, which alone ranks, and `legacy` last, which
-is named as leaking.
+Wherever protocols stand together, `clean` comes first, which alone ranks, and those last that leak,
+which are named so.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,12 +16,13 @@ from counterpoint.evaluation.records import SPLITS
 from counterpoint.evaluation.scoring import select
 from counterpoint.io.text import DASH, markdown_table, percent, percent_interval
 from counterpoint.reporting.axis_table import of_planned
+from counterpoint.reporting.imported import compared_markdown
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.scores import SHOWN, ceiling_k, is_shown
 from counterpoint.reporting.settings import score_column
 from counterpoint.reporting.standing import loses_to
 from counterpoint.tasks.candidates import TASKS
-from counterpoint.tasks.protocols import CLEAN, LEGACY, OFFICIAL, PROTOCOLS
+from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
 
 Rows = list[dict[str, object]]
 
@@ -29,7 +30,8 @@ Rows = list[dict[str, object]]
 def comparison(overview: Overview, decimals: int) -> str:
     """`comparison.md`: fusion × head × rate for dev and test, the rest of the cells, baselines.
 
-    Once for each protocol; `clean` with the ceiling of re-ranking beside each score.
+    Once for each protocol, with its imported logs; `clean` with the ceiling of re-ranking beside
+    each score.
     """
     parts = [
         "# Comparison\n\nAccuracy@1 in % on `epa` after re-ranking; mean over seeds where there "
@@ -73,6 +75,7 @@ def _of_protocol(overview: Overview, protocol: str, decimals: int) -> Iterator[s
         yield "\n### Baselines\n\n"
         yield markdown_table(_baselines(overview, protocol, decimals))
         yield "".join(f"\n{line}\n" for line in overview.ties)
+    yield compared_markdown(overview.imported, protocol, decimals)
 
 
 def _grid(
@@ -256,8 +259,9 @@ def protocols(overview: Overview, decimals: int) -> str:
         "interval of a bootstrap over debates. `official`: all queries. `clean`: queries unseen in "
         "training, copies of the query removed; what to believe. `legacy`: the original study's "
         "evaluation, which shows the classifier the answer; its score lies close to the recall@10 "
-        "of the first stage, and nothing is ranked by it. recall@10 is the ceiling of re-ranking "
-        f"10.{_best(overview)}\n"
+        "of the first stage. `legacy-subset`: the same over the first ⌈N/16⌉ of N queries, which "
+        "is what the study's logs hold. Nothing is ranked by these two. recall@10 is the ceiling "
+        f"of re-ranking 10.{_best(overview)}\n"
     )
 
     rows: Rows = []
@@ -348,7 +352,7 @@ def _by_protocol(
     row: dict[str, object] = {}
     baseline = system.startswith("baseline/")
     for split in SPLITS:
-        for protocol in (OFFICIAL, CLEAN, LEGACY):
+        for protocol in PROTOCOLS.values():
             here = select(scores, split=split, protocol=protocol.name)
             shown = len(here) and is_shown(
                 protocol.name, baseline=baseline, first_stage=first_stage

@@ -10,8 +10,15 @@ from counterpoint.config.matrix import RECIPE, recipes
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.evaluation.scoring import select
 from counterpoint.reporting import settings as settings_module
+from counterpoint.reporting.imported import compared
 from counterpoint.reporting.scores import best_cell, ceiling_k, ceilings
-from counterpoint.reporting.settings import CEILINGS, CLEAN_SCORES, OTHER_SCORES, setting_axes
+from counterpoint.reporting.settings import (
+    CEILINGS,
+    CLEAN_SCORES,
+    OTHER_SCORES,
+    score_column,
+    setting_axes,
+)
 from counterpoint.runs.folder import Run
 from counterpoint.tasks.protocols import CLEAN, few_unseen
 
@@ -74,6 +81,11 @@ class Overview:
     def recipes(self) -> pd.DataFrame:
         """The rows of `systems` that are cells outside the matrix."""
         return self.systems[self.systems["kind"] == "recipe"]
+
+    @cached_property
+    def imported(self) -> pd.DataFrame:
+        """One row a score of an imported log that stands beside cells; see `imported.compared`."""
+        return compared(self.run)
 
     @cached_property
     def listed(self) -> list[Listed]:
@@ -145,7 +157,7 @@ class Overview:
         return "".join(f"\n{line}\n" for line in self.few_unseen)
 
     def comparison(self) -> pd.DataFrame:
-        """`comparison.csv`: a row a setting, then a row a recipe and baseline."""
+        """`comparison.csv`: a row a setting, then a row a recipe, baseline and imported log."""
         cells = self.settings.assign(
             kind="cell",
             system="",
@@ -154,11 +166,26 @@ class Overview:
         others = [
             rows.assign(system=rows.index, best=False) for rows in (self.recipes, self.baselines)
         ]
+        others.append(self._imported_rows())
         frames = [frame for frame in (cells, *others) if not frame.empty]
         spreads = [f"{column}_{part}" for column in CLEAN_SCORES for part in ("sd", "low", "high")]
         columns = ["kind", "system", *setting_axes(self.run), *CLEAN_SCORES, "seeds", "best"]
         columns += ["seeds_planned", *CEILINGS, *spreads, *OTHER_SCORES]
         return pd.concat(frames or [cells], ignore_index=True).reindex(columns=columns)
+
+    def _imported_rows(self) -> pd.DataFrame:
+        """A row an imported log, its scores in the columns of its protocol."""
+        rows = []
+        for name, scores in self.imported.groupby("cell", sort=False):
+            first = scores.iloc[0]
+            row = {axis: first[axis] for axis in setting_axes(self.run)}
+            row |= {"kind": first["kind"], "system": name, "best": False}
+            for _, score in scores[scores["split"].isin(SPLITS)].iterrows():
+                row[score_column(score["split"], score["protocol"], score["stage"])] = score[
+                    "value"
+                ]
+            rows.append(row)
+        return pd.DataFrame(rows)
 
 
 def _by_name(scores: "pd.Series[float]") -> dict[str, float]:

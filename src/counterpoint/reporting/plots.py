@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from counterpoint.evaluation.scoring import select
 from counterpoint.io.atomic import replacing
 from counterpoint.reporting import curves as curves_module
+from counterpoint.reporting.curves import PANELS
+from counterpoint.reporting.imported import KIND
 from counterpoint.reporting.made import once
 from counterpoint.reporting.scores import current_scores, without_parts
 from counterpoint.runs.folder import AXES, Run
-from counterpoint.tasks.protocols import LEGACY
+from counterpoint.tasks.protocols import PROTOCOLS
 
 matplotlib.use("Agg")
 
@@ -27,9 +29,6 @@ plt.rcParams["font.family"] = ["DejaVu Sans"] + [
     for name in ("Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei")
     if name in _INSTALLED
 ]
-
-PANELS = {"train": "official", "dev": "clean", "test": "clean"}
-"""Split to the protocol that a cell's curve of it follows."""
 
 
 def figure_name(fusion: str, head: str) -> str:
@@ -83,7 +82,7 @@ def draw_curves(
         The files written.
     """
     written: list[Path] = []
-    old = curves["protocol"] == LEGACY.name
+    old = curves["kind"] == KIND
     extra = [column for column in curves.columns if column not in _KNOWN]
     groups = {(str(f), str(h)): part for (f, h), part in curves[~old].groupby(["fusion", "head"])}
     for fusion, head in sorted({*groups, *ended}):
@@ -93,8 +92,9 @@ def draw_curves(
         path = folder / f"{figure_name(fusion, head)}.{file_format}"
         written.append(_save(figure, path, file_format, dpi))
     if old.any():
-        figure = _figure(curves[old], dict.fromkeys(PANELS, LEGACY.name), ["cell"], "log")
-        figure.suptitle("imported logs: legacy protocol, leaks the answer")
+        protocols = ", ".join(PROTOCOLS[name].label for name in curves[old]["protocol"].unique())
+        figure = _figure(curves[old], dict.fromkeys(PANELS, protocols), ["cell"], "log")
+        figure.suptitle("imported logs of the original study, which ranks nothing")
         written.append(_save(figure, folder / f"imported.{file_format}", file_format, dpi))
     return written
 
@@ -265,6 +265,6 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, by: list[str], numbers: "pd.Ser
 
 _STYLES = ["-", "--", "-.", ":"]
 
-_OF_SCORES = {"kind", "task", "stage", "metric", "low", "high", "n"}
+_OF_SCORES = {"task", "stage", "metric", "low", "high", "n"}
 
-_KNOWN = {"cell", *AXES, "epoch", "split", "protocol", "value"}
+_KNOWN = {"kind", "cell", *AXES, "epoch", "split", "protocol", "value"}

@@ -19,10 +19,12 @@ from counterpoint.evaluation.metrics import accuracy_at_1
 from counterpoint.evaluation.records import FURTHER, KEYS, SameQueries, read_records
 from counterpoint.evaluation.scoring import Scoring, select
 from counterpoint.runs.folder import AXES, PlannedCell, Run
-from counterpoint.tasks.protocols import CLEAN, LEGACY, OFFICIAL, PROTOCOLS
+from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
 
-SHOWN = (CLEAN.name, OFFICIAL.name, LEGACY.name)
-"""The protocols as the tables show them: the one that ranks first, the one that leaks last."""
+SHOWN = tuple(
+    sorted(PROTOCOLS, key=lambda name: (not PROTOCOLS[name].may_rank, PROTOCOLS[name].leaks))
+)
+"""The protocols as the tables show them: the one that ranks first, those that leak last."""
 
 
 def all_scores(run: Run) -> pd.DataFrame:

@@ -16,6 +16,9 @@ from counterpoint.runs.progress import duration
 from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
 
+SUMMED_UP = tuple(name for name in SHOWN if not PROTOCOLS[name].asks_few)
+"""The protocols that the summary has: one that asks few queries says too little for its room."""
+
 MISSING_SHOWN = 5
 """How many cells that are not trained yet the summary names."""
 
@@ -40,12 +43,12 @@ def summary(overview: Overview, decimals: int) -> str:
     if rows:
         lines += [
             "accuracy@1 in %, epa".ljust(28)
-            + "".join(f"{PROTOCOLS[name].label:>20}" for name in SHOWN)
+            + "".join(f"{PROTOCOLS[name].label:>20}" for name in SUMMED_UP)
         ]
-        lines += [" " * 28 + f"{'dev':>12}{'test':>8}" * len(SHOWN)]
+        lines += [" " * 28 + f"{'dev':>12}{'test':>8}" * len(SUMMED_UP)]
     for label, name, stage in rows:
         line = f"  {label:26}"
-        for protocol in SHOWN:
+        for protocol in SUMMED_UP:
             is_told = is_shown(protocol, first_stage=stage == "retrieval")
             dev, test = (
                 percent(overview.systems[score_column(split, protocol, stage)][name], decimals)

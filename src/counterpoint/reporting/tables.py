@@ -7,7 +7,8 @@ import pandas as pd
 from counterpoint.io.atomic import replacing, write_text
 from counterpoint.reporting import latex, markdown
 from counterpoint.reporting.axis_table import axis_markdown, axis_table
-from counterpoint.reporting.curves import imported_markdown, imported_table
+from counterpoint.reporting.curves import epoch_table
+from counterpoint.reporting.imported import imported_markdown, imported_table
 from counterpoint.reporting.made import once
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.scores import all_scores
@@ -49,7 +50,11 @@ def write_scores(run: Run, decimals: int, *, intervals: bool) -> list[Path]:
     """All of them but the claims; their paths."""
     overview = Overview(run, all_scores(run))
     by_value, imported = axis_table(overview), imported_table(run)
-    frames = {run.folder.scores.name: overview.scores, "comparison.csv": overview.comparison()}
+    frames = {
+        run.folder.scores.name: overview.scores,
+        "comparison.csv": overview.comparison(),
+        "curves.csv": epoch_table(run),
+    }
     texts = {
         "comparison.md": markdown.comparison(overview, decimals),
         "strategies.md": markdown.strategies(overview, decimals),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +20,9 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 class JsonFile:
     """A dataclass that one JSON file holds, key by key."""
+
+    REMEDY: ClassVar[str] = "delete its folder to make it anew"
+    """What to do about a file that cannot be read."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -37,8 +40,7 @@ class JsonFile:
         except (ValueError, ValidationError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"{path}: not what this version writes ({reason}); delete its folder to make "
-                "it anew"
+                f"{path}: not what this version writes ({reason}); {cls.REMEDY}"
             ) from error
         return found
 

@@ -14,7 +14,8 @@ from counterpoint.io.text import DASH, csv_text, markdown_table, signed_interval
 from counterpoint.runs.folder import Run
 from counterpoint.study.clauses import digits_of_clauses
 from counterpoint.study.evidence import LAST_EPOCHS
-from counterpoint.study.verdicts import LEAST_SETTINGS, Verdict, answer
+from counterpoint.study.protocol import ASKED
+from counterpoint.study.verdicts import LEAST_SETTINGS, Verdict, answer, could_have_shown
 
 TABLE = "claims.csv"
 
@@ -85,6 +86,7 @@ def _row(verdict: Verdict, digits: int) -> dict[str, object]:
         "claim": verdict.claim,
         "clause": f"{verdict.clause} ({verdict.quantity})",
         "documents": verdict.documents or DASH,
+        "what theirs could have shown": could_have_shown(verdict) or DASH,
         "here (95 %)": signed_interval(verdict.value, verdict.low, verdict.high, digits),
         "over seeds (95 %)": over if verdict.seeds is None else f"{over}, n = {verdict.seeds}",
         "legacy (leaks)": legacy,
@@ -114,7 +116,12 @@ def _preface(run: Run) -> str:
         "deviation of the change of dev accuracy from epoch to epoch; the gap is train minus dev "
         f"accuracy, mean of the last {LAST_EPOCHS} epochs. `legacy`, the documents' own "
         "evaluation, shows the classifier the answer and decides nothing. Settings are at hand of "
-        "planned, each seed for itself."
+        "planned, each seed for itself.\n\n"
+        f"The documents' accuracies are over {ASKED['dev']} validation queries "
+        "(docs/original-study.md). *What theirs could have shown*: the smallest difference between "
+        "two models that so many queries can show at 5 %, by McNemar's exact test and with every "
+        "query on which the two differ in favour of the same one; for curves the step that one "
+        "query makes."
     )
 
 

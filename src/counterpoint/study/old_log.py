@@ -1,11 +1,12 @@
 """An old log, read: its epochs, and where it came from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from counterpoint.config.scalars import Scalar
 from counterpoint.results.files import JsonFile
-from counterpoint.tasks.protocols import LEGACY
+from counterpoint.study.denominators import Denominator
 
 
 @dataclass(frozen=True)
@@ -16,20 +17,20 @@ class OldEpoch:
     train_loss: float | None
     """Mean of its batches, where the log has any."""
     accuracy: Mapping[str, float]
-    """Role to accuracy@1 on `epa`, re-ranked, protocol `legacy`: a fraction."""
+    """Role to accuracy@1 on `epa`, re-ranked, under the log's protocol: a fraction."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, protocol: str) -> dict[str, Any]:
         """The keys that the epoch log of a cell has for the same."""
         return {
             "epoch": self.epoch,
             "losses": {} if self.train_loss is None else {"train": {"total": self.train_loss}},
             "accuracy": {
-                role: {LEGACY.name: {"reranked": value}} for role, value in self.accuracy.items()
+                role: {protocol: {"reranked": value}} for role, value in self.accuracy.items()
             },
         }
 
     @classmethod
-    def from_json(cls, values: Any) -> "OldEpoch":
+    def from_json(cls, values: Any, protocol: str) -> "OldEpoch":
         """Read what `to_json` gives.
 
         Raises:
@@ -38,13 +39,15 @@ class OldEpoch:
         return cls(
             int(values["epoch"]),
             values["losses"].get("train", {}).get("total"),
-            {role: float(of[LEGACY.name]["reranked"]) for role, of in values["accuracy"].items()},
+            {role: float(of[protocol]["reranked"]) for role, of in values["accuracy"].items()},
         )
 
 
 @dataclass(frozen=True)
 class Source(JsonFile):
-    """Where an imported log came from."""
+    """Where an imported log came from, and what is known of it."""
+
+    REMEDY: ClassVar[str] = "import the log again"
 
     file: str
     sha256: str
@@ -53,6 +56,10 @@ class Source(JsonFile):
     protocol: str
     notes: list[str]
     """What was left out, in words."""
+    queries: Mapping[str, Denominator] = field(default_factory=dict)
+    """Role to how many queries its accuracies are over; older imports do not know it."""
+    axes: Mapping[str, Scalar] = field(default_factory=dict)
+    """What the person who imported it says that it was trained with, as tables name axes."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,13 @@ class OldLog:
     epochs: list[OldEpoch]
     """In order."""
     source: Source
+
+    @property
+    def system(self) -> str:
+        """What tables call it."""
+        return f"imported/{self.name}"
+
+    def n(self, role: str) -> int | None:
+        """How many queries a split's accuracies are over, where that is known."""
+        found = self.source.queries.get(role)
+        return None if found is None else found.n

@@ -8,7 +8,9 @@ The original study evaluates at the end of each epoch. So the accuracies that fo
 are that epoch's, and those before the first opening line belong to no epoch of the file and are
 left out.
 
-Its evaluation shows the classifier the answer: all of them are of the protocol `legacy`.
+Its evaluation shows the classifier the answer and asks the first pairs of a split alone: all of
+them are of the protocol `legacy-subset` (docs/original-study.md). How many it asks is found from
+the values.
 """
 
 import codecs
@@ -21,8 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from counterpoint.errors import InputError
+from counterpoint.study.denominators import Denominator, denominator
 from counterpoint.study.old_log import OldEpoch, OldLog, Source
-from counterpoint.tasks.protocols import LEGACY
+from counterpoint.study.protocol import ASKED, PAIRS, protocol_of
 
 ROLES = {"训练集": "train", "验证集": "dev", "测试集": "test"}
 """A split's name in the logs to its role, in the order of the lines of an epoch."""
@@ -128,16 +131,27 @@ def read_log(path: Path, name: str) -> OldLog:
             f"line {bad[0].bad_line}: a loss that is no finite number; {count} such in all are "
             "kept out of the means"
         )
+    records = [epoch.record() for epoch in epochs]
+    queries = _queries(records)
     source = Source(
         # A name from another system may be no UTF-8.
         file=os.fsencode(path.name).decode("utf-8", "backslashreplace"),
         sha256=text.digest.hexdigest(),
         encoding=" and ".join(name for name in ENCODINGS if name in text.encodings),
         lines=text.lines,
-        protocol=LEGACY.name,
+        protocol=protocol_of({role: found.n for role, found in queries.items()}),
         notes=notes,
+        queries=queries,
     )
-    return OldLog(name, [epoch.record() for epoch in epochs], source)
+    return OldLog(name, records, source)
+
+
+def _queries(epochs: Sequence[OldEpoch]) -> dict[str, Denominator]:
+    """Role to how many queries its accuracies are over."""
+    return {
+        role: denominator((epoch.accuracy[role] for epoch in epochs), (ASKED[role], PAIRS[role]))
+        for role in epochs[0].accuracy
+    }
 
 
 class _Text:

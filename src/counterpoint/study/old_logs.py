@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from counterpoint.config.scalars import Scalar
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import replacing
 from counterpoint.runs.folder import EPOCHS
-from counterpoint.study.old_log import OldEpoch, OldLog
+from counterpoint.study.old_log import OldEpoch, OldLog, Source
 from counterpoint.study.old_log_text import read_log
 
 SOURCE = "source.json"
@@ -18,17 +19,12 @@ SOURCE = "source.json"
 _NAME = re.compile(r"\w[\w.+=~,-]*")
 
 
-@dataclass(frozen=True)
-class LogSummary:
-    """A split's accuracy over the epochs of a log, a fraction."""
-
-    best: float
-    best_epoch: int
-    """The first that has the best."""
-    last: float
-
-
-def import_logs(paths: Sequence[Path], out: Path, name: str | None = None) -> list[OldLog]:
+def import_logs(
+    paths: Sequence[Path],
+    out: Path,
+    name: str | None = None,
+    axes: Mapping[str, Scalar] | None = None,
+) -> list[OldLog]:
     """Read old logs and write each into a folder of its own, `epochs.jsonl` and `source.json`.
 
     All are read before anything is written.
@@ -37,6 +33,7 @@ def import_logs(paths: Sequence[Path], out: Path, name: str | None = None) -> li
         paths: the logs.
         out: the folder of the folders.
         name: the log's name where there is one log; otherwise files give their names.
+        axes: what all of them were trained with, as `log_axes.read_axes` gives it.
 
     Raises:
         InputError: a log that cannot be used, a name that cannot be a folder's or is taken.
@@ -54,6 +51,7 @@ def import_logs(paths: Sequence[Path], out: Path, name: str | None = None) -> li
     logs = [read_log(path, folder_name) for folder_name, path in named.items()]
     for log, path in zip(logs, paths, strict=True):
         _require_free(out / log.name, log, path)
+    logs = [replace(log, source=replace(log.source, axes=axes or {})) for log in logs]
     for log in logs:
         _write(log, out / log.name)
     return logs
@@ -89,7 +87,10 @@ def _require_free(folder: Path, log: OldLog, path: Path) -> None:
 
 def _write(log: OldLog, folder: Path) -> None:
     with replacing(folder / EPOCHS) as temporary:
-        lines = (json.dumps(epoch.to_json(), allow_nan=False) + "\n" for epoch in log.epochs)
+        lines = (
+            json.dumps(epoch.to_json(log.source.protocol), allow_nan=False) + "\n"
+            for epoch in log.epochs
+        )
         temporary.write_text("".join(lines), encoding="utf-8")
     # Last, because it is by this file that an imported log is found.
     log.source.write(folder / SOURCE)
@@ -100,43 +101,29 @@ def sources(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*/{SOURCE}"))
 
 
-def read_imported(folder: Path) -> dict[str, list[OldEpoch]]:
-    """The imported logs in a folder, by name: the epochs of each.
+def read_imported(folder: Path) -> dict[str, OldLog]:
+    """The imported logs in a folder, by name.
 
     Raises:
-        InputError: a line is not the record of an epoch.
+        InputError: a line is not the record of an epoch, or what tells of the log is no such file.
     """
-    return {path.parent.name: _read_epochs(path.parent / EPOCHS) for path in sources(folder)}
+    return {path.parent.name: _read(path) for path in sources(folder)}
 
 
-def _read_epochs(path: Path) -> list[OldEpoch]:
+def _read(path: Path) -> OldLog:
+    source = Source.read(path)
+    epochs = _read_epochs(path.parent / EPOCHS, source.protocol)
+    return OldLog(path.parent.name, epochs, source)
+
+
+def _read_epochs(path: Path, protocol: str) -> list[OldEpoch]:
     epochs = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            epochs.append(OldEpoch.from_json(json.loads(line)))
+            epochs.append(OldEpoch.from_json(json.loads(line), protocol))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path}, line {number}: not an epoch of an imported log: {line[:80]!r}; import "
                 "the log again"
             ) from error
     return epochs
-
-
-def summaries(epochs: Sequence[OldEpoch]) -> dict[str, LogSummary]:
-    """Best, its epoch and last for each split that an imported log has."""
-    result = {}
-    for role in epochs[0].accuracy:
-        values = [epoch.accuracy[role] for epoch in epochs]
-        best = max(values)
-        result[role] = LogSummary(best, epochs[values.index(best)].epoch, values[-1])
-    return result
-
-
-def summary(log: OldLog) -> str:
-    """The line that is printed for a log."""
-    count = len(log.epochs)
-    parts = [
-        f"{role} best {split.best:.4f} (epoch {split.best_epoch}), last {split.last:.4f}"
-        for role, split in summaries(log.epochs).items()
-    ]
-    return f"{log.name}: {count} epoch{'s' if count != 1 else ''}; {'; '.join(parts)}"

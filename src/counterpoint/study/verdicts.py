@@ -11,7 +11,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from counterpoint.evaluation.metrics import Values
-from counterpoint.evaluation.statistics import LEAST_SEEDS, LEVEL, Bootstrap, over_seeds
+from counterpoint.evaluation.statistics import (
+    LEAST_SEEDS,
+    LEVEL,
+    Bootstrap,
+    least_discordant,
+    over_seeds,
+)
 from counterpoint.io.text import option_text
 from counterpoint.runs.folder import PlannedCell, Run
 from counterpoint.study.clauses import (
@@ -26,6 +32,7 @@ from counterpoint.study.clauses import (
     Range,
 )
 from counterpoint.study.evidence import Evidence, read_evidence
+from counterpoint.study.protocol import ASKED
 
 LEAST_SETTINGS = 6
 """How many settings a bootstrap over settings needs: that so many fall on one side by chance alone
@@ -44,6 +51,12 @@ class Verdict:
     """In words, with its unit."""
     unit: str
     documents: str
+    claimed: float | None
+    """The difference in accuracy that the documents gave, at most, in points."""
+    study_queries: int | None
+    """How many dev queries the documents' accuracies are over; None where none are asked."""
+    study_least: float | None
+    """The smallest difference in accuracy, in points, that so many queries could have shown."""
     value: float | None
     low: float | None
     high: float | None
@@ -166,6 +179,9 @@ def _verdict(clause: Clause, run: Run, evidence: Evidence) -> Verdict:
         quantity=_in_words(clause, cells),
         unit=clause.quantity.unit,
         documents=clause.documents,
+        claimed=clause.claimed,
+        study_queries=ASKED["dev"] if clause.quantity.of_queries else None,
+        study_least=_least() if clause.quantity is ACCURACY else None,
         **difference._asdict(),
         seeds=count,
         **{f"seeds_{name}": value for name, value in seeds._asdict().items()},
@@ -178,6 +194,25 @@ def _verdict(clause: Clause, run: Run, evidence: Evidence) -> Verdict:
         why=why,
         missing=tuple(cell.name for cell in run.cells if cell.name in lacking),
     )
+
+
+def _least() -> float:
+    """The smallest difference that the study's dev queries could have shown, in points."""
+    return 100 * least_discordant(ASKED["dev"]) / ASKED["dev"]
+
+
+def could_have_shown(verdict: Verdict) -> str:
+    """What difference the documents' own queries could have shown, in words; empty for no query."""
+    n = verdict.study_queries
+    if n is None:
+        return ""
+    if verdict.study_least is None:
+        return f"n = {n}: steps of {100 / n:.1f} points"
+    queries = round(verdict.study_least * n / 100)
+    text = f"n = {n}: {verdict.study_least:.1f} points or more ({queries} queries)"
+    if verdict.claimed is not None:
+        text += f"; claimed {verdict.claimed:g}, about {round(verdict.claimed * n / 100)} queries"
+    return text
 
 
 def _difference(

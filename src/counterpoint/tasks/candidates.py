@@ -89,9 +89,9 @@ class CandidateSets:
 
     def queries(self, protocol: str) -> Ints:
         """(n,) int64: the numbers of the queries that a protocol asks."""
-        if PROTOCOLS[protocol].unseen_only:
-            return np.flatnonzero(self.unseen)
-        return np.arange(self.points)
+        asked = PROTOCOLS[protocol]
+        first = np.arange(-(-self.points // asked.batch_size))
+        return first[self.unseen[first]] if asked.unseen_only else first
 
     @cached_property
     def left_out(self) -> tuple[str, ...]:

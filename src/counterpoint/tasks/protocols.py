@@ -4,7 +4,7 @@ Files and messages hold a protocol's name; whoever needs to know more of it asks
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,8 @@ class Protocol:
     """Of the sections about it."""
     unseen_only: bool = False
     """Whether only those queries are asked of which no text stands in training."""
+    batch_size: int = 1
+    """Of N pairs only the first ⌈N / batch size⌉ are asked: as many as there would be batches."""
     without_copies: bool = False
     """Whether candidates with the query's own text are left out."""
     has_tasks: bool = True
@@ -24,6 +26,11 @@ class Protocol:
     """Whether the second stage is shown the answer."""
     may_rank: bool = False
     """Whether systems may be ordered, and the best one chosen, by it."""
+
+    @property
+    def asks_few(self) -> bool:
+        """Whether it names the few queries that it asks, of which no sample is drawn again."""
+        return self.batch_size > 1
 
     @property
     def label(self) -> str:
@@ -47,7 +54,16 @@ LEGACY = Protocol(
 )
 """The original study's evaluation, to re-state its scores."""
 
-PROTOCOLS = {protocol.name: protocol for protocol in (OFFICIAL, CLEAN, LEGACY)}
+LEGACY_SUBSET = replace(
+    LEGACY,
+    name="legacy-subset",
+    heading="legacy-subset (the first ⌈N/16⌉ queries; leaks the answer; nothing is ranked by it)",
+    batch_size=16,
+)
+"""What the original study's logs hold: its evaluator counts batches where it means pairs
+(docs/original-study.md)."""
+
+PROTOCOLS = {protocol.name: protocol for protocol in (OFFICIAL, CLEAN, LEGACY, LEGACY_SUBSET)}
 """By name, in the order in which they are evaluated."""
 
 WITH_TASKS = tuple(name for name, protocol in PROTOCOLS.items() if protocol.has_tasks)

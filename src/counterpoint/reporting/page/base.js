@@ -1,7 +1,8 @@
 // Draws the page's charts and its table of systems from the JSON in #data.
 //
 // axes: [{name, short, values}]; systems: [{label, status, at}], `at` the place of its value on each
-// axis, recipes and baselines last and without; settings: systems that differ in the seed alone; where: [[split,
+// axis, recipes and baselines then and without; imported logs last, with the `axes` that they were given,
+// `further` ones, and how many queries they `asked` by split and protocol; settings: systems that differ in the seed alone; where: [[split,
 // protocol, task]]; scores: name to [place in where][system]; means: the same over seeds, name to
 // [place in where][place in settings]; curves: epoch logs, by column. Numbers are in units of
 // 1 / scale, null where there is none. This file and its siblings are one function (build.py).
@@ -20,13 +21,14 @@
   const SPLITS = ["train", "dev", "test"];
 
   const cells = data.systems.flatMap((system, place) => (system.at ? [place] : []));
-  const baselines = data.systems.flatMap((system, place) => (system.at ? [] : [place]));
+  const imported = data.systems.flatMap((system, place) => (system.status === "imported" ? [place] : []));
+  const baselines = data.systems.flatMap((system, place) => (system.at || system.status === "imported" ? [] : [place]));
   const axisPlace = Object.fromEntries(data.axes.map((axis, place) => [axis.name, place]));
   const trained = (system) => !["failed", "missing"].includes(data.systems[system].status);
   const reference = data.best ?? cells.find(trained) ?? cells[0];
   const anyTrained = cells.some(trained);
   const word = (value) => (value === null ? "none" : String(value));
-  const protocolWord = (name) => (name === data.leaks ? `${name} (leaks the answer)` : name);
+  const protocolWord = (name) => (data.leaks.includes(name) ? `${name} (leaks the answer)` : name);
   const unique = (values) => [...new Set(values)];
 
   // --- scores ---

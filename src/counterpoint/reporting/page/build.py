@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from counterpoint.evaluation.records import SPLITS
 from counterpoint.io.atomic import write_text
 from counterpoint.reporting.made import once
 from counterpoint.reporting.overview import Overview
@@ -17,8 +18,9 @@ from counterpoint.reporting.page.contents import Contents
 from counterpoint.reporting.page.facts import facts
 from counterpoint.reporting.page.queries import queries
 from counterpoint.reporting.page.sections import audit, baseline_rows, claim_rows, untrained
-from counterpoint.reporting.scores import read_scores
+from counterpoint.reporting.scores import SHOWN, read_scores
 from counterpoint.runs.folder import Run
+from counterpoint.tasks.protocols import PROTOCOLS
 
 SCRIPTS = ("base.js", "table.js", "charts.js", "epochs.js", "start.js")
 """Parts of the page's script, in order; they are one function."""
@@ -76,6 +78,8 @@ def page(contents: Contents) -> str:
         claims=claim_rows(contents),
         baselines=baseline_rows(contents),
         ties=overview.ties,
+        splits=SPLITS,
+        protocols=[PROTOCOLS[name].label for name in SHOWN],
         audit=audit(contents.run),
         queries=queries(contents),
         facts=facts(contents.run),

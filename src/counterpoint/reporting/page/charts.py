@@ -12,15 +12,15 @@ from markupsafe import Markup
 
 from counterpoint.evaluation.records import KEYS, SPLITS
 from counterpoint.evaluation.statistics import over_seeds
-from counterpoint.reporting.curves import imported_logs
+from counterpoint.reporting.imported import KIND, further, imported_logs
 from counterpoint.reporting.page.contents import Contents
 from counterpoint.reporting.page.names import short
 from counterpoint.reporting.scores import SHOWN
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.runs.folder import Value
-from counterpoint.study.old_log import OldEpoch
+from counterpoint.study.old_log import OldLog
 from counterpoint.tasks.candidates import TASKS
-from counterpoint.tasks.protocols import LEGACY, PROTOCOLS
+from counterpoint.tasks.protocols import PROTOCOLS
 
 SCALE = 10_000_000
 """Fractions, losses and rates are embedded as whole numbers of this part of one; with fewer digits
@@ -58,7 +58,10 @@ def _values(contents: Contents) -> dict[str, Any]:
     baselines = [f"baseline/{name}" for name in run.baselines]
     systems += [{"label": short(name), "status": "recipe"} for name in recipes]
     systems += [{"label": short(name), "status": "baseline"} for name in baselines]
+    imported = _imported(contents)
+    systems += imported
     names = [*(cell.name for cell in run.cells), *recipes, *baselines]
+    names += [system["label"] for system in imported]
     settings = _settings(contents)
     where, columns = _scores(contents, names)
     return {
@@ -71,10 +74,10 @@ def _values(contents: Contents) -> dict[str, Any]:
         "baseline": _index(names, overview.best_baseline),
         "held_out": list(run.held_out),
         "protocols": list(SHOWN),
-        "leaks": LEGACY.name,
+        "leaks": [name for name in SHOWN if PROTOCOLS[name].leaks],
         "ceiling": overview.ceiling_name,
         "where": where,
-        "n": _queries(overview.scores, where),
+        "n": _queries(_with_imported(contents), where),
         "scores": {name: _rows(values) for name, values in columns.items()},
         "means": _means(columns, settings),
         "curves": _curves(contents),
@@ -101,7 +104,7 @@ def _scores(
     `value` is accuracy@1 of the last stage, `first` of the first, with intervals; `ceiling` is what
     re-ranking can reach. A protocol that leaks has none of a first stage, nor of a baseline.
     """
-    table, ceilings = contents.overview.scores, contents.overview.ceilings
+    table, ceilings = _with_imported(contents), contents.overview.ceilings
     order: tuple[Sequence[str], ...] = (("train", *SPLITS), SHOWN, tuple(TASKS))
     where: list[tuple[str, str, str]] = sorted(
         table[KEYS].drop_duplicates().itertuples(index=False, name=None),
@@ -143,9 +146,35 @@ def _scores(
     return where, arrays
 
 
-def _queries(table: pd.DataFrame, where: Sequence[tuple[str, str, str]]) -> list[int]:
-    asked = table.groupby(KEYS)["n"].max()
-    return [int(asked[task]) for task in where]
+def _imported(contents: Contents) -> list[dict[str, Any]]:
+    """The imported logs that stand beside cells, with what they were given as axes."""
+    names = [axis.name for axis in contents.axes]
+    return [
+        {
+            "label": log.system,
+            "status": KIND,
+            "axes": {axis: of for axis, of in log.source.axes.items() if axis in names},
+            "further": further(log, names),
+            "asked": {
+                f"{split} {log.source.protocol}": log.n(split) for split in log.epochs[0].accuracy
+            },
+        }
+        for log in imported_logs(contents.run)
+        if log.source.axes
+    ]
+
+
+def _with_imported(contents: Contents) -> pd.DataFrame:
+    """The scores of the run's systems, then those of the imported logs that stand beside them."""
+    frames = [contents.overview.scores, contents.overview.imported.drop(columns="further")]
+    whole = [frame for frame in frames if not frame.empty]
+    return pd.concat(whole, ignore_index=True) if whole else frames[0]
+
+
+def _queries(table: pd.DataFrame, where: Sequence[tuple[str, str, str]]) -> list[int | None]:
+    """How many queries are asked; an imported log is last, and may not know."""
+    asked = table.groupby(KEYS)["n"].first()
+    return [None if pd.isna(asked[task]) else int(asked[task]) for task in where]
 
 
 def _means(
@@ -191,7 +220,7 @@ def scaled(values: Iterable[float | None]) -> Numbers:
 
 
 def _curves(contents: Contents) -> list[dict[str, Any]]:
-    """The epoch logs of cells, and imported ones, which are all `legacy`."""
+    """The epoch logs of cells, and imported ones."""
     run = contents.run
     curves = []
     for number, cell in enumerate(run.cells):
@@ -202,9 +231,9 @@ def _curves(contents: Contents) -> list[dict[str, Any]]:
             curves.append(
                 {"label": label, "system": number, "best": best, **curve_of(cell.epochs())}
             )
-    for name, epochs in imported_logs(run).items():
-        label = f"imported/{name} ({LEGACY.name}, leaks the answer)"
-        curves.append({"label": label, "system": None, "best": None, **_of_old_log(epochs)})
+    for log in imported_logs(run):
+        label = f"{log.system} ({PROTOCOLS[log.source.protocol].label})"
+        curves.append({"label": label, "system": None, "best": None, **_of_old_log(log)})
     return curves
 
 
@@ -220,13 +249,14 @@ def curve_of(records: Sequence[EpochRecord]) -> dict[str, Any]:
     }
 
 
-def _of_old_log(epochs: Sequence[OldEpoch]) -> dict[str, Any]:
+def _of_old_log(log: OldLog) -> dict[str, Any]:
+    protocol = log.source.protocol
     rows = [
-        {f"accuracy/{split}/{LEGACY.name}": value for split, value in epoch.accuracy.items()}
-        for epoch in epochs
+        {f"accuracy/{split}/{protocol}": value for split, value in epoch.accuracy.items()}
+        for epoch in log.epochs
     ]
     return {
-        "epochs": [epoch.epoch for epoch in epochs],
+        "epochs": [epoch.epoch for epoch in log.epochs],
         "columns": _columns(rows),
         "negatives": {},
     }

@@ -53,9 +53,9 @@
       if (!curve) return none;
       const series = SPLITS.flatMap((split, look) => {
         const asked = split === "train" ? ["official"] : [accuracyState.protocol ?? "clean"];
-        const protocol = [...asked, ...(curve.system === null ? [data.leaks] : [])].find((own) => curve.columns[`accuracy/${split}/${own}`]);
+        const protocol = [...asked, ...(curve.system === null ? data.leaks : [])].find((own) => curve.columns[`accuracy/${split}/${own}`]);
         if (!protocol) return [];
-        return [{ name: `${split} (${protocol === data.leaks ? `${protocol}, leaks` : protocol})`, values: unit(curve.columns[`accuracy/${split}/${protocol}`], 100), look }];
+        return [{ name: `${split} (${data.leaks.includes(protocol) ? `${protocol}, leaks` : protocol})`, values: unit(curve.columns[`accuracy/${split}/${protocol}`], 100), look }];
       });
       if (!series.length) return none;
       const parts = series.flatMap(({ name, values }) => {

@@ -14,7 +14,7 @@ from counterpoint.reporting.scores import SHOWN, is_shown
 from counterpoint.runs.folder import Run, Status
 from counterpoint.study import claims
 from counterpoint.study.clauses import digits_of_clauses
-from counterpoint.study.verdicts import Verdict
+from counterpoint.study.verdicts import Verdict, could_have_shown
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class ClaimRow:
     clause: str
     quantity: str
     documents: str
+    could_show: str
     here: str
     seeds: str
     legacy: str
@@ -102,6 +103,7 @@ def _claim(verdict: Verdict, digits: int) -> ClaimRow:
         clause=verdict.clause,
         quantity=verdict.quantity,
         documents=verdict.documents or DASH,
+        could_show=could_have_shown(verdict) or DASH,
         here=shown(verdict.value, verdict.low, verdict.high),
         seeds=over if over == DASH else f"{over}, n = {verdict.seeds}",
         legacy=shown(verdict.legacy, verdict.legacy_low, verdict.legacy_high),

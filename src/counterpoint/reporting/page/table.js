@@ -17,19 +17,27 @@
     const state = controls("table-controls", [
       splitChoice(), protocolChoice(), taskChoice(),
       { key: "systems", label: "systems", value: "trained", options: [
-        ["trained", "trained cells, recipes and baselines"], ["cells", "trained cells"], ["baselines", "recipes and baselines"], ["all", "all planned cells"]] },
+        ["trained", `trained cells, recipes${imported.length ? ", baselines and imported logs" : " and baselines"}`], ["cells", "trained cells"],
+        ["baselines", "recipes and baselines"], ["all", "all planned cells"]] },
       ...(several ? [{ key: "seeds", label: "seeds", value: "each", options: [["each", "each for itself"], ["mean", "their mean"]] }] : []),
       ...filtered.map((axis) => ({ key: `axis ${axis.name}`, label: axis.short, value: null,
         options: [[null, "all"], ...axis.values.map((value, place) => [place, word(value)])] })),
     ], fill);
+
+    // The first column has the name, so the axis of that column stands in it.
+    function logWord(system) {
+      const n = system.asked[`${state.split} ${state.protocol}`];
+      const own = [system.axes[columns[0].name], system.further, `n ${n ?? MISSING}`].filter((part) => part);
+      return `${system.label} (${own.join(", ")})`;
+    }
 
     function rowOf(group, place) {
       const system = data.systems[group[0]];
       const score = scoreOf(group, place);
       const row = { group, system, value: score.value, range: score.low === null ? null : score.high - score.low, text: range(score) };
       for (const name of ["first", "ceiling", "mrr", "ndcg"]) row[name] = scoreOf(group, place, name).value;
-      columns.forEach((axis) => { row[axis.name] = system.at ? on(group[0], axis.name) : null; });
-      if (!system.at) row[columns[0].name] = system.label;
+      columns.forEach((axis) => { row[axis.name] = system.at ? on(group[0], axis.name) : (system.axes?.[axis.name] ?? null); });
+      if (!system.at) row[columns[0].name] = system.axes ? logWord(system) : system.label;
       if (group.length > 1) row.seed = `mean of ${group.length}`;
       return row;
     }
@@ -47,6 +55,10 @@
         ? settings(cells).filter((group) => group.some((system) => keptKeys.has(system)))
         : kept.map((system) => [system]);
       if (["trained", "baselines"].includes(state.systems)) groups.push(...baselines.map((system) => [system]));
+      // A log has scores of one protocol alone.
+      if (state.systems === "trained") {
+        groups.push(...imported.filter((system) => percent("value", chosenPlace(state), system) !== null).map((system) => [system]));
+      }
       return groups.map((group) => rowOf(group, chosenPlace(state)));
     }
 
@@ -70,7 +82,7 @@
         return cell;
       }
       if (columns.some((axis) => axis.name === heading.key)) {
-        return element("td", { textContent: row.system.at ? word(value) : MISSING });
+        return element("td", { textContent: row.system.at || value !== null ? word(value) : MISSING });
       }
       if (heading.key === "range") return element("td", { className: "number", textContent: row.text });
       const state = row.group.map((system) => data.systems[system].status).find((status) => ["failed", "missing"].includes(status));
@@ -89,7 +101,7 @@
       const place = chosenPlace(state);
       document.getElementById("table-says").textContent = !data.where.length ? "There are no scores yet." : place < 0
         ? `Nothing was measured under ${under(state)}.`
-        : `${found.length} systems; ${under(state)}; ${data.n[place].toLocaleString("en")} queries; in %.`;
+        : `${found.length} systems; ${under(state)}; ${data.n[place]?.toLocaleString("en") ?? "an unknown number of"} queries; in %.`;
     }
 
     const heads = headings.map((heading) => {
