@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from counterpoint.cli.main import main
 from counterpoint.evaluation.records import QueryResults, write_records
 from counterpoint.io.atomic import write_text
 from counterpoint.reporting import markdown, plots
@@ -12,9 +13,11 @@ from counterpoint.reporting.curves import curves
 from counterpoint.reporting.tables import write_scores
 from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
+from tests.support.old_logs import lines_of, text_of
 from tests.support.runs import THREE_SEEDS, finish, query_results, seeded
 
 LEAKS = "## legacy (leaks the answer; nothing is ranked by it)"
+SUBSET = "## legacy-subset (the first ⌈N/16⌉ queries; leaks the answer; nothing is ranked by it)"
 
 
 def write(run: Path, decimals: int = 1) -> str:
@@ -66,18 +69,21 @@ def test_comparison_marks_the_best_and_leaves_gaps_for_what_is_missing(run: Path
 def test_every_protocol_has_its_grids_and_the_leaking_one_is_named(leaking: Path) -> None:
     write(leaking)
     found = sections(leaking, "comparison.md")
-    clean, official, legacy = found
+    clean, official, legacy, subset = found
     assert clean == (
         "clean: accuracy@1 after re-ranking / recall@10 of the first stage, the ceiling of "
         "re-ranking 10"
     )
-    assert (official, f"## {legacy}") == ("official", LEAKS)
+    assert (official, f"## {legacy}", f"## {subset}") == ("official", LEAKS, SUBSET)
     assert found[clean].count("| cls | relu | 25.0 / 100.0 | **50.0 / 100.0** |") == 2
     assert found[official].count("| cls | relu | 25.0 | 50.0 |") == 2
     assert found[legacy].count("| cls | relu | – | 100.0 |") == 2
     assert "| tfidf | 75.0 | 100.0 | 75.0 | 100.0 |" in found[clean]
     assert "| tfidf | 75.0 | 75.0 |" in found[official]
     assert "| tfidf | – | – |" in found[legacy]
+    assert "| tfidf | – | – |" in found[subset]
+    # Nobody has scores there.
+    assert found[subset].count("| cls | relu | – | – |") == 2
 
 
 def test_further_cells_have_their_ceiling_as_a_column(leaking: Path, sets: CandidateSets) -> None:
@@ -91,7 +97,7 @@ def test_further_cells_have_their_ceiling_as_a_column(leaking: Path, sets: Candi
 
 def test_strategies_have_every_protocol(leaking: Path) -> None:
     write(leaking)
-    clean, official, legacy = sections(leaking, "strategies.md").values()
+    clean, official, legacy, _ = sections(leaking, "strategies.md").values()
     for text, scores in (
         (clean, "| 50.0 / 50.0 | – |"),
         (official, "| 50.0 / 50.0 | – |"),
@@ -106,18 +112,21 @@ def test_protocols_stand_side_by_side_with_their_queries(leaking: Path) -> None:
     lines = (leaking / "tables" / "protocols.md").read_text().splitlines()
     assert [line for line in lines if line.startswith("| system")] == [
         "| system | score | dev official | dev clean | dev legacy (leaks) "
-        "| test official | test clean | test legacy (leaks) |"
+        "| dev legacy-subset (leaks) | test official | test clean | test legacy (leaks) "
+        "| test legacy-subset (leaks) |"
     ]
     name = pd.read_csv(leaking / "matrix.csv").cell[1]
     row = next(line for line in lines if "accuracy@1, reranked" in line)
     assert row.startswith(f"| {name} |")
-    assert [part.split()[0] for part in row.strip("| ").split("|")[2:]] == ["50", "50", "100"] * 2
-    assert f"| {name} | queries (n) | 8 | 8 | 8 | 8 | 8 | 8 |" in lines
-    assert "| baseline/tfidf | queries (n) | 8 | 8 | – | 8 | 8 | – |" in lines
+    assert [part.split()[0] for part in row.strip("| ").split("|")[2:]] == [
+        "50", "50", "100", "–"
+    ] * 2  # fmt: skip
+    assert f"| {name} | queries (n) | 8 | 8 | 8 | – | 8 | 8 | 8 | – |" in lines
+    assert "| baseline/tfidf | queries (n) | 8 | 8 | – | – | 8 | 8 | – | – |" in lines
     assert any(line.startswith("| baseline/tfidf | accuracy@1, retrieval | 75 (") for line in lines)
 
 
-def test_the_summary_has_every_protocol(leaking: Path) -> None:
+def test_the_summary_has_every_protocol_that_asks_many(leaking: Path) -> None:
     lines = write(leaking).splitlines()
     head = lines.index(next(line for line in lines if line.startswith("accuracy@1")))
     assert lines[head].split() == [
@@ -163,7 +172,7 @@ def test_where_every_query_was_seen_there_is_no_clean_score(run: Path, sets: Can
     assert sentence in text
     for name in ("comparison.md", "strategies.md", "protocols.md", "tasks.md"):
         assert (run / "tables" / name).read_text().count(sentence) == 1
-    clean, official, _ = sections(run, "comparison.md").values()
+    clean, official, *_ = sections(run, "comparison.md").values()
     grid = clean.split("### test")[1]
     assert "| cls | relu | – | **–** |" in grid or "| cls | relu | **–** | – |" in grid
     assert "| cls | relu | 50.0 | 50.0 |" in official.split("### test")[1]
@@ -185,7 +194,7 @@ def test_few_unseen_queries_are_told_beside_every_score(run: Path) -> None:
 def test_seeds_have_a_table_of_their_own(tmp_path: Path, sets: CandidateSets) -> None:
     run = seeded(tmp_path / "seeded", sets, THREE_SEEDS, [1, 2, 3])
     write(run)
-    clean, official, legacy = sections(run, "seeds.md").values()
+    clean, official, legacy, _ = sections(run, "seeds.md").values()
     # 4.30265 × 25 / √3 = 62.1 to either side of 75
     half = "75.0 ± 25.0 | 12.9 to 137.1 | 50.0 (seed 1) | 100.0 (seed 3)"
     assert f"| cls | relu | 1 | 0 | 3 | {half} | {half} |" in clean
@@ -229,23 +238,62 @@ def test_a_run_without_any_record_still_has_tables(run: Path, tmp_path: Path) ->
 def test_imported_logs_have_a_table_that_names_the_leak(run: Path, imported: Path) -> None:
     write(imported)
     lines = (run / "tables" / "imported.md").read_text().splitlines()
-    assert "Protocol `legacy`, which shows the classifier the answer" in lines[2]
+    assert (
+        "shows the classifier the answer (protocol `legacy-subset`): nothing is ranked" in lines[2]
+    )
+    # Of one half and one quarter four is the smallest n: 2 of 4 and 1 of 4, with Wilson's ends.
+    half, quarter = "50.0 (15.0–85.0)", "25.0 (4.6–69.9)"
     assert lines[4:] == [
-        "| log | protocol | epochs | train best | train last | dev best | dev last | test best "
-        "| test last |",
-        "| --- | --- | ---: | --- | ---: | --- | ---: | --- | --- |",
-        "| a | legacy (leaks) | 2 | 50.0 (epoch 0) | 25.0 | 50.0 (epoch 0) | 25.0 "
-        "| 50.0 (epoch 0) | 25.0 |",
-        "| b | legacy (leaks) | 2 | 50.0 (epoch 0) | 25.0 | 50.0 (epoch 0) | 25.0 | – | – |",
+        "| log | protocol | axes | epochs | train n | train best | train last | dev n | dev best "
+        "| dev last | test n | test best | test last |",
+        "| --- | --- | --- | ---: | ---: | --- | --- | ---: | --- | --- | --- | --- | --- |",
+        f"| a | legacy-subset (leaks) | – | 2 | 4 | {half} (epoch 0) | {quarter} "
+        f"| 4 | {half} (epoch 0) | {quarter} | 4 | {half} (epoch 0) | {quarter} |",
+        f"| b | legacy-subset (leaks) | – | 2 | 4 | {half} (epoch 0) | {quarter} "
+        f"| 4 | {half} (epoch 0) | {quarter} | – | – | – |",
     ]
     rows = pd.read_csv(run / "tables" / "imported.csv", dtype={"dev_best_epoch": "Int64"})
     assert rows[["log", "protocol", "epochs"]].to_numpy().tolist() == [
-        ["a", "legacy", 2],
-        ["b", "legacy", 2],
+        ["a", "legacy-subset", 2],
+        ["b", "legacy-subset", 2],
     ]
     assert rows["dev_best"].tolist() == [0.5, 0.5]
+    assert rows["dev_n"].tolist() == [4, 4]
+    assert rows["dev_best_low"].tolist() == pytest.approx([0.15, 0.15], abs=1e-3)
     assert rows["dev_best_epoch"].tolist() == [0, 0]
     assert rows["test_last"].isna().tolist() == [False, True]
+
+
+def test_imported_logs_with_axes_stand_in_the_comparison_marked(
+    leaking: Path, imported: Path, tmp_path: Path
+) -> None:
+    """The epoch that is best on dev, which on test is not the best."""
+    epochs = [(0.5, 60 / 81, 80 / 88), (0.5, 71 / 81, 70 / 88), (0.5, 68 / 81, 79 / 88)]
+    (tmp_path / "c.log").write_text(text_of(lines_of(epochs)))
+    out = ["--out", str(leaking.parent / "imported")]
+    axes = ["--axis", "fusion=cls", "--axis", "decrease_rate=0.01", "--axis", "batch_size=16"]
+    assert main(["import-log", str(tmp_path / "c.log"), *out, *axes]) == 0
+    summary = write(leaking)
+    found = list(sections(leaking, "comparison.md").values())
+    assert ["### Imported logs" in text for text in found] == [False, False, False, True]
+    assert found[3].endswith(
+        "| imported log | fusion | decrease_rate | further axes | dev | dev n | test | test n |\n"
+        "| --- | --- | ---: | --- | --- | ---: | --- | ---: |\n"
+        "| c | cls | 0.01 | training.batch_size 16 | 87.7 (78.7–93.2) | 81 "
+        "| 79.5 (70.0–86.7) | 88 |\n"
+    )
+    rows = pd.read_csv(leaking / "tables" / "comparison.csv")
+    (own,) = rows[rows.kind == "imported"].to_dict("records")
+    assert (own["system"], own["fusion"], own["decrease_rate"]) == ("imported/c", "cls", 0.01)
+    assert (own["dev_legacy-subset_reranked"], own["test_legacy-subset_reranked"]) == (
+        pytest.approx(71 / 81),
+        pytest.approx(70 / 88),
+    )
+    # It has no score by which anything is ranked, and is not the best.
+    assert pd.isna(own["dev_reranked"])
+    assert not own["best"]
+    assert "imported" not in summary
+    assert "imported" not in (leaking / "tables" / "cells.csv").read_text()
 
 
 def test_without_imported_logs_there_is_no_table_of_them(run: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from counterpoint.cli.main import main
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.io import atomic
 from counterpoint.reporting import scores
 from counterpoint.reporting.page import build, charts, sections
 from counterpoint.reporting.page import queries as queries_module
@@ -18,9 +18,9 @@ from counterpoint.reporting.page.contents import Contents
 from counterpoint.reporting.page.names import labels_of
 from counterpoint.results.epoch_log import EpochScores
 from counterpoint.runs.folder import read_run
-from counterpoint.study.old_log import OldEpoch
 from tests.support import runs
 from tests.support.debates import ROLES
+from tests.support.old_logs import lines_of, text_of
 from tests.support.pages import EVIL, GRID, Maker, epoch
 
 
@@ -221,10 +221,10 @@ def test_the_page_is_alone_and_small(partial: Path) -> None:
     assert not re.search(r"(src|href)=[\"'](?!#)", own)
     assert not re.search(r"<[a-z][^>]* on[a-z]+=", own)
     assert page.stat().st_size < 8 * 2**20
-    # Of a cell: 60 epochs, and nine figures of some five digits in each of 43 places (eight tasks
-    # and two protocols, `legacy`; dev and test, and train without `clean`).
+    # Of a cell: 60 epochs, and nine figures of some five digits in each of 46 places (eight tasks
+    # and two protocols, the two that leak; dev and test, and train without `clean`).
     curve = charts.curve_of([epoch(number) for number in range(60)])
-    a_cell = len(charts.embedded(curve)) + 43 * 9 * 6
+    a_cell = len(charts.embedded(curve)) + 46 * 9 * 6
     assert page.stat().st_size + 105 * a_cell < 8 * 2**20
 
 
@@ -278,18 +278,54 @@ def test_what_leaks_has_no_score_without_a_second_stage(partial: Path) -> None:
     for name in ("value", "ceiling", "mrr"):
         assert data["scores"][name][place][-2:] == [None, None]
     rows = sections.baseline_rows(contents_of(partial))
-    # Clean, official, legacy and the ceiling, of dev and of test.
+    # Clean, official, the two that leak and the ceiling, of dev and of test.
     assert [[text == "–" for text in row.scores] for row in rows] == [
-        [False, False, True, False] * 2
+        [False, False, True, True, False] * 2
     ] * 2
+
+
+def import_log(maker: Maker, *axes: str) -> None:
+    """Import `old.log`, of which dev was asked 81 queries and test is missing."""
+    path = maker.run.path.parent / "old.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text_of(lines_of([(0.5, 60 / 81), (0.75, 71 / 81), (0.75, 68 / 81)])))
+    given = [part for axis in axes for part in ("--axis", axis)]
+    out = maker.run.path.parent / "imported"
+    assert main(["import-log", str(path), "--out", str(out), *given]) == 0
 
 
 def test_an_imported_log_is_a_curve_that_leaks(maker: Maker) -> None:
     maker.plan({"axes": {"fusion": ["cls"]}})
-    log = maker.run.path.parent / "imported" / "old"
-    atomic.write_json(log / "source.json", {})
-    record = OldEpoch(0, None, {"dev": 0.8}).to_json()
-    atomic.write_text(log / "epochs.jsonl", json.dumps(record) + "\n")
-    (curve,) = embedded(maker.report())["curves"]
-    assert curve["label"] == "imported/old (legacy, leaks the answer)"
-    assert curve["columns"] == {"accuracy/dev/legacy": [8000000]}
+    import_log(maker)
+    data = embedded(maker.report())
+    (curve,) = data["curves"]
+    assert curve["label"] == "imported/old (legacy-subset (leaks))"
+    assert curve["columns"]["accuracy/dev/legacy-subset"] == [7407407, 8765432, 8395062]
+    # Without axes it does not stand beside cells.
+    assert [system["status"] for system in data["systems"]] == ["missing"]
+
+
+def test_an_imported_log_with_axes_stands_beside_cells_in_its_protocol_alone(maker: Maker) -> None:
+    (name,) = maker.plan({"axes": {"fusion": ["cls"]}}, ["tfidf"])
+    maker.finish(name, [1])
+    maker.baseline("tfidf", [1])
+    import_log(maker, "fusion=concat", "decrease_rate=0.03", "margin=2")
+    data = embedded(maker.report())
+    cell, baseline, log = data["systems"]
+    assert (cell["status"], baseline["status"]) == ("done", "baseline")
+    assert log == {
+        "label": "imported/old",
+        "status": "imported",
+        "axes": {"fusion": "concat", "decrease_rate": 0.03},
+        "further": "retrieval_loss.margin 2",
+        "asked": {"train legacy-subset": 4, "dev legacy-subset": 81},
+    }
+    assert data["best"] == 0
+    for place, where in enumerate(data["where"]):
+        values = [data["scores"][score][place][2] for score in ("value", "first", "mrr")]
+        if where == ["dev", "legacy-subset", "epa"]:
+            assert values == [8765432, None, None]
+            assert data["scores"]["low"][place][2] < 8765432 < data["scores"]["high"][place][2]
+            assert data["n"][place] == 81
+        elif where != ["train", "legacy-subset", "epa"]:
+            assert values == [None] * 3

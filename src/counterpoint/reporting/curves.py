@@ -95,8 +95,12 @@ def _with_axes(run: Run, points: Iterable[Point]) -> pd.DataFrame:
     axes_of |= {log.system: log.source.axes for log in imported_logs(run)}
     axes = pd.DataFrame(list(axes_of.values()), index=list(axes_of), columns=names)
     # Without this a log's empty fields would turn the cells' whole numbers into 1.0.
-    cells = axes.loc[[cell.name for cell in run.cells]].infer_objects()
-    whole = [name for name in names if pd.api.types.is_integer_dtype(cells[name])]
+    whole = [
+        name
+        for name in names
+        if any(type(cell.axes[name]) is int for cell in run.cells)
+        and all(isinstance(of, int | float) and of % 1 == 0 for of in axes[name].dropna())
+    ]
     table = pd.DataFrame(points, columns=Point._fields)
     of_points = axes.astype(dict.fromkeys(whole, "Int64")).reindex(table["cell"])
     parts = (table[["kind", "cell"]], of_points.reset_index(drop=True), table.iloc[:, 2:])
