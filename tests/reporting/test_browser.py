@@ -115,6 +115,28 @@ def test_the_filters_filter(partial: Path, visit: Open) -> None:
     assert "legacy (leaks the answer)" in page.locator("#table-says").inner_text()
 
 
+def test_an_imported_log_stands_in_its_protocol_marked(maker: Maker, visit: Open) -> None:
+    for name in maker.plan({"axes": {"fusion": ["cls", "concat"], "decrease_rate": [0, 0.03]}}):
+        maker.finish(name, [1, 2])
+    maker.import_log("fusion=concat", "decrease_rate=0.03", "margin=2")
+    page = visit(maker.report())
+    filters = page.locator("#table-controls")
+    assert not [text for text in column(page, 1) if "imported" in text]
+    filters.get_by_label("split").select_option("dev")
+    filters.get_by_label("protocol").select_option("legacy-subset (leaks the answer)")
+    log = "imported/old (concat, retrieval_loss.margin 2, n 81)"
+    assert column(page, 1)[0] == log
+    assert [column(page, number)[0] for number in (2, 3, 4)] == ["–", "0.03", "87.7"]
+    filters.get_by_label("δ").select_option("0.03")
+    assert log in column(page, 1)
+    filters.get_by_label("fusion").select_option("cls")
+    assert log not in column(page, 1)
+    page.locator("#epoch-controls").get_by_label("cell").select_option(
+        "imported/old (legacy-subset (leaks))"
+    )
+    assert "dev (legacy-subset, leaks)" in page.locator("#accuracy-says").inner_text()
+
+
 def test_every_chart_draws_and_is_told_in_words(partial: Path, visit: Open) -> None:
     page = visit(partial / "report" / "index.html")
     charts = page.locator(".chart")

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from counterpoint.cli.main import main
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.reporting import scores
 from counterpoint.reporting.page import build, charts, sections
@@ -20,7 +19,6 @@ from counterpoint.results.epoch_log import EpochScores
 from counterpoint.runs.folder import read_run
 from tests.support import runs
 from tests.support.debates import ROLES
-from tests.support.old_logs import lines_of, text_of
 from tests.support.pages import EVIL, GRID, Maker, epoch
 
 
@@ -284,19 +282,9 @@ def test_what_leaks_has_no_score_without_a_second_stage(partial: Path) -> None:
     ] * 2
 
 
-def import_log(maker: Maker, *axes: str) -> None:
-    """Import `old.log`, of which dev was asked 81 queries and test is missing."""
-    path = maker.run.path.parent / "old.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text_of(lines_of([(0.5, 60 / 81), (0.75, 71 / 81), (0.75, 68 / 81)])))
-    given = [part for axis in axes for part in ("--axis", axis)]
-    out = maker.run.path.parent / "imported"
-    assert main(["import-log", str(path), "--out", str(out), *given]) == 0
-
-
 def test_an_imported_log_is_a_curve_that_leaks(maker: Maker) -> None:
     maker.plan({"axes": {"fusion": ["cls"]}})
-    import_log(maker)
+    maker.import_log()
     data = embedded(maker.report())
     (curve,) = data["curves"]
     assert curve["label"] == "imported/old (legacy-subset (leaks))"
@@ -309,7 +297,7 @@ def test_an_imported_log_with_axes_stands_beside_cells_in_its_protocol_alone(mak
     (name,) = maker.plan({"axes": {"fusion": ["cls"]}}, ["tfidf"])
     maker.finish(name, [1])
     maker.baseline("tfidf", [1])
-    import_log(maker, "fusion=concat", "decrease_rate=0.03", "margin=2")
+    maker.import_log("fusion=concat", "decrease_rate=0.03", "margin=2")
     data = embedded(maker.report())
     cell, baseline, log = data["systems"]
     assert (cell["status"], baseline["status"]) == ("done", "baseline")

@@ -17,6 +17,7 @@ from counterpoint.runs.folder import RunFolder
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from tests.support import runs
 from tests.support.debates import ROLES
+from tests.support.old_logs import lines_of, text_of
 
 GRID: dict[str, Any] = {
     "axes": {
@@ -96,6 +97,14 @@ class Maker:
 
     def baseline(self, name: str, ranks: Sequence[int]) -> None:
         self._write(self.run.baseline(name), ranks, None)
+
+    def import_log(self, *axes: str) -> None:
+        """Import `old.log`, of which dev was asked 81 queries and test is missing."""
+        path = self.run.path.parent / "old.log"
+        log = text_of(lines_of([(0.5, 60 / 81), (0.75, 71 / 81), (0.75, 68 / 81)]))
+        write_text(path, log)
+        given = [part for axis in axes for part in ("--axis", axis)]
+        assert main(["import-log", str(path), "--out", str(self.run.imported), *given]) == 0
 
     def report(self, *options: str) -> Path:
         """Make it by the command, tables and all."""

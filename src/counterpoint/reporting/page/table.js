@@ -42,6 +42,15 @@
       return row;
     }
 
+    // A log has scores of one protocol alone, and says nothing of axes that it was not given.
+    const isMeant = (system) =>
+      percent("value", chosenPlace(state), system) !== null &&
+      filtered.every((axis) => {
+        const chosen = state[`axis ${axis.name}`];
+        const { axes } = data.systems[system];
+        return chosen === null || !(axis.name in axes) || axes[axis.name] === axis.values[chosen];
+      });
+
     function rows() {
       const kept = cells.filter((system) =>
         (state.systems === "all" || trained(system)) && state.systems !== "baselines" &&
@@ -55,10 +64,7 @@
         ? settings(cells).filter((group) => group.some((system) => keptKeys.has(system)))
         : kept.map((system) => [system]);
       if (["trained", "baselines"].includes(state.systems)) groups.push(...baselines.map((system) => [system]));
-      // A log has scores of one protocol alone.
-      if (state.systems === "trained") {
-        groups.push(...imported.filter((system) => percent("value", chosenPlace(state), system) !== null).map((system) => [system]));
-      }
+      if (state.systems === "trained") groups.push(...imported.filter(isMeant).map((system) => [system]));
       return groups.map((group) => rowOf(group, chosenPlace(state)));
     }
 
