@@ -442,7 +442,7 @@ def test_the_page_names_what_is_not_as_planned(partial: Path) -> None:
     row = next(line for line in text.splitlines() if "LayerNorm + ReLU beats neither" in line)
     assert row == (
         "| C2 | LayerNorm + ReLU beats neither (accuracy@1, points: layernorm_relu − linear) | "
-        "0.87 > 0.84 | n = 81: 7.4 points or more (6 queries); claimed 3, about 2 queries | "
+        "0.87 > 0.84 | n = 81: 7.4 points or more (6 queries); claimed 3 points, about 2 queries | "
         "+0.0 (+0.0 to +0.0) | – | +0.0 (+0.0 to +0.0) | 5 of 6 | "
         "**undecided**: the interval allows both |"
     )
@@ -455,7 +455,7 @@ def test_each_row_says_what_the_documents_own_queries_could_have_shown(partial: 
     }
     # 6 of 81 queries are 7.4 points, one is 1.2; 4 points are 3.24 queries.
     least = "n = 81: 7.4 points or more (6 queries)"
-    assert told["embedding beats cls"] == f"{least}; claimed 4, about 3 queries"
+    assert told["embedding beats cls"] == f"{least}; claimed 4 points, about 3 queries"
     assert told["decreasing beats fixed"] == least
     assert told["ReLU alone is unsteady"] == "n = 81: steps of 1.2 points"
     assert told["cls is smaller than concat"] == told["cls trains faster than concat"] == ""
