@@ -22,8 +22,8 @@ def add_tables(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="make the tables of a run from whatever records exist",
         description="Write the tables of a run into its folder tables/: scores (cells.csv), "
         "every epoch (curves.csv), comparison, strategies, seeds, protocols, tasks, one axis and "
-        "imported logs (Markdown; CSV and LaTeX of some), the claims and their verdicts, and a summary, which is printed. "
-        "Trains nothing.",
+        "imported logs (Markdown; CSV and LaTeX of some), the claims and their verdicts, and a "
+        "summary, which is printed. Trains nothing.",
     )
     add_run(parser)
     add_table_options(parser)

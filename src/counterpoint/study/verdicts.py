@@ -211,7 +211,8 @@ def could_have_shown(verdict: Verdict) -> str:
     queries = round(verdict.study_least * n / 100)
     text = f"n = {n}: {verdict.study_least:.1f} points or more ({queries} queries)"
     if verdict.claimed is not None:
-        text += f"; claimed {verdict.claimed:g} points, about {round(verdict.claimed * n / 100)} queries"
+        asked = round(verdict.claimed * n / 100)
+        text += f"; claimed {verdict.claimed:g} points, about {asked} queries"
     return text
 
 
