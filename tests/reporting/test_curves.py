@@ -7,8 +7,10 @@ import pandas as pd
 from counterpoint.cli.main import main
 from counterpoint.reporting.curves import curves, ended, epoch_table
 from counterpoint.reporting.tables import write_scores
+from counterpoint.results.epoch_log import EpochScores
 from counterpoint.runs.folder import read_run
 from tests.support.old_logs import THREE, lines_of, text_of
+from tests.support.runs import epoch_record, write_epochs
 
 
 def test_curves_have_a_point_for_each_epoch_and_split(run: Path) -> None:
@@ -47,9 +49,10 @@ def test_the_table_of_epochs_has_every_number_of_every_epoch(run: Path, imported
     table = pd.read_csv(run / "tables" / "curves.csv", dtype={"seed": "Int64"})
     assert list(table.columns) == [
         "kind", "cell", "fusion", "head", "decrease_rate", "initial_random_rate", "seed",
-        "retrieval_loss.margin", "epoch", "split", "protocol", "stage", "measure", "value",
+        "retrieval_loss.margin", "epoch", "split", "protocol", "task", "stage", "measure",
+        "value",
     ]  # fmt: skip
-    keys = ["cell", "epoch", "split", "protocol", "stage", "measure"]
+    keys = ["cell", "epoch", "split", "protocol", "task", "stage", "measure"]
     assert not table.duplicated(keys).any()
     cells = table[table.kind == "cell"]
     # Three cells of three epochs: train and dev have three scores each, three splits four losses.
@@ -87,3 +90,26 @@ def test_an_imported_logs_axes_and_losses_stand_in_the_table_of_epochs(
     assert old[old.measure == "loss"][["epoch", "split", "value"]].to_numpy().tolist() == [
         [epoch, "train", 2.0] for epoch in range(3)
     ]
+
+
+def test_other_k_and_tasks_of_an_epoch_stand_in_the_table_and_in_no_curve(run: Path) -> None:
+    cell = read_run(run).trained[0]
+    scores = EpochScores(0.5, 0.25, 1.0, {"retrieval@3": 0.75, "reranked@3": 0.625})
+    accuracy = {"dev": {"clean": scores}}
+    record = epoch_record(0, accuracy=accuracy, tasks={"sdoc": accuracy})
+    write_epochs(cell.folder, [record])
+    table = epoch_table(read_run(run))
+    own = table[(table.cell == cell.name) & table.task.notna()]
+    assert own[["task", "stage", "measure", "value"]].to_numpy().tolist() == [
+        [task, *row]
+        for task in ("epa", "sdoc")
+        for row in (
+            ("retrieval", "accuracy@1", 0.5),
+            ("reranked", "accuracy@1", 0.25),
+            ("retrieval", "recall@10", 1.0),
+            ("retrieval", "accuracy@3", 0.75),
+            ("reranked", "accuracy@3", 0.625),
+        )
+    ]
+    drawn = curves(read_run(run))
+    assert drawn[drawn.cell == cell.name]["value"].tolist() == [0.25]

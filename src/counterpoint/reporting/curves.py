@@ -6,10 +6,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from counterpoint.reporting.imported import KIND, imported_logs
-from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.results.epoch_log import EpochRecord, EpochScores
 from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.study.old_log import OldEpoch
 from counterpoint.tasks.protocols import CLEAN, OFFICIAL
+
+EPOCH_TASK = "epa"
+"""The task of an epoch's scores, whatever others are asked for."""
 
 PANELS = {"train": OFFICIAL.name, "dev": CLEAN.name, "test": CLEAN.name}
 """Split to the protocol that a cell's curve of it follows."""
@@ -23,6 +26,7 @@ class Point(NamedTuple):
     epoch: int
     split: str
     protocol: str | None
+    task: str | None
     stage: str | None
     measure: str
     value: float | None
@@ -34,26 +38,27 @@ def epoch_table(run: Run) -> pd.DataFrame:
     Columns are `kind` (`cell`, `recipe` or `imported`); `cell`, the system's name, of the latter
     two `recipe/NAME` and `imported/NAME`; the axes, of cells, and of imported logs that were given
     some; `epoch`, from 0; `split` (`train`, of which a cell asks a sample of queries, `dev`,
-    `test`); `protocol` and `stage` (`retrieval` or `reranked`) of a score, empty for losses;
-    `measure`; and `value`, empty where the log has no number. Measures are `accuracy@1` and
-    `recall@10`, on `epa`, fractions; `loss`, the weighted sum that is trained, and its terms
-    `retrieval loss`, `counter loss` and `negative loss`, means over triples.
+    `test`); `protocol`, `task` and `stage` (`retrieval` or `reranked`) of a score, empty for
+    losses; `measure`; and `value`, empty where the log has no number. Measures are `accuracy@1`,
+    accuracy at the k of `evaluation.top_k` and `recall@10`, fractions; `loss`, the weighted sum
+    that is trained, and its terms `retrieval loss`, `counter loss` and `negative loss`, means over
+    triples.
     """
     return _with_axes(run, _points(run))
 
 
 def curves(run: Run) -> pd.DataFrame:
-    """The rows of `epoch_table` that are drawn: accuracy@1, re-ranked.
+    """The rows of `epoch_table` that are drawn: accuracy@1 on `epa`, re-ranked.
 
     Of cells under the protocols of `PANELS`; of imported logs all.
     """
     drawn = (
         point
         for point in _points(run)
-        if (point.stage, point.measure) == ("reranked", "accuracy@1")
+        if (point.task, point.stage, point.measure) == (EPOCH_TASK, "reranked", "accuracy@1")
         and (point.kind == KIND or (point.kind, point.protocol) == ("cell", PANELS[point.split]))
     )
-    return _with_axes(run, drawn).drop(columns=["stage", "measure"])
+    return _with_axes(run, drawn).drop(columns=["task", "stage", "measure"])
 
 
 def _points(run: Run) -> Iterator[Point]:
@@ -68,24 +73,34 @@ def _points(run: Run) -> Iterator[Point]:
 
 def _of_record(kind: str, name: str, record: EpochRecord) -> Iterator[Point]:
     head = kind, name, record.epoch
-    for split, protocols in record.accuracy.items():
-        for protocol, scores in protocols.items():
-            yield Point(*head, split, protocol, "retrieval", "accuracy@1", scores.retrieval)
-            yield Point(*head, split, protocol, "reranked", "accuracy@1", scores.reranked)
-            yield Point(*head, split, protocol, "retrieval", "recall@10", scores.recall_at_10)
+    for task, splits in {EPOCH_TASK: record.accuracy, **record.tasks}.items():
+        for split, protocols in splits.items():
+            for protocol, scores in protocols.items():
+                for stage, measure, value in _scores(scores):
+                    yield Point(*head, split, protocol, task, stage, measure, value)
     for split, losses in record.losses.items():
-        yield Point(*head, split, None, None, "loss", losses.total)
-        yield Point(*head, split, None, None, "retrieval loss", losses.retrieval)
-        yield Point(*head, split, None, None, "counter loss", losses.counter)
-        yield Point(*head, split, None, None, "negative loss", losses.negative)
+        yield Point(*head, split, None, None, None, "loss", losses.total)
+        yield Point(*head, split, None, None, None, "retrieval loss", losses.retrieval)
+        yield Point(*head, split, None, None, None, "counter loss", losses.counter)
+        yield Point(*head, split, None, None, None, "negative loss", losses.negative)
+
+
+def _scores(scores: EpochScores) -> Iterator[tuple[str, str, float | None]]:
+    """Stage, measure and value."""
+    yield "retrieval", "accuracy@1", scores.retrieval
+    yield "reranked", "accuracy@1", scores.reranked
+    yield "retrieval", "recall@10", scores.recall_at_10
+    for name, value in scores.at_k.items():
+        stage, _, k = name.partition("@")
+        yield stage, f"accuracy@{k}", value
 
 
 def _of_old_epoch(name: str, epoch: OldEpoch, protocol: str) -> Iterator[Point]:
     head = KIND, name, epoch.epoch
     for split, value in epoch.accuracy.items():
-        yield Point(*head, split, protocol, "reranked", "accuracy@1", value)
+        yield Point(*head, split, protocol, EPOCH_TASK, "reranked", "accuracy@1", value)
     if epoch.train_loss is not None:
-        yield Point(*head, "train", None, None, "loss", epoch.train_loss)
+        yield Point(*head, "train", None, None, None, "loss", epoch.train_loss)
 
 
 def _with_axes(run: Run, points: Iterable[Point]) -> pd.DataFrame:
