@@ -95,6 +95,9 @@ def finish(
                 "query": queries,
                 "rank": 2,
                 "reranked": 2 - np.array(values),
+                # Each query has one gold.
+                "further_ranks": None,
+                "further_reranked": None,
             }
         )
         for split, protocol, task, values in (
