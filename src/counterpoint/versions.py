@@ -22,5 +22,5 @@ training rule's parameters, so raising it re-trains every cell."""
 FEATURES_VERSION = 2
 """The same for tokens and frozen features."""
 
-BASELINES_VERSION = 3
+BASELINES_VERSION = 4
 """The same for baselines."""

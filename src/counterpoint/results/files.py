@@ -21,7 +21,7 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 class JsonFile:
     """A dataclass that one JSON file holds, key by key."""
 
-    REMEDY: ClassVar[str] = "delete the cell's folder to train it anew"
+    REMEDY: ClassVar[str] = "delete its folder to make it anew"
     """What to do about a file that cannot be read."""
 
     @classmethod
@@ -82,8 +82,6 @@ class Ties(JsonFile):
 
     Ties count against it: the rank of such a query is the number of its candidates.
     """
-
-    REMEDY: ClassVar[str] = "delete the baseline's folder to evaluate it anew"
 
     queries: int
     """With two candidates or more."""
