@@ -34,6 +34,11 @@ def add_convert(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the file at --out where it exists"
     )
+    parser.add_argument(
+        "--without-splits",
+        action="store_true",
+        help="leave out the publisher's split, so that the reader divides the debates itself",
+    )
     parser.set_defaults(command=_convert)
 
 
@@ -41,7 +46,11 @@ def _convert(arguments: argparse.Namespace) -> None:
     from counterpoint.corpus.converters import formats
 
     report = formats.convert(
-        arguments.format, arguments.file, arguments.out, overwrite=arguments.overwrite
+        arguments.format,
+        arguments.file,
+        arguments.out,
+        overwrite=arguments.overwrite,
+        splits=not arguments.without_splits,
     )
     _print(report, arguments.out)
 

@@ -16,8 +16,8 @@ The stance is towards the conclusion. Nothing says outright that one argument an
 things of a page say what does:
 
 - *The conclusion.* Debatewise and its like have headings ("Fit people are happy people"), a text
-  for each and one against it, both with the heading as their conclusion; on debate.org all turns of a
-  debate have its motion. So both arguments of a pair have the same conclusion.
+  for each and one against it, both with the heading as their conclusion; on debate.org all turns of
+  a debate have its motion. So both arguments of a pair have the same conclusion.
 - *The order.* A turn stands beside the one that it answers, and the text against a heading beside
   the text for it. So they are neighbours, where a page links its arguments.
 - *The headings* are arguments for or against the motion too, with no text but themselves. They

@@ -1,7 +1,7 @@
 """The formats that pairs are made from, and writing them as a file of pairs."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -39,7 +39,9 @@ class Report:
     """Reason to the first place where it holds, of some reasons."""
 
 
-def convert(name: str, path: Path, out: Path, *, overwrite: bool = False) -> Report:
+def convert(
+    name: str, path: Path, out: Path, *, overwrite: bool = False, splits: bool = True
+) -> Report:
     """Write the pairs of a published corpus as JSON lines, which `pairs.read_pairs` reads.
 
     Args:
@@ -47,6 +49,7 @@ def convert(name: str, path: Path, out: Path, *, overwrite: bool = False) -> Rep
         path: what to read.
         out: the file to write; appears when it is whole.
         overwrite: replace it where it exists.
+        splits: keep the publisher's split, where there is one.
 
     Raises:
         InputError: no such format, a file that must not be written, or input without pairs.
@@ -57,6 +60,8 @@ def convert(name: str, path: Path, out: Path, *, overwrite: bool = False) -> Rep
     _check(path, out, overwrite)
     tally = Tally()
     rows = readable(FORMATS[name](path, tally), tally)
+    if not splits:
+        rows = (replace(row, split="") for row in rows)
     first = next(rows, None)
     if first is None:
         what = "; ".join(f"{count:,} {reason}" for reason, count in tally.left_out.items())

@@ -7,7 +7,7 @@ or zip (convokit.cornell.edu/documentation/winning.html and …/data_format.html
                            "meta": {"success": 1, 0 or null, "pair_ids": […]}} a line
     conversations.json    {"ID OF THE POST": {"op-title": …, "op-text-body": …, "train": 1 or 0}}
 
-Published before ConvoKit's names changed, it calls them `user`, `root` and `reply-to`; corpora that
+Published before ConvoKit's names changed, it says `user`, `root` and `reply-to`; corpora that
 ConvoKit writes today have the facts of a conversation below `meta`. `success` is 1 in every comment
 of a thread that changed the author's view, and only the first of them answers the post.
 """
@@ -36,8 +36,6 @@ _FOOTNOTE = re.compile(r"\s*_*\s*>?\s*\**Hello, users of CMV! This is a footnote
 class _Utterance:
     """A post or comment."""
 
-    id: str
-    speaker: str
     conversation: str
     reply_to: str
     """Empty in a post."""
@@ -113,11 +111,6 @@ def _threads(utterances: Iterable[_Utterance], tally: Tally) -> dict[str, _Threa
             tally.leave_out(reason)
         else:
             thread.replies.append(one)
-    for thread in threads.values():
-        own = [one for one in thread.replies if thread.post and one.speaker == thread.post.speaker]
-        for one in own:
-            thread.replies.remove(one)
-            tally.leave_out("replies of the post's own author")
     return threads
 
 
@@ -150,10 +143,7 @@ def _utterance(row: Mapping[str, object], place: str) -> _Utterance:
     success = meta.get("success")
     if success not in (0, 1, None):
         raise InputError(f"{place}: meta.success is {success!r}; expected 1, 0 or null")
-    identity = _named(row, place, "id")
     return _Utterance(
-        id=identity,
-        speaker=_named(row, place, "speaker", "user"),
         conversation=_named(row, place, "conversation_id", "root"),
         reply_to=_named(row, place, "reply_to", "reply-to", needed=False),
         success=None if success is None else int(bool(success)),
