@@ -26,14 +26,14 @@ TURNS = [
 
 def points(page: str = "page", title: str = MOTION) -> list[dict[str, object]]:
     """As Debatewise's pages are: headings for and against, then a text for each and one against."""
-    happy, mind = "Fit people are happy", "The mind matters more"
+    happy, mind = f"Fit people are happy on {page}", f"The mind matters more on {page}"
     rows = [
         ("CON", mind, title),
         ("PRO", happy, title),
-        ("PRO", "they dance", happy),
-        ("CON", "they ache", f"{happy} "),
-        ("PRO", "it thinks", mind.replace("mind ", "mind  ")),
-        ("CON", "it tires", mind),
+        ("PRO", f"they dance on {page}", happy),
+        ("CON", f"they ache on {page}", f"{happy} "),
+        ("PRO", f"it thinks on {page}", mind.replace("mind ", "mind  ")),
+        ("CON", f"it tires on {page}", mind),
     ]
     return [
         premise(
@@ -71,8 +71,8 @@ def test_neighbouring_turns_of_a_debate_oppose_each_other(tmp_path: Path) -> Non
 def test_headings_are_in_no_pair_but_give_their_texts_a_side(tmp_path: Path) -> None:
     rows, report = converted("argsme", write(tmp_path, points()))
     assert [(row["point"], row["counter"], row["side"]) for row in rows] == [
-        ("they dance", "they ache", "pro"),
-        ("it thinks", "it tires", "con"),
+        ("they dance on page", "they ache on page", "pro"),
+        ("it thinks on page", "it tires on page", "con"),
     ]
     assert report.left_out == {HEADINGS: 2}
 

@@ -40,7 +40,8 @@ from counterpoint.errors import InputError
 
 _TITLE = re.compile(r"Discussion (?:Title|Name):\s*(.*)")
 _CLAIM = re.compile(r"\s*(\d+(?:\.\d+)*)(\.?)\s+(?:(Thesis|Question|Pro|Con):)?\s*(.*)")
-_LINK = re.compile(r"-> See (\d+(?:\.\d+)*)\.?")
+_LINKED = "-> See "
+_LINK = re.compile(rf"{_LINKED}(\d+(?:\.\d+)*)\.?")
 _SOURCE = re.compile(r"\s*\[(\d+)\]\s")
 _MARKDOWN_LINK = re.compile(
     r"\[((?:\\.|[^\[\]\\])*)\]"  # the text
@@ -230,9 +231,10 @@ def _text(discussion: _Discussion, number: _Number) -> str | None:
     while number not in passed and (claim := discussion.claims.get(number)) is not None:
         passed.add(number)
         text = "\n".join(claim.texts)
-        link = _LINK.fullmatch(text)
-        if link is None:
+        if not text.startswith(_LINKED):
             return _plain(text, discussion.sources)
+        if (link := _LINK.fullmatch(text)) is None:
+            return None
         number = _number(link[1])
     return None
 
