@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from counterpoint.cli.convert import add_convert
 from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
 from counterpoint.cli.evaluate import add_evaluate
 from counterpoint.cli.results import (
@@ -77,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         add_matrix,
+        add_convert,
         add_corpus,
         add_tasks,
         add_synthesize,

@@ -1,0 +1,1 @@
+"""Published corpora of other formats, rewritten as a file of pairs (docs/convert.md)."""
