@@ -46,9 +46,11 @@ def test_records_have_these_columns_and_types(written) -> None:
         "rank",
         "further_ranks",
         "nearest",
+        "nearest_scores",
         "reranked",
         "further_reranked",
         "reordered",
+        "reordered_scores",
     }
     for name in ("split", "protocol", "task", "query"):
         assert schema[name] == pa.string()
@@ -58,6 +60,23 @@ def test_records_have_these_columns_and_types(written) -> None:
         assert schema[name].value_type == pa.string()
     for name in ("further_ranks", "further_reranked"):
         assert schema[name].value_type == pa.int32()
+    for name in ("nearest_scores", "reordered_scores"):
+        assert schema[name].value_type == pa.float32()
+
+
+def test_scores_are_of_the_texts_beside_them(written) -> None:
+    for row in written[0].to_pylist():
+        assert len(row["nearest_scores"]) == len(row["nearest"])
+        # Minus the distances: the nearest first.
+        assert row["nearest_scores"] == sorted(row["nearest_scores"], reverse=True)
+        assert row["nearest_scores"][0] <= 0
+        if row["reordered"] is None:
+            assert row["reordered_scores"] is None
+            continue
+        scores = row["reordered_scores"]
+        assert len(scores) == len(row["reordered"]) <= 10
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 1 for score in scores)
 
 
 def test_only_a_system_without_a_second_stage_has_nulls(written) -> None:
@@ -69,7 +88,7 @@ def test_only_a_system_without_a_second_stage_has_nulls(written) -> None:
         assert (row["reordered"] is None) == without
         # Where each query has one gold.
         assert row["further_ranks"] is row["further_reranked"] is None
-        nulls = {"reranked", "reordered", "further_ranks", "further_reranked"}
+        nulls = {"reranked", "reordered", "reordered_scores", "further_ranks", "further_reranked"}
         assert None not in [value for name, value in row.items() if name not in nulls]
 
 

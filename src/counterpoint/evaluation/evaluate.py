@@ -69,12 +69,14 @@ def query_results(
         preceding = asked.preceding()
         for task in tasks:
             contest = Contest(sets, task, asked)
+            nearest = contest.nearest(depth)
             parts[asked.protocol, task].append(
                 BlockResults(
                     queries=asked.queries,
                     candidates=contest.candidates,
                     ranks=contest.ranks(preceding),
-                    nearest=contest.nearest(depth),
+                    nearest=nearest,
+                    scores=asked.scores(nearest),
                 )
             )
     results = [joined(*where, blocks, depth, sets.golds) for where, blocks in parts.items()]

@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 import numpy as np
 
-from counterpoint.arrays import Floats, Ints
+from counterpoint.arrays import Floats
 from counterpoint.corpus.arguments import Argument, Corpus, debates_of
 from counterpoint.corpus.script import script_doubts
 from counterpoint.evaluation import trec
 from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
 from counterpoint.evaluation.beir_ranking import BEIR, LABELS
 from counterpoint.evaluation.evaluate import Evaluation, query_results
-from counterpoint.evaluation.rankings import named, reranked_scores, retrieval_scores
+from counterpoint.evaluation.rankings import named
 from counterpoint.evaluation.records import DEPTH, QueryResults, read_records, write_records
 from counterpoint.evaluation.scoring import Score, Scoring
 from counterpoint.evaluation.second_stage import Reranker
@@ -183,14 +183,13 @@ def _export(
             for query, of_query in zip(queries, whole.golds.tolist(), strict=True)
         },
     )
-    stages = {"retrieval": (whole.ranks, whole.nearest)}
-    if whole.reranked_ranks is not None and whole.reordered is not None:
-        stages["reranked"] = (whole.reranked_ranks, whole.reordered)
-    for stage, (ranks, rows) in stages.items():
-        scores = retrieval_scores(costs, whole.queries, rows)
-        if stage == "reranked" and ranker.reranker is not None:
-            role, asked = _shown(sets, whole)
-            scores = reranked_scores(ranker.reranker, role, asked, sets.text[rows], scores)
+    stages = {
+        "retrieval": (whole.ranks, whole.nearest, whole.nearest_scores),
+        "reranked": (whole.reranked_ranks, whole.reordered, whole.reordered_scores),
+    }
+    for stage, (ranks, rows, scores) in stages.items():
+        if ranks is None or rows is None or scores is None:
+            continue
         # What follows the last gold changes no score, and there is a lot of it.
         last = np.maximum(ranks.max(axis=1), DEPTH)
         kept = np.where(np.arange(rows.shape[1]) < last[:, None], rows, -1)
@@ -199,10 +198,3 @@ def _export(
             named(queries, kept, sets.ids, scores),
             ranker.name,
         )
-
-
-def _shown(sets: CandidateSets, results: QueryResults) -> tuple[str, Ints]:
-    """The role and the texts that the second stage holds candidates against."""
-    if PROTOCOLS[results.protocol].leaks:
-        return "candidate", sets.text[results.golds[:, 0]]
-    return "query", sets.text[sets.pairs + results.queries]

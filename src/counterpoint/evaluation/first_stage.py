@@ -32,6 +32,18 @@ class AskedBlock:
     preceding: Callable[[], Tensor]
     """(n, G, rows) bool: for each of a query's golds, the nearest first, the rows that rank before
     it wherever they are candidates, without the other golds."""
+    score: Callable[[Tensor], Tensor]
+    """See `Costs.score`."""
+
+    def scores(self, rows: Tensor) -> Tensor:
+        """(n, depth) float32 of rows, higher is nearer; where a row is -1 it means nothing."""
+        return row_scores(self.block, rows, self.score)
+
+
+def row_scores(block: Block, rows: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:
+    """The same of any block's rows (n, depth)."""
+    each = torch.arange(len(rows), device=rows.device)[:, None].expand_as(rows)
+    return score(block.exact(each, rows.clamp(min=0))).float()
 
 
 def asked_blocks(
@@ -62,6 +74,7 @@ def asked_blocks(
                     block.rows(rows),
                     golds[rows],
                     partial(_rows, preceding, rows),
+                    costs.score,
                 )
 
 
@@ -159,6 +172,8 @@ class BlockResults:
     """(n, G)"""
     nearest: Tensor
     """(n, depth)"""
+    scores: Tensor | None = None
+    """(n, depth) of the nearest."""
 
 
 def joined(
@@ -183,6 +198,8 @@ def joined(
         array: Ints = torch.cat(tensors).cpu().numpy()
         return array
 
+    scores = [part.scores for part in parts if part.scores is not None]
+
     queries = whole([part.queries for part in parts])
     return QueryResults(
         task=task,
@@ -192,4 +209,5 @@ def joined(
         candidates=whole([part.candidates for part in parts]),
         ranks=fetched([part.ranks for part in parts], golds.shape[1]),
         nearest=fetched([part.nearest for part in parts], depth),
+        nearest_scores=torch.cat(scores).cpu().numpy() if scores else None,
     )

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.arrays import Ints
-from counterpoint.evaluation.first_stage import BlockResults, joined
+from counterpoint.evaluation.first_stage import BlockResults, joined, row_scores
 from counterpoint.evaluation.records import DEPTH, QueryResults
 from counterpoint.evaluation.second_stage import Reranker, reorder
 from counterpoint.search.distances import Costs
@@ -57,6 +57,7 @@ def legacy_results(
                 candidates=np.full(len(numbers), len(sets.ids)),
                 ranks=_ranks(rows, gold, beyond),
                 nearest=rows,
+                scores=row_scores(block, rows, costs.score),
             )
         )
     results = joined(protocol, TASK, parts, depth, sets.golds[:, :1])

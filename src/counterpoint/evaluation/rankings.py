@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from counterpoint.arrays import Floats, Ints
-from counterpoint.evaluation.second_stage import Reranker
+from counterpoint.evaluation.second_stage import Reranker, probability
 from counterpoint.evaluation.trec import Ranked
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import blocks
@@ -52,18 +52,12 @@ def reranked_scores(
     """
     [logits] = reranker.scores(role, [(texts, candidates[:, : reranker.size])])
     result = first.copy()
-    result[:, : reranker.size] = _probability(logits)
+    result[:, : reranker.size] = probability(logits)
     return result
 
 
-def _probability(logits: Floats) -> Scores:
-    """Of class 1, from the difference of the logits of both classes."""
-    probability: Scores = torch.from_numpy(logits).double().sigmoid().numpy()
-    return probability
-
-
 def named(
-    queries: Sequence[str], rows: Ints, names: Sequence[str], scores: Scores
+    queries: Sequence[str], rows: Ints, names: Sequence[str], scores: Scores | Floats
 ) -> Iterator[Ranked]:
     """Each query with the names of its rows, -1 being none, and their scores (n, depth)."""
     for query, ranked, of_query in zip(queries, rows, scores, strict=True):

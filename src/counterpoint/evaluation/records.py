@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from counterpoint.arrays import Ints
+from counterpoint.arrays import Floats, Ints
 from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import CUTOFF
 from counterpoint.io.atomic import replacing
@@ -30,8 +30,10 @@ class QueryResults:
     `queries` (n,) numbers them within their candidate sets, `golds` (n, G) are the rows of their
     golds, then -1. `ranks` and `reranked_ranks` (n, G) are the golds' ranks, ascending, counted
     from 1, then 0; `nearest` and `reordered` (n, depth) are rows of the sets before and after the
-    second stage, -1 where there are fewer candidates. Without a second stage both of its arrays are
-    None.
+    second stage, -1 where there are fewer candidates. `nearest_scores` (n, depth) float32 are minus
+    the distances, or a baseline's similarities; `reordered_scores` the classifier's probabilities
+    of what it re-ordered, and the same for the rest. Without a second stage its arrays are None,
+    and so are all scores where nobody asks for them.
     """
 
     task: str
@@ -43,6 +45,8 @@ class QueryResults:
     nearest: Ints
     reranked_ranks: Ints | None = None
     reordered: Ints | None = None
+    nearest_scores: Floats | None = None
+    reordered_scores: Floats | None = None
 
     @property
     def rank(self) -> Ints:
@@ -61,8 +65,9 @@ def write_records(
     """Write per-query records (parquet), one row a query, task, protocol and split.
 
     Columns: `split` (role), `protocol`, `task`, `query` (id), `candidates`, `rank` (of the best
-    gold), `further_ranks` (of the others, ascending; null where there is one), `nearest` (ids) and,
-    null for a system without a second stage, `reranked`, `further_reranked` and `reordered` (ids).
+    gold), `further_ranks` (of the others, ascending; null where there is one), `nearest` (ids),
+    `nearest_scores` and, null for a system without a second stage, `reranked`, `further_reranked`,
+    `reordered` (ids) and `reordered_scores`; see `QueryResults`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -92,6 +97,7 @@ def write_records(
                         "rank": pa.array(records.rank, pa.int32()),
                         "further_ranks": _further(records.ranks),
                         "nearest": lists(records.nearest),
+                        "nearest_scores": _score_lists(records.nearest, records.nearest_scores),
                         "reranked": pa.nulls(n, pa.int32())
                         if records.reranked is None
                         else pa.array(records.reranked, pa.int32()),
@@ -101,14 +107,42 @@ def write_records(
                         "reordered": pa.nulls(n, pa.list_(pa.string()))
                         if records.reordered is None
                         else lists(records.reordered),
+                        "reordered_scores": pa.nulls(n, _SCORES)
+                        if records.reordered is None
+                        else _score_lists(records.reordered, records.reordered_scores),
                     }
                 )
             )
+    paths = [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in tables[0].schema
+    ]
     with replacing(path) as temporary:
-        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+        # Bytes of floats that are alike stand together, which packs better.
+        pq.write_table(
+            pa.concat_tables(tables),
+            temporary,
+            compression="zstd",
+            use_dictionary=[path for path in paths if path not in _SCORES_AT],
+            use_byte_stream_split=_SCORES_AT,
+        )
 
 
 _RANKS = pa.list_(pa.int32())
+_SCORES = pa.list_(pa.float32())
+_SCORES_AT = [f"{name}.list.element" for name in ("nearest_scores", "reordered_scores")]
+"""Where parquet has them."""
+
+
+def _score_lists(rows: Ints, scores: Floats | None) -> pa.Array:
+    """(n, depth) scores as lists, as long as there are rows; null where there are none."""
+    if scores is None:
+        return pa.nulls(len(rows), _SCORES)
+    there = rows >= 0
+    offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.array(scores[there], pa.float32())
+    )
 
 
 def _further(ranks: Ints) -> pa.Array:

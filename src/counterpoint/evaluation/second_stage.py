@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -77,8 +78,26 @@ def reorder(results: QueryResults, scores: Floats, *, gold_last: bool) -> QueryR
     slots = gold_slots(reordered[:, : order.shape[1]], results.golds)
     after = np.where(slots.any(axis=2), 1 + slots.argmax(axis=2), 0)
     return dataclasses.replace(
-        results, reranked_ranks=moved(results.ranks, after), reordered=reordered
+        results,
+        reranked_ranks=moved(results.ranks, after),
+        reordered=reordered,
+        reordered_scores=_reordered_scores(results.nearest_scores, scores, order),
     )
+
+
+def _reordered_scores(first: Floats | None, scores: Floats, order: Ints) -> Floats | None:
+    """(n, depth) probabilities of the first k in their new order, and the first stage's scores."""
+    if first is None:
+        return None
+    result = first.copy()
+    result[:, : order.shape[1]] = probability(np.take_along_axis(scores, order, axis=1))
+    return result
+
+
+def probability(logits: Floats) -> npt.NDArray[np.float64]:
+    """Of class 1, from the difference of the logits of both classes."""
+    result: npt.NDArray[np.float64] = torch.from_numpy(logits).double().sigmoid().numpy()
+    return result
 
 
 def gold_slots(rows: Ints, golds: Ints) -> Mask:
