@@ -1,5 +1,6 @@
 """Points with several counters: ranks, scores and exports against slow loops."""
 
+import itertools
 from pathlib import Path
 
 import ir_measures
@@ -84,6 +85,8 @@ def slow_candidates(
             fits = scope and not copies and (same_side or "o" not in task)
         else:
             fits = scope and task[-1] == "a" and (not same_side or "o" not in task)
+        if protocol == "clean" and one.kind == "point":
+            fits = fits and all(one.text_hash != gold.text_hash for gold in golds)
         return bool(fits) and not (protocol == "clean" and one.text_hash == point.text_hash)
 
     chosen = {row_of[one.id] for one in arguments if one.id != point.id and competes(one)}
@@ -240,3 +243,19 @@ def test_legacy_shows_the_first_counter_as_the_answer(sets: CandidateSets) -> No
     np.testing.assert_array_equal(found.golds[:, 0], sets.golds[:, 0])
     assert found.ranks.shape == (sets.points, 1)
     assert set(found.candidates.tolist()) == {sets.pairs + sets.points}
+
+
+def test_a_gold_that_is_itself_answered_can_come_first(tmp_path: Path) -> None:
+    # A chain, as a tree of claims has it: each counter is the point of the next pair.
+    chain = ["thesis", "con of it", "con of that", "con of the last"]
+    lines = [f"{p}\t{c}\td\tdev" for p, c in itertools.pairwise(chain)]
+    path = tmp_path / "chain.tsv"
+    path.write_text("\n".join(["point\tcounter\tdebate\tsplit", "a\tb\tx\ttrain", *lines]))
+    read, _ = read_pairs(path, ROLES)
+    sets = candidate_sets(read, "validation")
+    places = torch.tensor([[float(chain.index(read.texts[text]))] for text in sets.text])
+    # Each query lies on its gold.
+    costs = Euclidean(places[sets.pairs :] + 1, places)
+    official, clean = results_of(sets, costs, tasks=["epa"])
+    assert official.rank.tolist() == [2, 2, 1]
+    assert clean.rank.tolist() == [1, 1, 1]

@@ -60,8 +60,8 @@ def brute_candidates(
                 if not copy and not own:
                     chosen.add(candidate.id)
             if scope and with_points and (not same_side or not opposing) and other != key:
-                own = text[points[other].id] == text[query.id]
-                if not (protocol == "clean" and own):
+                copy = text[points[other].id] in (text[query.id], text[gold.id])
+                if not (protocol == "clean" and copy):
                     chosen.add(points[other].id)
         result[query.id] = chosen | {gold.id}
     return result

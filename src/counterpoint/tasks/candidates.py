@@ -118,6 +118,8 @@ class CandidateSets:
         for golds in self.golds[queries].T:
             texts = np.where(golds >= 0, self.text[golds], -1)
             mask[:, self.counter_rows] &= self.text[None, self.counter_rows] != texts[:, None]
+            if PROTOCOLS[protocol].without_copies:
+                mask[:, self.pairs :] &= self.text[None, self.pairs :] != texts[:, None]
         if PROTOCOLS[protocol].without_copies:
             mask &= self.text[None, :] != self.text[rows, None]
         mask[numbers, rows] = False

@@ -19,7 +19,8 @@ class Protocol:
     batch_size: int = 1
     """Of N pairs only the first ⌈N / batch size⌉ are asked: as many as there would be batches."""
     without_copies: bool = False
-    """Whether candidates with the query's own text are left out."""
+    """Whether candidates with the query's own text are left out, and points with a gold's: where a
+    counter is itself a point that is answered, its copy would tie with it."""
     has_tasks: bool = True
     """Whether the eight tasks are asked; else each query meets all texts of the split, as `epa`."""
     leaks: bool = False

@@ -113,10 +113,16 @@ def _arguments(path: Path) -> Iterator[object]:
         try:
             yield from ijson.items(stream, "arguments.item", use_float=True)
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            what = " ".join(str(error).split())
             raise InputError(
-                f"{path}: not JSON: {what}; expected a JSON file of the args.me corpus"
+                f"{path}: not JSON: {_reason(error)}; expected a JSON file of the args.me corpus"
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, on one line: the parser draws an arrow, and quotes bytes that are no text."""
+    what = error.args[0] if error.args else error
+    text = what.decode("utf-8", "backslashreplace") if isinstance(what, bytes) else str(what)
+    return " ".join(text.replace("(right here) ------^", "").split())
 
 
 def _add(argument: object, pages: dict[str, _Page], texts: IO[bytes], tally: Tally) -> str | None:

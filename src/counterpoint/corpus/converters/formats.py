@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from counterpoint.corpus.arguments import normalise
 from counterpoint.corpus.converters import argsme, kialo, winning_args
 from counterpoint.corpus.converters.rows import Row, Tally, readable
 from counterpoint.errors import InputError
@@ -29,7 +30,7 @@ class Report:
     """What the source holds: its kinds of things to their counts."""
     pairs: int
     points: int
-    """Different texts of points."""
+    """Queries that a reader makes of them: different texts within a debate and side."""
     debates: int
     splits: Mapping[str, int]
     """Split to pairs; empty where the source has none."""
@@ -92,7 +93,7 @@ def _write(rows: Iterator[Row], tally: Tally, out: Path) -> Report:
         for row in rows:
             stream.write(row.line())
             pairs += 1
-            points.add(hash(row.point))
+            points.add(hash((row.split, row.theme, row.debate, row.side, normalise(row.point))))
             debates.add((row.theme, row.debate))
             if row.split:
                 splits[row.split] = splits.get(row.split, 0) + 1

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
+from counterpoint.corpus.arguments import normalise
 from counterpoint.corpus.sources import MAX_TEXT_BYTES
 
 LARGEST = f"a text of more than {MAX_TEXT_BYTES:,} bytes"
@@ -68,7 +69,7 @@ def readable(rows: Iterable[Row], tally: Tally) -> Iterator[Row]:
         reason = fault(row.point) or fault(row.counter) or fault(row.debate + row.theme)
         if reason is not None:
             tally.leave_out(f"pairs with {reason}")
-        elif row.point.strip() == row.counter.strip():
+        elif normalise(row.point) == normalise(row.counter):
             tally.leave_out("pairs whose point and counter are the same text")
         elif (digest := _digest(row)) in seen:
             tally.leave_out("pairs that stand there twice")
@@ -78,6 +79,10 @@ def readable(rows: Iterable[Row], tally: Tally) -> Iterator[Row]:
 
 
 def _digest(row: Row) -> bytes:
-    """128 bits: a set of them is small where one of the rows themselves would not be."""
-    parts = "\0".join((row.debate, row.point, row.counter))
+    """128 bits: a set of them is small where one of the rows themselves would not be.
+
+    Rows are the same where `pairs.read_pairs` would call them so.
+    """
+    texts = (normalise(row.point), normalise(row.counter))
+    parts = "\0".join((row.theme, row.debate, row.side, row.split, *texts))
     return hashlib.blake2b(parts.encode("utf-8"), digest_size=16).digest()
