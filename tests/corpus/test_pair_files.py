@@ -146,8 +146,8 @@ def test_common_names_of_sides_are_read_and_counted(tmp_path: Path) -> None:
     assert points == ["pro", "pro", "con", "pro", "con", "pro", "pro"]
     assert corpus.notes[2:] == (
         "2 rows with the side 'for' read as pro",
-        "1 rows with the side 'Against' read as con",
-        "1 rows with the side 'supports' read as pro",
+        "1 row with the side 'Against' read as con",
+        "1 row with the side 'supports' read as pro",
     )
 
 
@@ -205,7 +205,9 @@ def test_suspicious_texts_are_told_with_their_count(tmp_path: Path) -> None:
     rows += [f"point {n},.,{splits[n % 3]}\n" for n in range(6)]
     path.write_text("point,counter,split\n" + "".join(rows * 2))
     notes = open_corpus(CorpusOptions(path=str(path)))[0].notes
-    assert any(note.startswith("12 rows repeat a pair of their debate and are") for note in notes)
+    assert any(
+        note.startswith("12 rows left out, which repeat a pair of their debate") for note in notes
+    )
     assert any(note.startswith("6 points are the same text as their counter (") for note in notes)
     assert any(note.startswith("6 texts hold no word (") for note in notes)
     assert any(note.startswith("one text is the counter to 6 different points") for note in notes)

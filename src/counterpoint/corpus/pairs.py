@@ -176,9 +176,9 @@ def _on_splits(splits: Mapping[str, int], folder_of: FolderOf) -> Iterator[str]:
     for split, count in splits.items():
         folder = folder_of(split)
         if folder is None:
-            yield f"{count} rows of the split {split!r} not read: corpus.splits does not name it"
+            yield f"{_rows(count)} of the split {split!r} not read: corpus.splits does not name it"
         elif folder != split:
-            yield f"{count} rows of the split {split!r} read as {folder}"
+            yield f"{_rows(count)} of the split {split!r} read as {folder}"
 
 
 def _empty_splits(
@@ -216,7 +216,7 @@ def _usable(
             sides[_as_text(record.get("side"))] += 1
             pairs.append(_pair(record, place, number, folder))
     notes += [
-        f"{count} rows with the side {side!r} read as {side_of(side)}"
+        f"{_rows(count)} with the side {side!r} read as {side_of(side)}"
         for side, count in sides.items()
         if side and side.lower() != side_of(side)
     ]
@@ -298,6 +298,10 @@ def _once(pairs: Iterable[_Pair], notes: list[str]) -> list[_Pair]:
         places = ", ".join(again[:3]) + (" …" if len(again) > 3 else "")
         notes.append(f"{len(again)} rows repeat a pair of their debate and are left out ({places})")
     return kept
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"
 
 
 def _point(pair: _Pair) -> tuple[str, str, str, str, str]:
