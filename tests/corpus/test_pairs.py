@@ -178,7 +178,7 @@ def test_rows_that_repeat_a_pair_are_told_and_left_out(tmp_path: Path, debate: s
     assert [one.text for one in corpus.arguments] == ["p", "c", "x"]
     place = tmp_path / "pairs.csv"
     assert corpus.notes[2] == (
-        f"3 rows repeat a pair of their debate and are left out ({place}:3, {place}:4, {place}:7)"
+        f"3 rows left out, which repeat a pair of their debate ({place}:3, {place}:4, {place}:7)"
     )
     # In another debate the pair is another one.
     rows = [{"point": "p", "counter": "c", "debate": name} for name in "de"]

@@ -296,7 +296,9 @@ def _once(pairs: Iterable[_Pair], notes: list[str]) -> list[_Pair]:
             kept.append(pair)
     if again:
         places = ", ".join(again[:3]) + (" …" if len(again) > 3 else "")
-        notes.append(f"{len(again)} rows repeat a pair of their debate and are left out ({places})")
+        notes.append(
+            f"{_rows(len(again))} left out, which repeat a pair of their debate ({places})"
+        )
     return kept
 
 
