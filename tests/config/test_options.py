@@ -11,7 +11,6 @@ from snakemake.utils import update_config
 from counterpoint.config.loading import dump, known_paths, load, load_options, parse
 from counterpoint.config.matrix import base_options, expand
 from counterpoint.config.options import (
-    PRESETS,
     CellOptions,
     CorpusOptions,
     EncoderOptions,
@@ -21,6 +20,7 @@ from counterpoint.config.options import (
     Section,
     TableOptions,
 )
+from counterpoint.config.presets import PRESETS
 from counterpoint.errors import InputError
 from tests.support.configuration import ROOT, on_top, read_yaml
 
@@ -184,7 +184,17 @@ def test_a_preset_sets_both_rates(preset: str, rates: tuple[float, float]) -> No
     mining = run(mining={"preset": preset, "top_m": 4}).mining
     assert (mining.initial_random_rate, mining.decrease_rate) == rates
     assert mining.top_m == 4
-    assert PRESETS[preset] == rates
+    assert tuple(PRESETS[preset].middle.values()) == rates
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_middle_of_a_preset_is_half_way_between_its_ends(preset: str) -> None:
+    for low, middle, high in (
+        PRESETS[preset].initial_random_rate,
+        PRESETS[preset].decrease_rate,
+    ):
+        assert low < middle < high
+        assert middle == pytest.approx((low + high) / 2, rel=1e-12)
 
 
 def test_no_preset_leaves_the_rates_alone() -> None:

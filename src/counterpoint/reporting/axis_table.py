@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from counterpoint.config.matrix import NAMED_BY_COLUMN, option_path
+from counterpoint.config.axes import option_path
+from counterpoint.config.matrix import NAMED_BY_COLUMN
 from counterpoint.evaluation.metrics import Values
 from counterpoint.evaluation.statistics import over_seeds
 from counterpoint.io.text import DASH, markdown_table, option_text, percent
