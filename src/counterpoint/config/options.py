@@ -275,6 +275,10 @@ class TrainingOptions(Section):
     """Of Adam, for the projections and the head."""
     encoder_learning_rate: Positive | None = None
     """The same for the encoder's weights; `null` for `learning_rate`."""
+    scale_rate: bool = False
+    """Whether both rates grow and shrink with the batch: they are multiplied by `batch_size` / 8,
+    8 being the original study's batch. A batch that is cut into pieces for lack of memory stays the
+    same batch, and its rates stay."""
     weight_decay: NonNegative = 0.0
     """Decoupled from the gradient (AdamW)."""
     schedule: Literal["constant", "linear"] = "constant"
