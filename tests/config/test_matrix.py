@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import Paramspace
 
+from counterpoint.config.axes import option_path
 from counterpoint.config.layers import Layer, merge
 from counterpoint.config.loading import load
 from counterpoint.config.matrix import (
@@ -19,7 +21,6 @@ from counterpoint.config.matrix import (
     base_options,
     expand,
     make_cell,
-    option_path,
     rows,
 )
 from counterpoint.config.options import CellOptions
@@ -293,9 +294,10 @@ def test_values_that_do_not_go_together_are_told_once_without_the_others() -> No
 
 
 def test_values_with_one_and_the_same_problem_share_a_line() -> None:
-    message = refusal({"axes": {"decrease_rate": [0, 0.1, 0.2]}}, mining={"preset": "easy"})
+    message = refusal({"axes": {"preset": ["easy"], "decrease_rate": [0, 0.1, 0.2]}})
     (line,) = message.splitlines()[1:]
-    assert line.startswith("  mining.decrease_rate=0 and 2 more: mining.preset 'easy' sets both")
+    assert line.startswith('  mining.preset="easy", mining.decrease_rate=0 and 2 more: ')
+    assert "mining.preset 'easy' sets both rates" in line
 
 
 def test_a_bad_value_names_its_source_and_a_bad_pair_all_of_them() -> None:
@@ -321,11 +323,91 @@ def test_options_that_do_not_go_together_are_a_bad_cell() -> None:
     assert message.count("needs a width") == 1
 
 
-def test_a_preset_as_an_axis_names_its_rates() -> None:
-    cells = cells_of({"axes": {"preset": ["easy", "hard", None]}})
-    assert [coordinates(cell)[2:] for cell in cells] == [(0.65, 0.04), (0.85, 0.0075), (1.0, 0.01)]
-    assert cells[0].columns["initial_random_rate"] == "0.65"
-    assert cells[0].columns["decrease_rate"] == "0.04"
+# ---- presets ----
+
+
+def test_a_preset_as_an_axis_is_the_grid_of_its_range() -> None:
+    cells = cells_of({"axes": {"preset": ["easy", None]}})
+    assert [coordinates(cell)[2:] for cell in cells] == [
+        *itertools.product((0.6, 0.65, 0.7), (0.03, 0.04, 0.05)),
+        (1.0, 0.01),
+    ]
+    # Their rates are all that they have: the base options plus two rates are the same cell.
+    assert all(cell.options.mining.preset is None for cell in cells)
+    assert all(cell.columns["options"] == "base" for cell in cells)
+    assert cells[1].columns["initial_random_rate"] == "0.6"
+    assert cells[1].columns["decrease_rate"] == "0.04"
+    assert list(rows(cells)[0]) == ["cell", *COLUMNS]
+
+
+def test_a_cell_at_the_end_of_two_presets_is_one() -> None:
+    pairs = [coordinates(c)[2:] for c in cells_of({"axes": {"preset": ["medium", "hard"]}})]
+    assert len(pairs) == len(set(pairs)) == 9 + 9 - 1
+    assert (0.8, 0.01) in pairs
+
+
+def test_included_presets_are_grids_too() -> None:
+    matrix = {
+        "axes": {"fusion": ["cls"]},
+        "include": [{"preset": ["easy", "hard"], "fusion": "concat"}],
+    }
+    cells = cells_of(matrix)
+    assert len(cells) == 1 + 2 * 9
+    assert {cell.options.fusion for cell in cells[1:]} == {"concat"}
+
+
+@pytest.mark.parametrize(
+    ("exclude", "left"),
+    [
+        ({"preset": "hard"}, 9),  # the shared cell is medium's too
+        ({"preset": "medium", "decrease_rate": 0.02}, 17 - 3),
+        ({"initial_random_rate": 0.7}, 17 - 3),
+        ({"preset": ["medium", "hard"], "initial_random_rate": [0.7, 0.75, 0.8, 0.85, 0.9]}, 0),
+    ],
+)
+def test_what_is_excluded_of_a_presets_grid(exclude: dict[str, Any], left: int) -> None:
+    matrix = {
+        "axes": {"preset": ["medium", "hard"]},
+        "exclude": [exclude],
+        "include": [{"fusion": "cls"}],
+    }
+    assert len(cells_of(matrix)) == left + 1
+
+
+def test_a_preset_of_the_base_options_is_the_middle_and_an_axis_of_presets_takes_its_place() -> (
+    None
+):
+    (alone,) = cells_of({}, mining={"preset": "medium"})
+    assert coordinates(alone)[2:] == (0.75, 0.015)
+    cells = cells_of({"axes": {"preset": ["easy"]}}, mining={"preset": "medium"})
+    assert [coordinates(cell)[2:] for cell in cells] == list(
+        itertools.product((0.6, 0.65, 0.7), (0.03, 0.04, 0.05))
+    )
+    free = {"preset": None, "decrease_rate": [0, 0.02]}
+    cells = cells_of({"axes": {"fusion": ["cls"]}, "include": [free]}, mining={"preset": "hard"})
+    assert [cell.options.mining.decrease_rate for cell in cells] == [0.0075, 0, 0.02]
+    axes = {"preset": [None], "decrease_rate": [0, 0.02]}
+    (left,) = cells_of({"axes": axes, "exclude": [{"decrease_rate": 0}]}, mining={"preset": "hard"})
+    assert left.options.mining.decrease_rate == 0.02
+
+
+def test_a_preset_over_the_default_matrix_gets_one_message_that_keeps_the_preset() -> None:
+    below = read_yaml("config.yaml")
+    values, origins = merge(
+        [Layer("config.yaml", below), Layer("--config", {"mining": {"preset": "easy"}})]
+    )
+    with pytest.raises(InputError) as caught:
+        expand(load(values, origins), origins)
+    (message,) = str(caught.value).splitlines()
+    assert message.startswith("--config: mining.preset 'easy' sets both rates, which the matrix")
+    assert "(config.yaml) sets too: mining.initial_random_rate, mining.decrease_rate;" in message
+    assert "null" not in message
+    proposed = yaml.safe_load(message.partition("matrix='")[2].removesuffix("'"))
+    assert proposed == {
+        "axes": {"fusion": list(FUSIONS), "head": list(HEADS), "seed": [1]},
+    }
+    cells = cells_of(proposed, mining={"preset": "easy"})
+    assert {coordinates(cell)[2:] for cell in cells} == {(0.65, 0.04)}
 
 
 # ---- names ----

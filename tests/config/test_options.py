@@ -11,7 +11,6 @@ from snakemake.utils import update_config
 from counterpoint.config.loading import dump, known_paths, load, load_options, parse
 from counterpoint.config.matrix import base_options, expand
 from counterpoint.config.options import (
-    PRESETS,
     CellOptions,
     CorpusOptions,
     EncoderOptions,
@@ -21,6 +20,7 @@ from counterpoint.config.options import (
     Section,
     TableOptions,
 )
+from counterpoint.config.presets import PRESETS
 from counterpoint.errors import InputError
 from tests.support.configuration import ROOT, on_top, read_yaml
 
@@ -112,23 +112,58 @@ def test_the_recipe_is_one_cell_of_retrieval_alone() -> None:
     assert config.rerank == 1
 
 
-def test_finetune_is_the_original_studys_own_run() -> None:
-    config = load(on_top("finetune.yaml"), "finetune.yaml")
+def test_the_study_has_the_original_studys_own_settings() -> None:
+    config = load(on_top("study.yaml"), "study.yaml")
     assert config.encoder.name == "bert-base-uncased"
     assert config.encoder.pooling == "pooler"
     assert config.encoder.max_tokens == 512
     assert config.encoder.trainable == "all"
-    assert config.training.learning_rate == 3e-6
-    assert config.training.batch_size == 8
-    assert config.training.epochs == 200
-    assert config.retrieval_loss.kind == "triplet"
-    assert config.retrieval_loss.margin == 1.0
-    assert config.projection.width == 128
+    assert (config.encoder.towers, config.projection.towers) == ("shared", "shared")
+    training = config.training
+    assert (training.learning_rate, training.batch_size, training.epochs) == (3e-6, 8, 200)
+    assert (training.schedule, training.weight_decay) == ("constant", 0)
+    assert not training.scale_rate
+    assert training.batch_sampler == "plain"
+    assert (config.retrieval_loss.kind, config.retrieval_loss.margin) == ("triplet", 1.0)
+    assert (config.retrieval_loss.weight, config.classifier_loss.weight) == (1, 1)
+    assert (config.projection.width, config.evaluation.rerank) == (128, 10)
+    stopping = config.stopping
+    assert (stopping.halve_after, stopping.patience, stopping.dev_loss_rises) == (3, 5, 1)
+    assert stopping.gap_stop is None
+
+
+def test_the_studys_cells_have_its_heads_of_one_layer_and_its_strategies() -> None:
+    cells = expand(load(on_top("study.yaml"), "study.yaml"), "study.yaml")
+    assert {cell.options.head.hidden for cell in cells} == {0}
+    found: dict[str, set[tuple[float, float]]] = {"linear": set(), "layernorm": set()}
+    for cell in cells:
+        mining = cell.options.mining
+        rates = mining.initial_random_rate, mining.decrease_rate
+        found[cell.options.head.kind].add(rates)
+    sweep = {(1.0, rate) for rate in (0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05)}
+    assert found == {"linear": sweep | {(0.8, 0), (0.8, 0.02)}, "layernorm": {(0.8, 0.02)}}
+    assert len(cells) == 3 * (8 + 2 + 1)
+
+
+def test_every_setting_of_the_study_says_whose_reading_it_is() -> None:
+    text = (ROOT / "config" / "study.yaml").read_text(encoding="utf-8")
+    _, _, own = text.partition("\nencoder:")
+    own, _, _ = own.partition("\nresources:")
+    unread = []
+    for section in own.split("\n\n"):
+        whole = re.match(r"\w+: +#.*\[(both|prose|scripts)\]", section)
+        lines = [] if whole else section.splitlines()
+        unread += [
+            line
+            for line in lines
+            if re.match(r" +\w+: +[^\[{\s]", line) and not re.search(r"# \[\w+\]", line)
+        ]
+    assert unread == []
 
 
 def test_one_override_goes_on_top_of_another() -> None:
-    config = load(on_top("arguana.yaml", "finetune.yaml"), "both")
-    assert config.run == "finetune"
+    config = load(on_top("arguana.yaml", "study.yaml"), "both")
+    assert config.run == "study"
     assert config.corpus.path == "$COUNTERPOINT_ARGUANA"
 
 
@@ -184,7 +219,17 @@ def test_a_preset_sets_both_rates(preset: str, rates: tuple[float, float]) -> No
     mining = run(mining={"preset": preset, "top_m": 4}).mining
     assert (mining.initial_random_rate, mining.decrease_rate) == rates
     assert mining.top_m == 4
-    assert PRESETS[preset] == rates
+    assert tuple(PRESETS[preset].middle.values()) == rates
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_middle_of_a_preset_is_half_way_between_its_ends(preset: str) -> None:
+    for low, middle, high in (
+        PRESETS[preset].initial_random_rate,
+        PRESETS[preset].decrease_rate,
+    ):
+        assert low < middle < high
+        assert middle == pytest.approx((low + high) / 2, rel=1e-12)
 
 
 def test_no_preset_leaves_the_rates_alone() -> None:

@@ -25,7 +25,7 @@ def test_the_committed_schema_is_that_of_the_classes() -> None:
     assert SCHEMA.read_text(encoding="utf-8") == json_schema()
 
 
-@pytest.mark.parametrize("names", [(), ("arguana.yaml",), ("finetune.yaml",)])
+@pytest.mark.parametrize("names", [(), ("arguana.yaml",), ("study.yaml",)])
 def test_the_schema_accepts_our_files(names: tuple[str, ...]) -> None:
     assert schema_problems(on_top(*names)) == []
 

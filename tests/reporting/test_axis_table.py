@@ -1,6 +1,7 @@
 """The grid over the margin: cells that agree in all else, and a pick that never looks at test."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,25 @@ TEST = {0.8: HALF, 1.0: THREE_QUARTERS, 1.5: ALL}
 """The margin that is worst on dev is the best on test."""
 
 
-def log_of(positive: float) -> list[EpochRecord]:
-    """Three epochs; the distances of dev after the second are of that positive distance."""
+def log_of(positive: float, active: Mapping[str, float] | None = None) -> list[EpochRecord]:
+    """Three epochs; the distances of dev after the second are of that positive distance.
+
+    Args:
+        positive: mean distance.
+        active: split to the share of its active triplets in the last epoch, below that all; None
+            for a log that does not say.
+    """
     away = Distances(Spread(77.0, 7.0), Spread(77.0, 7.0))
     records = []
     for number in range(3):
         mean = positive if number == 1 else 99.0
         dev = Distances(Spread(mean, positive / 10), Spread(mean + 2, 0.5))
         distances = {"train": away, "dev": dev, "test": away}
+        if active is not None:
+            shares = active if number == 2 else {}
+            distances = {
+                role: replace(of, active=shares.get(role, 1.0)) for role, of in distances.items()
+            }
         records.append(epoch_record(number, distances=distances))
     return records
 
@@ -54,10 +66,12 @@ def make(
     sets: CandidateSets,
     dev: Mapping[tuple[float, int, str], Sequence[int]],
     splits: Mapping[str, str] = ROLES,
+    active: Mapping[float, Mapping[str, float] | None] | None = None,
 ) -> Path:
     """A run of three margins, two seeds and two fusions, of which those of `dev` are trained.
 
-    And a further cell at the lowest margin alone, all of whose queries are right.
+    And a further cell at the lowest margin alone, all of whose queries are right. The cells of
+    seed 2 at a margin of `active` have such a last epoch; all others all triplets active.
     """
     axes = {"margin": [0.8, 1.0, 1.5], "seed": [1, 2], "fusion": ["cls", "concat"]}
     values = {
@@ -78,7 +92,10 @@ def make(
             own.records,
         )
         write_files(own, best_epoch=1)
-        write_epochs(own, log_of(1.0 if at[2] == "cls" else 2.0))
+        shares: Mapping[str, float] | None = None
+        if active is not None:
+            shares = active.get(margin, {}) if at[1] == 2 else {}
+        write_epochs(own, log_of(1.0 if at[2] == "cls" else 2.0, shares))
     return folder
 
 
@@ -153,8 +170,8 @@ def test_a_missing_cell_leaves_a_dash_and_is_not_picked(
     less = {at: ranks for at, ranks in DEV.items() if at != (1.0, 2, "concat")}
     text = write(make(tmp_path, sets, less))
     lines = text.splitlines()
-    assert "| 1 | 3 of 4 | 2 | – | – | – |" in lines
-    assert "| **0.8** | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 |" in lines
+    assert "| 1 | 3 of 4 | 2 | – | – | – | – |" in lines
+    assert "| **0.8** | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 | – |" in lines
     assert (
         "Picked on dev: 0.8, at 50.0, of the 2 of 3 values whose cells are all there; on test it "
         "has 50.0." in lines
@@ -168,18 +185,55 @@ def test_the_table_says_what_is_picked_and_how(tmp_path: Path, sets: CandidateSe
     assert text.splitlines()[8:] == [
         "Picked on dev: 1, at 50.0; on test it has 75.0.",
         "",
-        "| retrieval_loss.margin | cells | seeds | dev | positive distance | negative distance |",
-        "| ---: | ---: | ---: | --- | --- | --- |",
-        "| 0.8 | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
-        "| **1** | 4 | 2 | 50.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
-        "| 1.5 | 4 | 2 | 25.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 |",
+        "| retrieval_loss.margin | cells | seeds | dev | positive distance | negative distance "
+        "| active |",
+        "| ---: | ---: | ---: | --- | --- | --- | --- |",
+        "| 0.8 | 4 | 2 | 50.0 ± 35.4 | 1.50 ± 0.15 | 3.50 ± 0.50 | – |",
+        "| **1** | 4 | 2 | 50.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 | – |",
+        "| 1.5 | 4 | 2 | 25.0 ± 0.0 | 1.50 ± 0.15 | 3.50 ± 0.50 | – |",
     ]
     rows = pd.read_csv(tmp_path / "tables" / "axis.csv")
     assert list(rows.columns) == [
         MARGIN, "cells", "cells_planned", "seeds", "seeds_planned", "dev_reranked",
-        "dev_reranked_sd", *axis_table.DISTANCES, "picked", "test_reranked",
+        "dev_reranked_sd", *axis_table.DISTANCES, "active_lowest", "picked", "test_reranked",
     ]  # fmt: skip
     assert rows["picked"].tolist() == [False, True, False]
+
+
+ALWAYS = "All triplets of train and dev stayed active in every epoch"
+
+
+def test_where_all_triplets_stay_active_no_margin_can_matter(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    # Which triplets of test are active decides nothing.
+    text = write(make(tmp_path, sets, DEV, active={0.8: {"test": 0.5}}))
+    (line,) = [line for line in text.splitlines() if line.startswith(ALWAYS)]
+    assert line.startswith(f"{ALWAYS}: ")
+    assert line.endswith("whose gradient does not depend on m, so no margin can matter here.")
+    assert text.count(" | 3.50 ± 0.50 | 100.0 |\n") == 3
+
+
+@pytest.mark.parametrize("role", ["train", "dev"])
+def test_margins_are_told_apart_by_any_triplet_that_was_not_active(
+    tmp_path: Path, sets: CandidateSets, role: str
+) -> None:
+    text = write(make(tmp_path / "one", sets, DEV, active={0.8: {role: 0.75}}))
+    (line,) = [line for line in text.splitlines() if line.startswith(ALWAYS)]
+    assert line.startswith(f"{ALWAYS} at the margins 1, 1.5: ")
+    assert "between these the margin cannot matter" in line
+    assert "| 3.50 ± 0.50 | 75.0 |\n" in text
+    less = {0.8: {role: 0.75}, 1.5: {role: 0.999}}
+    assert ALWAYS not in write(make(tmp_path / "two", sets, DEV, active=less))
+
+
+def test_a_log_that_does_not_say_what_is_active_leaves_a_dash(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    text = write(make(tmp_path, sets, DEV, active={0.8: None, 1.5: None}))
+    assert ALWAYS not in text
+    assert text.count("| 3.50 ± 0.50 | – |\n") == 2
+    assert text.count("| 3.50 ± 0.50 | 100.0 |\n") == 1
 
 
 def test_a_test_role_on_the_dev_folder_is_no_test(tmp_path: Path, sets: CandidateSets) -> None:
@@ -191,7 +245,7 @@ def test_without_any_cell_none_is_picked(tmp_path: Path, sets: CandidateSets) ->
     folder = make(tmp_path, sets, {})
     text = write(folder)
     assert "\nNo value has all its scores yet: none is picked.\n" in text
-    assert "| 1.5 | 0 of 4 | 0 of 2 | – | – | – |" in text
+    assert "| 1.5 | 0 of 4 | 0 of 2 | – | – | – | – |" in text
 
 
 def test_a_cell_of_which_no_epoch_ended_has_no_distances(
@@ -200,7 +254,7 @@ def test_a_cell_of_which_no_epoch_ended_has_no_distances(
     folder = make(tmp_path, sets, DEV)
     name = next(cell for cell in pd.read_csv(folder / "matrix.csv").cell if "margin=1.5" in cell)
     write_files(RunFolder(folder).cell(name), status="diverged", best_epoch=-1)
-    assert "| 1.5 | 4 | 2 | 25.0 ± 0.0 | – | – |" in write(folder)
+    assert "| 1.5 | 4 | 2 | 25.0 ± 0.0 | – | – | – |" in write(folder)
 
 
 def test_margins_that_no_setting_shares_are_not_compared(run: Path) -> None:

@@ -70,7 +70,10 @@ def test_the_tables_of_a_run(run: Path) -> None:
     assert re.search(r"best cell & \\underline\{50\.0\}\\textsubscript\{", baselines)
     assert re.search(r"tfidf & \\textbf\{75\.0\}\\textsubscript\{", baselines)
     assert "legacy (leaks)" in baselines
+    missing = " & ".join(["-- (not evaluated yet)"] * 2 + ["-- (no second stage)"] * 2)
+    assert f"random & {missing} & {missing} " in baselines
     for split in ("dev", "test"):
         text = (run / "tables" / f"comparison-{split}.tex").read_text()
         assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") >= 1
         assert r"$\delta=0.01$" in text
+        assert re.search(r"concat & relu & .* & -- \(failed\) \\\\\n", text)

@@ -11,10 +11,11 @@ from counterpoint.io.atomic import write_text
 from counterpoint.reporting import markdown, plots
 from counterpoint.reporting.curves import curves
 from counterpoint.reporting.tables import write_scores
+from counterpoint.results.files import Ties
 from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
 from tests.support.old_logs import lines_of, text_of
-from tests.support.runs import THREE_SEEDS, finish, query_results, seeded
+from tests.support.runs import THREE_SEEDS, fail, finish, plan, query_results, seeded
 
 LEAKS = "## legacy (leaks the answer; nothing is ranked by it)"
 SUBSET = "## legacy-subset (the first ⌈N/16⌉ queries; leaks the answer; nothing is ranked by it)"
@@ -29,6 +30,11 @@ def sections(run: Path, name: str) -> dict[str, str]:
     """Heading to text of a table's sections."""
     text = (run / "tables" / name).read_text()
     return {part.split("\n")[0]: part for part in text.split("\n## ")[1:]}
+
+
+def tasks_of_test(run: Path, protocol: str) -> str:
+    """The rows of the test split in the table of tasks."""
+    return sections(run, "tasks.md")[protocol].split("### test")[1]
 
 
 def with_legacy(sets: CandidateSets, reranked: list[int]) -> list[QueryResults]:
@@ -60,10 +66,92 @@ def test_comparison_marks_the_best_and_leaves_gaps_for_what_is_missing(run: Path
     write(run)
     text = (run / "tables" / "comparison.md").read_text()
     assert "| cls | relu | 25.0 / 100.0 | **50.0 / 100.0** |" in text
-    assert "| concat | relu | 0.0 / 100.0 | – |" in text
+    assert "| concat | relu | 0.0 / 100.0 | – (failed) |" in text
     rows = pd.read_csv(run / "tables" / "comparison.csv")
     assert rows[rows.best]["dev_reranked"].tolist() == [0.5]
     assert set(rows.kind) == {"cell", "baseline"}
+
+
+def test_what_is_missing_has_its_row_with_the_reason(run: Path) -> None:
+    """Of five cells one failed and one is missing, alone at its margin; random is missing."""
+    write(run)
+    found = sections(run, "comparison.md")
+    clean, official, legacy, _ = found.values()
+    none = "– (missing)"
+    assert f"| cls | relu | 0 | 0.01 | 0.8 | {none} | – | {none} | – |" in clean
+    assert f"| cls | relu | 0 | 0.01 | 0.8 | {none} | {none} |" in official
+    none = "– (not evaluated yet)"
+    assert f"| random | {none} | – | {none} | – |" in clean
+    assert f"| random | {none} | {none} |" in official
+    assert "| random | – (no second stage) | – (no second stage) |" in legacy
+    strategies, *_ = sections(run, "strategies.md").values()
+    assert "| hard only | 0 | 0.01 | – (missing) |" in strategies
+    second = "– (no second stage)"
+    assert (
+        f"| baseline/random | accuracy@1, retrieval | {none} | {none} | {second} | {second} "
+        f"| {none} | {none} | {second} | {second} |"
+        in (run / "tables" / "protocols.md").read_text()
+    )
+    assert f"| baseline/random |{f' {none} |' * 8}" in tasks_of_test(run, "clean")
+    # The table that programs read has what there is.
+    rows = pd.read_csv(run / "tables" / "comparison.csv")
+    assert (rows.kind == "cell").sum() == 3
+    assert (rows.kind == "baseline").sum() == 1
+
+
+def test_recipes_without_results_have_their_row_with_the_reason(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    values = {
+        "baselines": [],
+        "recipes": {"lost": {"head": "relu"}, "broken": {"head": "linear"}},
+        "matrix": {"axes": {"fusion": ["cls"]}},
+    }
+    (cell,) = plan(tmp_path, values, sets.ids)
+    finish(RunFolder(tmp_path).cell(cell.name), sets, [1, 2])
+    fail(RunFolder(tmp_path), "recipe/broken", "InputError: no")
+    text = write(tmp_path)
+    clean, *_ = sections(tmp_path, "comparison.md").values()
+    assert "| lost | – (missing) | – | – (missing) | – |" in clean
+    assert "| broken | – (failed) | – | – (failed) | – |" in clean
+    latex = (tmp_path / "tables" / "baselines.tex").read_text()
+    assert f"lost (recipe){' & -- (missing)' * 8} " in latex
+    assert f"broken (recipe){' & -- (failed)' * 8} " in latex
+    assert "\n  broken (recipe)            – (failed)\n" in text
+
+
+def test_a_place_that_the_matrix_has_no_cell_for_is_not_planned(
+    tmp_path: Path, sets: CandidateSets
+) -> None:
+    values = {
+        "baselines": [],
+        "matrix": {
+            "axes": {"fusion": ["cls", "concat"], "decrease_rate": [0, 0.01]},
+            "exclude": [{"fusion": "concat", "decrease_rate": 0}],
+        },
+    }
+    for cell in plan(tmp_path, values, sets.ids):
+        finish(RunFolder(tmp_path).cell(cell.name), sets, [1, 2])
+    write(tmp_path, 0)
+    text = (tmp_path / "tables" / "comparison.md").read_text()
+    assert "| concat | layernorm_relu | – (not planned) | 50 / 100 |" in text
+    latex = (tmp_path / "tables" / "comparison-dev.tex").read_text()
+    assert r"concat & layernorm\_relu & -- (not planned) & \textbf{50}" in latex
+    assert "| – (not planned) |" in (tmp_path / "tables" / "strategies.md").read_text()
+
+
+def test_a_baseline_that_ties_everywhere_has_that_reason(run: Path) -> None:
+    Ties(16, 16).write(RunFolder(run).baseline_ties("tfidf"))
+    write(run)
+    clean, *_ = sections(run, "comparison.md").values()
+    none = "– (every text ties)"
+    assert f"| tfidf | {none} |" in clean
+    assert f"| baseline/tfidf |{f' {none} |' * 8}" in tasks_of_test(run, "clean")
+    assert (
+        f"| baseline/tfidf | accuracy@1, retrieval | {none} | {none} |"
+        in (run / "tables" / "protocols.md").read_text()
+    )
+    assert "tfidf & -- (every text ties) & " in (run / "tables" / "baselines.tex").read_text()
 
 
 def test_every_protocol_has_its_grids_and_the_leaking_one_is_named(leaking: Path) -> None:
@@ -77,13 +165,14 @@ def test_every_protocol_has_its_grids_and_the_leaking_one_is_named(leaking: Path
     assert (official, f"## {legacy}", f"## {subset}") == ("official", LEAKS, SUBSET)
     assert found[clean].count("| cls | relu | 25.0 / 100.0 | **50.0 / 100.0** |") == 2
     assert found[official].count("| cls | relu | 25.0 | 50.0 |") == 2
-    assert found[legacy].count("| cls | relu | – | 100.0 |") == 2
+    assert found[legacy].count("| cls | relu | – (not evaluated) | 100.0 |") == 2
     assert "| tfidf | 75.0 | 100.0 | 75.0 | 100.0 |" in found[clean]
     assert "| tfidf | 75.0 | 75.0 |" in found[official]
-    assert "| tfidf | – | – |" in found[legacy]
-    assert "| tfidf | – | – |" in found[subset]
-    # Nobody has scores there.
-    assert found[subset].count("| cls | relu | – | – |") == 2
+    none = "– (no second stage)"
+    assert f"| tfidf | {none} | {none} |" in found[legacy]
+    assert f"| tfidf | {none} | {none} |" in found[subset]
+    none = "– (not evaluated)"
+    assert found[subset].count(f"| cls | relu | {none} | {none} |") == 2
 
 
 def test_further_cells_have_their_ceiling_as_a_column(leaking: Path, sets: CandidateSets) -> None:
@@ -99,9 +188,9 @@ def test_strategies_have_every_protocol(leaking: Path) -> None:
     write(leaking)
     clean, official, legacy, _ = sections(leaking, "strategies.md").values()
     for text, scores in (
-        (clean, "| 50.0 / 50.0 | – |"),
-        (official, "| 50.0 / 50.0 | – |"),
-        (legacy, "| 100.0 / 100.0 | – |"),
+        (clean, "| 50.0 / 50.0 | – (failed) |"),
+        (official, "| 50.0 / 50.0 | – (failed) |"),
+        (legacy, "| 100.0 / 100.0 | – (failed) |"),
     ):
         assert f"| decreasing | 1 | 0.01 {scores}" in text
     assert f"## {legacy.splitlines()[0]}" == LEAKS
@@ -118,11 +207,13 @@ def test_protocols_stand_side_by_side_with_their_queries(leaking: Path) -> None:
     name = pd.read_csv(leaking / "matrix.csv").cell[1]
     row = next(line for line in lines if "accuracy@1, reranked" in line)
     assert row.startswith(f"| {name} |")
-    assert [part.split()[0] for part in row.strip("| ").split("|")[2:]] == [
+    assert [part.split(" (")[0].strip() for part in row.strip("| ").split("|")[2:]] == [
         "50", "50", "100", "–"
     ] * 2  # fmt: skip
-    assert f"| {name} | queries (n) | 8 | 8 | 8 | – | 8 | 8 | 8 | – |" in lines
-    assert "| baseline/tfidf | queries (n) | 8 | 8 | – | – | 8 | 8 | – | – |" in lines
+    never, none = "– (not evaluated)", "– (no second stage)"
+    assert f"| {name} | queries (n) | 8 | 8 | 8 | {never} | 8 | 8 | 8 | {never} |" in lines
+    halves = " | ".join([f"8 | 8 | {none} | {none}"] * 2)
+    assert f"| baseline/tfidf | queries (n) | {halves} |" in lines
     assert any(line.startswith("| baseline/tfidf | accuracy@1, retrieval | 75 (") for line in lines)
 
 
@@ -133,11 +224,12 @@ def test_the_summary_has_every_protocol_that_asks_many(leaking: Path) -> None:
         "accuracy@1", "in", "%,", "epa", "clean", "official", "legacy", "(leaks)",
     ]  # fmt: skip
     assert lines[head + 1].split() == ["dev", "test"] * 3
-    scores = {line[:28].strip(): line[28:].split() for line in lines[head + 2 : head + 5]}
+    scores = {line[:28].strip(): line[28:].split() for line in lines[head + 2 : head + 6]}
     assert scores == {
         "best cell, re-ranked": ["50.0", "50.0", "50.0", "50.0", "100.0", "100.0"],
         "best cell, first stage": ["50.0", "50.0", "50.0", "50.0", "–", "–"],
         "tfidf (baseline)": ["75.0", "75.0", "75.0", "75.0", "–", "–"],
+        "random (baseline)": ["–", "(not", "evaluated", "yet)"],
     }
 
 
@@ -174,7 +266,12 @@ def test_where_every_query_was_seen_there_is_no_clean_score(run: Path, sets: Can
         assert (run / "tables" / name).read_text().count(sentence) == 1
     clean, official, *_ = sections(run, "comparison.md").values()
     grid = clean.split("### test")[1]
-    assert "| cls | relu | – | **–** |" in grid or "| cls | relu | **–** | – |" in grid
+    none = "– (no unseen query)"
+    assert f"| cls | relu | {none} | **{none}** |" in grid or (
+        f"| cls | relu | **{none}** | {none} |" in grid
+    )
+    for test_tasks in (tasks_of_test(run, "clean"), (run / "tables" / "baselines.tex").read_text()):
+        assert "(no unseen query)" in test_tasks
     assert "| cls | relu | 50.0 | 50.0 |" in official.split("### test")[1]
     assert pd.read_csv(run / "tables" / "comparison.csv")["test_reranked"].isna().all()
 
@@ -199,7 +296,8 @@ def test_seeds_have_a_table_of_their_own(tmp_path: Path, sets: CandidateSets) ->
     half = "75.0 ± 25.0 | 12.9 to 137.1 | 50.0 (seed 1) | 100.0 (seed 3)"
     assert f"| cls | relu | 1 | 0 | 3 | {half} | {half} |" in clean
     assert f"| cls | relu | 1 | 0 | 3 | {half} | {half} |" in official
-    assert "| cls | relu | 1 | 0 | 3 | – | – | – | – | – | – | – | – |" in legacy
+    none = "– (not evaluated) | – | – | –"
+    assert f"| cls | relu | 1 | 0 | 3 | {none} | {none} |" in legacy
     assert "linear" not in clean
 
 
@@ -207,9 +305,10 @@ def test_seeds_that_are_missing_leave_dashes(tmp_path: Path, sets: CandidateSets
     run = seeded(tmp_path / "seeded", sets, {1: [1, 2], 3: [1]}, [1, 2, 3])
     write(run)
     text = (run / "tables" / "seeds.md").read_text()
-    assert "| cls | relu | 1 | 0 | 2 of 3 | – | – | – | – | – | – | – | – |" in text
+    none = "– (1 missing of 3 seeds)"
+    assert f"| cls | relu | 1 | 0 | 2 of 3 | {none} | – | – | – | {none} | – | – | – |" in text
     comparison = (run / "tables" / "comparison.md").read_text()
-    assert "| cls | relu | 1 | 0 | **–** | – | **–** | – |" in comparison
+    assert f"| cls | relu | 1 | 0 | **{none}** | – | **{none}** | – |" in comparison
 
 
 def test_where_every_setting_has_one_seed_the_table_says_so(run: Path) -> None:

@@ -17,6 +17,7 @@ from counterpoint.results.epoch_log import (
     EpochScores,
     Losses,
     NegativeCounts,
+    Quantiles,
     Spread,
     append,
     read,
@@ -28,7 +29,8 @@ NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 2**53)
 SPLITS = st.sampled_from(["train", "dev", "test"])
-SPREADS = st.builds(Spread, NUMBERS, NUMBERS)
+QUANTILES = st.builds(Quantiles, *[NUMBERS] * 5)
+SPREADS = st.builds(Spread, NUMBERS, NUMBERS, st.none() | QUANTILES)
 AT_K = st.dictionaries(st.sampled_from(["retrieval@3", "reranked@3", "reranked@10"]), NUMBERS)
 ACCURACY = st.dictionaries(
     SPLITS,
@@ -44,7 +46,7 @@ RECORDS = st.builds(
     random_rate=FINITE,
     negatives=st.builds(NegativeCounts, COUNTS, COUNTS, COUNTS, COUNTS),
     losses=st.dictionaries(SPLITS, st.builds(Losses, NUMBERS, NUMBERS, NUMBERS, NUMBERS)),
-    distances=st.dictionaries(SPLITS, st.builds(Distances, SPREADS, SPREADS)),
+    distances=st.dictionaries(SPLITS, st.builds(Distances, SPREADS, SPREADS, NUMBERS)),
     accuracy=ACCURACY,
     gap=NUMBERS,
     spread=NUMBERS,
@@ -80,6 +82,29 @@ def test_a_line_has_these_keys_in_this_order(tmp_path: Path) -> None:
     assert values["accuracy"]["dev"]["clean"] == {
         "retrieval": 0.5, "reranked": 0.25, "recall@10": 1.0,
     }  # fmt: skip
+
+
+def test_what_is_known_of_distances_stands_behind_what_was_always_there(tmp_path: Path) -> None:
+    path = tmp_path / "epochs.jsonl"
+    spread = Spread(0.5, 0.1, Quantiles(0.1, 0.2, 0.3, 0.4, 0.5))
+    append(path, epoch_record(0, distances={"dev": Distances(spread, Spread(0.5, 0.1), 0.75)}))
+    assert json.dumps(json.loads(path.read_text())["distances"]) == (
+        '{"dev": {"positive": {"mean": 0.5, "std": 0.1, "quantiles": '
+        '{"q05": 0.1, "q25": 0.2, "q50": 0.3, "q75": 0.4, "q95": 0.5}}, '
+        '"negative": {"mean": 0.5, "std": 0.1}, "active": 0.75}}'
+    )
+
+
+def test_a_log_from_before_quantiles_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    append(old, epoch_record(0))
+    assert "quantiles" not in old.read_text()
+    assert "active" not in old.read_text()
+    (record,) = read(old)
+    assert record.distances["dev"].active is None
+    assert record.distances["dev"].positive.quantiles is None
+    append(new, record)
+    assert new.read_bytes() == old.read_bytes()
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])

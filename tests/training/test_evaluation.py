@@ -46,6 +46,53 @@ def test_held_out_losses_are_those_of_their_triples(corpus: Corpus) -> None:
     assert log[-1].distances["dev"].positive.std > 0
 
 
+def test_an_epoch_has_the_share_of_active_triplets_and_the_quantiles_of_distances(
+    corpus: Corpus,
+) -> None:
+    """Against the formulas, for the weights at the end; 12 dev triples."""
+    options = cell(retrieval_loss={"margin": 6.0}, stopping=NO_STOP)
+    trainer = frozen_trainer(options, corpus)
+    log, _ = train(trainer)
+    vectors = embedded(trainer, "train", "dev", "test")
+    e = vectors["query"].e.double().numpy()
+    point, counter, _ = trainer.data.held_out["dev"]
+    near = np.sort(np.linalg.norm(e[point] - e[counter], axis=1))
+    measured = trainer.evaluation.held_out_losses("dev", vectors)
+    _, found = trainer.evaluation.summary(measured)
+    positive, far = measured.distances.double().numpy()
+    active = sum(n - f + 6.0 > 0 for n, f in zip(positive, far, strict=True))
+    assert 0 < active < len(point) == 12
+    assert found.active == active / 12
+    # Quantiles at q lie at place 11 q, between two of the sorted distances.
+    by_hand = [near[int(11 * q)] + 11 * q % 1 * (near[int(11 * q) + 1] - near[int(11 * q)])
+               for q in (0.05, 0.25, 0.5, 0.75, 0.95)]  # fmt: skip
+    assert found.positive.quantiles is not None
+    assert list(vars(found.positive.quantiles).values()) == pytest.approx(by_hand, rel=1e-5)
+    for record in log:
+        for distances in record.distances.values():
+            assert distances.active is not None
+            for spread in (distances.positive, distances.negative):
+                assert spread.quantiles is not None
+                values = list(vars(spread.quantiles).values())
+                assert values == sorted(values)
+        # The mean loss is above 0 just where a triplet is active.
+        for role, losses in record.losses.items():
+            assert (losses.retrieval > 0) == (record.distances[role].active > 0)
+
+
+def test_a_margin_beyond_all_distances_leaves_every_triplet_active(corpus: Corpus) -> None:
+    log = train(frozen_trainer(cell(retrieval_loss={"margin": 1e3}), corpus)).log
+    assert {d.active for record in log for d in record.distances.values()} == {1.0}
+
+
+def test_a_loss_without_a_margin_has_quantiles_and_no_active_triplets(corpus: Corpus) -> None:
+    log = train(frozen_trainer(cell(retrieval_loss="infonce"), corpus)).log
+    for record in log:
+        for distances in record.distances.values():
+            assert distances.active is None
+            assert distances.positive.quantiles is not None
+
+
 def test_retrieval_alone_records_the_first_ten_and_reorders_none(corpus: Corpus) -> None:
     options = cell(classifier_loss={"weight": 0}, evaluation={"rerank": 1})
     # Vectors of chance, so that a gold among the first ten is seldom the first.

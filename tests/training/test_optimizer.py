@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from counterpoint.config.options import TrainingOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.training.optimizer import PlainAdamW, make_optimizer, schedule
-from tests.support.training import tiny_live
+from counterpoint.training.optimizer import PlainAdamW, learning_rates, make_optimizer, schedule
+from tests.support.training import tiny_live, train
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,35 @@ def test_the_encoder_has_a_rate_of_its_own_and_only_matrices_decay(
         assert len({p.dim() > 1 for p in group["params"]}) == 1
     learning = [p for p in trainer.model.parameters() if p.requires_grad]
     assert sum(len(group["params"]) for group in groups) == len(learning)
+
+
+@pytest.mark.parametrize(
+    ("batch", "scaled", "expected"),
+    [
+        (16, True, (2e-3, 2e-5)),
+        (8, True, (1e-3, 1e-5)),
+        (4, True, (5e-4, 5e-6)),
+        (1, True, (1.25e-4, 1.25e-6)),
+        (16, False, (1e-3, 1e-5)),
+    ],
+)
+def test_a_batch_that_is_changed_scales_both_rates_where_that_is_asked(
+    batch: int, scaled: bool, expected: tuple[float, float]
+) -> None:
+    options = TrainingOptions(
+        batch_size=batch, learning_rate=1e-3, encoder_learning_rate=1e-5, scale_rate=scaled
+    )
+    assert learning_rates(options) == pytest.approx(expected, rel=1e-12)
+    same = TrainingOptions(batch_size=batch, learning_rate=1e-3, scale_rate=scaled)
+    assert learning_rates(same) == pytest.approx((expected[0], expected[0]), rel=1e-12)
+
+
+def test_scaled_rates_are_those_of_the_steps(corpus: Corpus, tiny_bert: Path) -> None:
+    rates = {"batch_size": 4, "learning_rate": 1e-3, "encoder_learning_rate": 1e-4}
+    trainer = tiny_live(corpus, tiny_bert, scale_rate=True, **rates)
+    log, _ = train(trainer)
+    assert {group["lr"] for group in trainer.state.optimizer.param_groups} == {5e-4, 5e-5}
+    assert log[0].learning_rate == 5e-4
 
 
 def stepped(kind: type[torch.optim.AdamW], steps: int) -> tuple[Tensor, dict[str, Any]]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from snakemake.common.configfile import load_configfile
 from snakemake_interface_executor_plugins.settings import ExecMode
 
+from counterpoint.config.axes import option_path
 from counterpoint.config.batches import batches, inputs_key
 from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
 from counterpoint.config.loading import dump
-from counterpoint.config.matrix import base_options, option_path, option_values
+from counterpoint.config.matrix import base_options, option_values
 from counterpoint.corpus.sources import expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
 from counterpoint.runs.opening import open_run

@@ -1,24 +1,16 @@
 """From a run's configuration to its cells: axes multiplied out, validated and named."""
 
 import hashlib
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from counterpoint.config.loading import (
-    InvalidOptions,
-    Problem,
-    known_paths,
-    parse,
-    sections_of,
-    suggest,
-)
+from counterpoint.config.axes import PRESET, RATES, Setting, by_path, option_path, planned
+from counterpoint.config.loading import InvalidOptions, Problem, parse, sections_of
 from counterpoint.config.options import CellOptions, RunConfig
 from counterpoint.config.origins import Source, origin
-from counterpoint.config.renames import new_path
 from counterpoint.config.scalars import Scalar
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
@@ -41,11 +33,6 @@ MAX_OPTIONS = 180
 
 RECIPE = "recipe/"
 """Begins the name of a cell that is not of the matrix."""
-
-RATES = ("mining.initial_random_rate", "mining.decrease_rate")
-
-Setting = Mapping[str, Scalar]
-"""Dotted paths of options to values: what a cell sets on top of the base options."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +65,41 @@ def expand(config: RunConfig, source: Source) -> list[Cell]:
     where = origin(source, "matrix")
     # No axis makes the base options the only cell, unless `include` names others.
     has_grid = matrix.axes or not matrix.include
-    grid = list(_product(_by_path(matrix.axes, where))) if has_grid else []
+    grid = list(planned(matrix.axes, where)) if has_grid else []
     for entry in matrix.exclude:
         excluded = {
             path: [_valid(base, path, value) for value in values]
-            for path, values in _by_path(entry, where).items()
+            for path, values in by_path(entry, where).items()
         }
-        grid = [setting for setting in grid if not _matches(base, setting, excluded)]
-    included = [setting for entry in matrix.include for setting in _product(_by_path(entry, where))]
-    return _make_cells(base, [*grid, *included], source)
+        grid = [cell for cell in grid if not _matches(base, cell.named, excluded)]
+    included = [cell for entry in matrix.include for cell in planned(entry, where)]
+    settings = [cell.setting for cell in (*grid, *included)]
+    _refuse_preset(config, settings, source)
+    return _make_cells(base, settings, source)
+
+
+def _refuse_preset(config: RunConfig, settings: Iterable[Setting], source: Source) -> None:
+    """A preset among the base options holds for every cell, so the matrix may not set its rates.
+
+    Raises:
+        InputError: it does; with a matrix that goes with the preset.
+    """
+    preset, where = config.mining.preset, origin(source, "matrix")
+    set_too = {path for setting in settings if PRESET not in setting for path in setting}
+    both = [path for path in RATES if path in set_too]
+    if preset is None or not both:
+        return
+    axes = {
+        name: values
+        for name, values in config.matrix.axes.items()
+        if option_path(name, f"{where}: matrix") not in RATES
+    }
+    example = json.dumps({"axes": axes} if axes else {}).replace('"', "")
+    raise InputError(
+        f"{origin(source, PRESET)}: mining.preset {preset!r} sets both rates, which the matrix "
+        f"({where}) sets too: {', '.join(both)}; give a matrix without them, which takes the place "
+        f"of the whole matrix: matrix='{example}'"
+    )
 
 
 def recipes(config: RunConfig, source: Source) -> list[Cell]:
@@ -148,41 +161,6 @@ def option_values(options: CellOptions) -> dict[str, Scalar]:
     return dict(_leaves(options.model_dump(mode="json")))
 
 
-def option_path(name: str, source: str) -> str:
-    """The dotted path of the option of a cell that a name stands for.
-
-    A section's name stands for its main key, the last part of a path for the path where only one
-    option ends so.
-
-    Args:
-        name: as an axis has it.
-        source: where it stands, for messages.
-
-    Raises:
-        InputError: it is no option of a cell, or may be several.
-    """
-    paths = list(known_paths(CellOptions))
-    matches = [path for path in paths if path == name] or [
-        path for path in paths if path.endswith(f".{name}")
-    ]
-    if len(matches) > 1:
-        raise InputError(
-            f"{source}: {name!r} may mean {' or '.join(matches)}; write the whole path"
-        )
-    if not matches and (renamed := new_path(name)):
-        raise InputError(f"{source}: {name!r} is called {renamed} now")
-    if not matches:
-        raise InputError(f"{source}: {name!r} is no option of a cell{suggest(name, iter(paths))}")
-    (path,) = matches
-    sections = dict(sections_of(CellOptions))
-    if path not in sections:
-        return path
-    main = sections[path].main
-    if main is None:
-        raise InputError(f"{source}: {name!r} is a section; name one of its options")
-    return f"{path}.{main}"
-
-
 def make_cell(base: CellOptions, setting: Setting) -> Cell:
     """One cell: the base options with some of them set.
 
@@ -214,8 +192,8 @@ def _unusable(options: CellOptions, setting: Setting) -> str | None:
     """Why valid options make no cell, or None where they do."""
     if options.mining.preset is not None and any(path in setting for path in RATES):
         return (
-            f"mining.preset {options.mining.preset!r} sets both rates, so neither can be an axis "
-            "beside it; set mining.preset to null"
+            f"mining.preset {options.mining.preset!r} sets both rates, so neither can be set "
+            "beside it; leave out the rate, or the preset"
         )
     is_frozen = options.encoder.trainable == "none" and options.projection.width == "none"
     if is_frozen and options.classifier_loss.weight == 0:
@@ -359,27 +337,9 @@ def _matches(base: CellOptions, setting: Setting, excluded: Mapping[str, Sequenc
 
 def _valid(base: CellOptions, path: str, value: Scalar) -> Scalar:
     """A value as options hold it: 3e-6, which YAML reads as text, is a number."""
+    # A preset would set the rate that is asked about.
+    free: Setting = {PRESET: None} if path in RATES else {}
     try:
-        return option_values(_with(base, {path: value}))[path]
+        return option_values(_with(base, {**free, path: value}))[path]
     except InputError:
         return value  # is reported with its cell
-
-
-def _by_path(entry: Mapping[str, Scalar | list[Scalar]], source: str) -> dict[str, list[Scalar]]:
-    """Axes or an entry of the matrix, by the dotted paths of their options.
-
-    Raises:
-        InputError: a name is no option, or two names are the same option.
-    """
-    values: dict[str, list[Scalar]] = {}
-    for name, value in entry.items():
-        path = option_path(name, f"{source}: matrix")
-        if path in values:
-            raise InputError(f"{source}: matrix: {name!r} is given twice, by two names of {path}")
-        values[path] = value if isinstance(value, list) else [value]
-    return values
-
-
-def _product(axes: Mapping[str, Iterable[Scalar]]) -> Iterator[dict[str, Scalar]]:
-    for values in itertools.product(*axes.values()):
-        yield dict(zip(axes, values, strict=True))

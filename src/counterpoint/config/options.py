@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from counterpoint.config import languages
+from counterpoint.config.presets import PRESETS
 from counterpoint.config.scalars import Scalar, read_scalar, takes_text
 
 TopK = Annotated[int, Field(ge=1, strict=True)]
@@ -238,14 +239,6 @@ class ClassifierLossOptions(Section):
     """w_c; 0 trains retrieval alone."""
 
 
-PRESETS: Mapping[str, tuple[float, float]] = {
-    "easy": (0.65, 0.04),
-    "medium": (0.75, 0.015),
-    "hard": (0.85, 0.0075),
-}
-"""(initial random rate, decrease rate) by difficulty of the task, as the original study advises."""
-
-
 class MiningOptions(Section):
     """How each point gets its negative (docs/method.md, "Negatives")."""
 
@@ -254,7 +247,9 @@ class MiningOptions(Section):
     decrease_rate: Probability = 0.01
     """δ, by which that probability falls each epoch, down to 0."""
     preset: Literal["easy", "medium", "hard"] | None = None
-    """Sets both rates by the difficulty of the task; overrides them."""
+    """Sets both rates to the middle of the range that the original study advises for a task of this
+    difficulty (`presets`); overrides them. As an axis of the matrix it is the whole range: nine
+    cells, the ends and the middle of either rate."""
     top_m: Annotated[int, Field(ge=1)] = 1
     """A hard negative is drawn uniformly among this many nearest."""
     backend: Literal["exact", "balltree"] = "exact"
@@ -265,8 +260,7 @@ class MiningOptions(Section):
     def _preset(cls, value: Any) -> Any:
         preset = value.get("preset") if isinstance(value, Mapping) else None
         if isinstance(preset, str) and preset in PRESETS:
-            rates = PRESETS[preset]
-            return {**value, "initial_random_rate": rates[0], "decrease_rate": rates[1]}
+            return {**value, **PRESETS[preset].middle}
         return value
 
 
@@ -281,6 +275,10 @@ class TrainingOptions(Section):
     """Of Adam, for the projections and the head."""
     encoder_learning_rate: Positive | None = None
     """The same for the encoder's weights; `null` for `learning_rate`."""
+    scale_rate: bool = False
+    """Whether both rates grow and shrink with the batch: they are multiplied by `batch_size` / 8,
+    8 being the original study's batch. A batch that is cut into pieces for lack of memory stays the
+    same batch, and its rates stay."""
     weight_decay: NonNegative = 0.0
     """Decoupled from the gradient (AdamW)."""
     schedule: Literal["constant", "linear"] = "constant"

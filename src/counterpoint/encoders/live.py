@@ -106,10 +106,11 @@ class LiveEncoder(Encoder):
     def forward(self, texts: Tensor, role: str) -> Tensor:
         """(n,) int64 text numbers to (n, H) float32; each unique text is encoded once.
 
-        In several pieces, a piece's activations are computed again when its gradient is due, and
-        gradients add up over pieces: the same result from less memory, for every loss (Gao, Zhang,
-        Han, Callan, *Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup*,
-        RepL4NLP 2021).
+        In several pieces, a piece's activations are computed again, by the same masks of dropout,
+        when its gradient is due, and gradients add up over pieces: from less memory the gradient of
+        the whole batch, for every loss (Gao, Zhang, Han, Callan, *Scaling Deep Contrastive Learning
+        Batch Size under Memory Limited Setup*, RepL4NLP 2021). Without dropout that is the one of a
+        single piece, to rounding; with dropout the masks depend on the pieces.
         """
         unique, position = torch.unique(texts.cpu(), return_inverse=True)
         tower = self._towers[role]

@@ -37,14 +37,22 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
     return result
 
 
+def margin_violation(distances: Tensor, options: RetrievalLossOptions) -> Tensor:
+    """‖e_p − e_c‖ − ‖e_p − e_n‖ + m of triplets: (2, B) distances to (B,).
+
+    A triplet is *active*, and has a gradient, where this is above 0.
+    """
+    positive, negative = distances.unbind()
+    return positive - negative + options.margin
+
+
 def triplet(batch: Batch, options: RetrievalLossOptions) -> Tensor:
     """Mean of max(0, ‖e_p − e_c‖ − ‖e_p − e_n‖ + m); scalar.
 
     Schroff, Kalenichenko, Philbin, *FaceNet* (CVPR 2015), equation 1, with distances that are not
     squared.
     """
-    positive, negative = batch.distances.unbind()
-    return functional.relu(positive - negative + options.margin).mean()
+    return functional.relu(margin_violation(batch.distances, options)).mean()
 
 
 def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
@@ -76,6 +84,8 @@ class RetrievalLoss:
     """Whether e has length 1 everywhere: in training, mining and retrieval."""
     across_batch: bool
     """Whether a triple's loss depends on who shares its batch, the points as candidates too."""
+    violation: Callable[[Tensor, RetrievalLossOptions], Tensor] | None
+    """Of a loss with a margin, what it is above 0 for; of (2, B) distances."""
 
     def __call__(self, batch: Batch, options: RetrievalLossOptions) -> Tensor:
         """The mean over a batch; scalar."""
@@ -83,8 +93,10 @@ class RetrievalLoss:
 
 
 RETRIEVAL_LOSSES: dict[str, RetrievalLoss] = {
-    "triplet": RetrievalLoss(triplet, unit_length=False, across_batch=False),
-    "infonce": RetrievalLoss(infonce, unit_length=True, across_batch=True),
+    "triplet": RetrievalLoss(
+        triplet, unit_length=False, across_batch=False, violation=margin_violation
+    ),
+    "infonce": RetrievalLoss(infonce, unit_length=True, across_batch=True, violation=None),
 }
 
 

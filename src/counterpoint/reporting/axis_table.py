@@ -12,22 +12,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from counterpoint.config.matrix import NAMED_BY_COLUMN, option_path
+from counterpoint.config.axes import option_path
+from counterpoint.config.matrix import NAMED_BY_COLUMN
 from counterpoint.evaluation.metrics import Values
 from counterpoint.evaluation.statistics import over_seeds
 from counterpoint.io.text import DASH, markdown_table, option_text, percent
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.settings import score_column
-from counterpoint.results.epoch_log import Distances
+from counterpoint.results.epoch_log import Distances, EpochRecord
 from counterpoint.runs.folder import PlannedCell, Run, Value
 from counterpoint.study import protocol
 from counterpoint.tasks.protocols import CLEAN
 
-PREFERRED = {"retrieval_loss.margin": protocol.MARGIN}
+MARGIN = "retrieval_loss.margin"
+
+PREFERRED = {MARGIN: protocol.MARGIN}
 """Axis to the value that ties go to, or the one nearest to it; elsewhere they go to the lower."""
 
 DISTANCES = [f"{kind}_{part}" for kind in ("positive", "negative") for part in ("mean", "std")]
 """Of the dev points: to their counters, and to one random negative each."""
+
+ACTIVE = "active_lowest"
+"""The lowest share of active triplets of any epoch of any cell, of train or dev."""
 
 DEV, TEST = (score_column(split, CLEAN.name, "reranked") for split in ("dev", "test"))
 
@@ -41,8 +47,9 @@ class AxisTable:
     """`axis.csv`: a row a value; none where nothing is comparable.
 
     Columns are the axis; `cells` and `seeds` at hand, and as `_planned`; `dev_reranked`, the mean
-    over seeds, and `dev_reranked_sd`; `DISTANCES` at the best epoch, averaged over cells; `picked`;
-    and `test_reranked`, of the picked one alone. What lacks a planned cell is not-a-number.
+    over seeds, and `dev_reranked_sd`; `DISTANCES` at the best epoch, averaged over cells; over the
+    margin also `ACTIVE`; `picked`; and `test_reranked`, of the picked one alone. What lacks a
+    planned cell is not-a-number.
     """
 
 
@@ -81,7 +88,7 @@ def axis_table(overview: Overview) -> AxisTable | None:
         return None
     groups = compared(overview.run, axis)
     columns = [axis, "cells", "cells_planned", "seeds", "seeds_planned", DEV, f"{DEV}_sd"]
-    columns += [*DISTANCES, "picked", TEST]
+    columns += [*DISTANCES, *([ACTIVE] if axis == MARGIN else []), "picked", TEST]
     rows = [{axis: value, **_row(overview, cells)} for value, cells in groups.items()]
     table = pd.DataFrame(rows, columns=columns)
     picked = pick(table, axis)
@@ -112,8 +119,11 @@ def _row(overview: Overview, cells: Sequence[PlannedCell]) -> dict[str, Any]:
     if len(there) == len(cells):
         spread = over_seeds(_by_seed(overview, cells, DEV))
         row |= {DEV: spread.mean, f"{DEV}_sd": spread.sd}
-        means = np.mean([_distances(cell) for cell in cells], axis=0)
+        logs = [cell.epochs() for cell in cells]
+        best = [cell.outcome().best_epoch for cell in cells]
+        means = np.mean(list(map(_distances, logs, best)), axis=0)
         row |= dict(zip(DISTANCES, means, strict=True))
+        row[ACTIVE] = np.min([_lowest_active(log) for log in logs])
     return row
 
 
@@ -126,13 +136,24 @@ def _by_seed(overview: Overview, cells: Sequence[PlannedCell], column: str) -> V
     return np.array([np.mean(of_seed) for of_seed in values.values()])
 
 
-def _distances(cell: PlannedCell) -> list[float]:
-    """`DISTANCES` at the cell's best epoch; not-a-number where no epoch ended."""
-    best = cell.outcome().best_epoch
-    for record in cell.epochs():
+def _distances(log: Sequence[EpochRecord], best: int) -> list[float]:
+    """`DISTANCES` at a cell's best epoch; not-a-number where no epoch ended."""
+    for record in log:
         if record.epoch == best:
             return _numbers(record.distances["dev"])
     return [math.nan] * len(DISTANCES)
+
+
+def _lowest_active(log: Sequence[EpochRecord]) -> float:
+    """The lowest share of active triplets; not-a-number where an epoch does not say."""
+    shares = [
+        distances.active
+        for record in log
+        for role, distances in record.distances.items()
+        if role != "test"  # decides nothing
+    ]
+    known = [share for share in shares if share is not None]
+    return min(known) if known and len(known) == len(shares) else math.nan
 
 
 def _numbers(distances: Distances) -> list[float]:
@@ -156,7 +177,7 @@ def axis_markdown(overview: Overview, table: AxisTable, decimals: int) -> str:
         "Distances of the dev points at the best epoch, to their counters (positive) and to one "
         "random negative each: mean ± standard deviation over points, averaged over cells. The "
         f"value with the highest dev mean is picked and bold; of equals the {nearest}lower; test "
-        "decides nothing. A dash where a planned cell is missing.\n"
+        f"decides nothing. A dash where a planned cell is missing.{_of_active(table)}\n"
     )
     rows: list[dict[str, object]] = []
     for _, row in table.rows.iterrows():
@@ -172,10 +193,36 @@ def axis_markdown(overview: Overview, table: AxisTable, decimals: int) -> str:
                 "seeds": of_planned(row["seeds"], row["seeds_planned"]),
                 "dev": _spread(percent(row[DEV], decimals), percent(row[f"{DEV}_sd"], decimals)),
                 **distances,
+                **({"active": percent(row[ACTIVE], decimals)} if ACTIVE in row else {}),
             }
         )
-    parts = [head, overview.on_few_unseen, _picked(table, decimals), "\n", markdown_table(rows)]
-    return "".join(parts)
+    parts = [head, overview.on_few_unseen, _picked(table, decimals), _no_margin_matters(table)]
+    return "".join([*parts, "\n", markdown_table(rows)])
+
+
+def _no_margin_matters(table: AxisTable) -> str:
+    """Between which margins nothing can differ: the loss has the same gradient at each."""
+    if table.axis != MARGIN:
+        return ""
+    whole = [option_text(row[MARGIN]) for _, row in table.rows.iterrows() if row[ACTIVE] == 1]
+    if len(whole) < 2:
+        return ""
+    every = len(whole) == len(table.rows)
+    where = "" if every else f" at the margins {', '.join(whole)}"
+    return (
+        f"\nAll triplets of train and dev stayed active in every epoch{where}: there the loss is "
+        "d(counter) − d(negative) + m, whose gradient does not depend on m, so "
+        f"{'no margin can matter here' if every else 'between these the margin cannot matter'}.\n"
+    )
+
+
+def _of_active(table: AxisTable) -> str:
+    if table.axis != MARGIN:
+        return ""
+    return (
+        " active: % of triplets whose loss is above 0, the lowest of any epoch of any cell, of "
+        "train or dev; a dash too where a log does not say."
+    )
 
 
 def _picked(table: AxisTable, decimals: int) -> str:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.io.text import percent
-from counterpoint.reporting.overview import Overview
+from counterpoint.reporting.missing import NO_SECOND_STAGE, NOT_PLANNED
+from counterpoint.reporting.overview import Listed, Overview
 from counterpoint.reporting.scores import SHOWN, is_shown
 from counterpoint.reporting.settings import score_column
 from counterpoint.tasks.protocols import PROTOCOLS
@@ -63,15 +64,10 @@ def systems(overview: Overview, decimals: int, intervals: bool) -> str:
     for split in SPLITS:
         head += [f"{split} {PROTOCOLS[protocol].label}" for protocol in SHOWN]
     rows: list[list[str | Score]] = []
-    for name, label, stage in overview.listed:
-        row: list[str | Score] = [escape(label.removesuffix(" (baseline)"))]
+    for system in overview.planned:
+        row: list[str | Score] = [escape(system.label.removesuffix(" (baseline)"))]
         for split in SPLITS:
-            row += [
-                _of_system(overview, name, split, protocol, stage)
-                if is_shown(protocol, baseline=stage == "retrieval")
-                else MISSING
-                for protocol in SHOWN
-            ]
+            row += [_of_system(overview, system, split, protocol) for protocol in SHOWN]
         rows.append(row)
     # Nothing is ranked by the protocol that leaks.
     leaks = [name for name in head if name.endswith("(leaks)")]
@@ -86,24 +82,33 @@ class Score(tuple[float, float, float]):
     __slots__ = ()
 
 
-MISSING = Score((np.nan, np.nan, np.nan))
+def _absent(reason: str) -> str:
+    """What stands for a missing score: a dash with its reason."""
+    return f"-- ({escape(reason)})"
 
 
-def _of_setting(overview: Overview, by_rate: pd.DataFrame, rate: Any, split: str) -> Score:
+def _of_setting(overview: Overview, by_rate: pd.DataFrame, rate: Any, split: str) -> str | Score:
     """A setting's mean over seeds, with the interval over seeds or that of its only cell."""
     if rate not in by_rate.index:
-        return MISSING
+        return _absent(NOT_PLANNED)
     setting = by_rate.loc[rate]
     column = score_column(split, "clean", "reranked")
+    if pd.isna(setting[column]):
+        return _absent(overview.why(split, "clean", setting["lacking"]))
     ends = setting[f"{column}_low"], setting[f"{column}_high"]
     if setting["seeds_planned"] == 1:
-        ends = _of_system(overview, setting["cells"][0], split, "clean", "reranked")[1:]
+        score = overview.score(setting["cells"][0], split, "clean", "reranked")
+        ends = ends if score is None else (score["low"], score["high"])
     return Score((setting[column], *ends))
 
 
-def _of_system(overview: Overview, name: str, split: str, protocol: str, stage: str) -> Score:
-    score = overview.score(name, split, protocol, stage)
-    return MISSING if score is None else Score(score[end] for end in ("value", "low", "high"))
+def _of_system(overview: Overview, system: Listed, split: str, protocol: str) -> str | Score:
+    if not is_shown(protocol, baseline=system.stage == "retrieval"):
+        return _absent(NO_SECOND_STAGE)
+    score = overview.score(system.name, split, protocol, system.stage)
+    if score is None:
+        return _absent(overview.why(split, protocol, system.reason))
+    return Score(score[end] for end in ("value", "low", "high"))
 
 
 def tabular(
@@ -119,7 +124,7 @@ def tabular(
 
     Args:
         head: of the columns.
-        rows: text, and scores as fractions.
+        rows: text, also in the place of a missing score, and scores as fractions.
         decimals: of percentages.
         intervals: whether to print them.
         over_columns: look for the highest in all columns together, and not in each.

@@ -17,6 +17,7 @@ from counterpoint.evaluation.scoring import select
 from counterpoint.io.text import DASH, markdown_table, percent, percent_interval
 from counterpoint.reporting.axis_table import of_planned
 from counterpoint.reporting.imported import compared_markdown
+from counterpoint.reporting.missing import NO_SECOND_STAGE, NOT_PLANNED, dash
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.scores import SHOWN, ceiling_k, is_shown
 from counterpoint.reporting.settings import score_column
@@ -25,6 +26,9 @@ from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
 
 Rows = list[dict[str, object]]
+
+BASELINE = "baseline/"
+"""Begins the name of a baseline."""
 
 
 def comparison(overview: Overview, decimals: int) -> str:
@@ -35,8 +39,9 @@ def comparison(overview: Overview, decimals: int) -> str:
     """
     parts = [
         "# Comparison\n\nAccuracy@1 in % on `epa` after re-ranking; mean over seeds where there "
-        "are several, a dash where one of them is missing. The best cell, chosen on dev by "
-        f"`clean`, is bold there{loses_to(overview)}.\n"
+        "are several; a dash, with its reason, for what is missing. The best cell, chosen on dev "
+        f"by `clean`, is bold there{loses_to(overview)}. Why cells failed stands in "
+        "`summary.txt`.\n"
     ]
     for protocol in SHOWN:
         parts.append(f"\n## {PROTOCOLS[protocol].heading}")
@@ -68,12 +73,12 @@ def _of_protocol(overview: Overview, protocol: str, decimals: int) -> Iterator[s
     if rest:
         yield "\n### Further cells\n\n"
         yield markdown_table(_listing(overview, pd.concat(rest), protocol, decimals))
-    if not overview.recipes.empty:
+    if overview.run.recipes:
         yield "\n### Recipes\n\n"
-        yield markdown_table(_recipes(overview, protocol, decimals))
-    if not overview.baselines.empty:
+        yield markdown_table(_outside(overview, RECIPE, protocol, decimals))
+    if overview.run.config.baselines:
         yield "\n### Baselines\n\n"
-        yield markdown_table(_baselines(overview, protocol, decimals))
+        yield markdown_table(_outside(overview, BASELINE, protocol, decimals))
         yield "".join(f"\n{line}\n" for line in overview.ties)
     yield compared_markdown(overview.imported, protocol, decimals)
 
@@ -87,15 +92,27 @@ def _grid(
         row: dict[str, object] = {"fusion": fusion, "head": head}
         for rate in rates:
             here = part[part["decrease_rate"] == rate]
-            text = DASH
+            text = dash(NOT_PLANNED)
             if len(here):
-                text = percent(here.iloc[0][score_column(split, protocol, "reranked")], decimals)
-                if protocol == CLEAN.name and text != DASH:
-                    text += f" / {percent(here.iloc[0][f'{split}_ceiling'], decimals)}"
-                text = _marked(text, overview, here.iloc[0], protocol)
+                setting = here.iloc[0]
+                column = score_column(split, protocol, "reranked")
+                text = _of_setting(overview, setting, split, protocol, decimals)
+                if protocol == CLEAN.name and not pd.isna(setting[column]):
+                    text += f" / {percent(setting[f'{split}_ceiling'], decimals)}"
+                text = _marked(text, overview, setting, protocol)
             row[f"δ {rate:g}"] = text
         rows.append(row)
     return rows
+
+
+def _of_setting(
+    overview: Overview, setting: "pd.Series[Any]", split: str, protocol: str, decimals: int
+) -> str:
+    """A setting's mean, re-ranked; a dash with its reason where there is none."""
+    score = setting[score_column(split, protocol, "reranked")]
+    if pd.isna(score):
+        return dash(overview.why(split, protocol, setting["lacking"]))
+    return percent(score, decimals)
 
 
 def _marked(text: str, overview: Overview, setting: "pd.Series[Any]", protocol: str) -> str:
@@ -108,7 +125,7 @@ def _listing(overview: Overview, group: pd.DataFrame, protocol: str, decimals: i
     for _, setting in group.iterrows():
         row = _axes(overview, setting)
         for split in SPLITS:
-            text = percent(setting[score_column(split, protocol, "reranked")], decimals)
+            text = _of_setting(overview, setting, split, protocol, decimals)
             row[split] = _marked(text, overview, setting, protocol)
             row |= _ceiling(overview, setting, split, protocol, decimals)
         rows.append(row)
@@ -133,24 +150,24 @@ def _ceiling(
     return {f"{split} {overview.ceiling_name}": percent(system[f"{split}_ceiling"], decimals)}
 
 
-def _recipes(overview: Overview, protocol: str, decimals: int) -> Rows:
+def _outside(overview: Overview, prefix: str, protocol: str, decimals: int) -> Rows:
+    """The recipes, or the baselines: all that are planned, by what their names begin with."""
     rows: Rows = []
-    for name, system in overview.recipes.iterrows():
-        row: dict[str, object] = {"recipe": str(name).removeprefix(RECIPE)}
+    baseline = prefix == BASELINE
+    stage = "retrieval" if baseline else "reranked"
+    frame = overview.systems.reindex([system.name for system in overview.planned])
+    for planned, (_, system) in zip(overview.planned, frame.iterrows(), strict=True):
+        if not planned.name.startswith(prefix):
+            continue
+        row: dict[str, object] = {prefix.removesuffix("/"): planned.name.removeprefix(prefix)}
         for split in SPLITS:
-            row[split] = percent(system[score_column(split, protocol, "reranked")], decimals)
-            row |= _ceiling(overview, system, split, protocol, decimals)
-        rows.append(row)
-    return rows
-
-
-def _baselines(overview: Overview, protocol: str, decimals: int) -> Rows:
-    rows: Rows = []
-    for name, system in overview.baselines.iterrows():
-        row: dict[str, object] = {"baseline": str(name).removeprefix("baseline/")}
-        for split in SPLITS:
-            text = percent(system[score_column(split, protocol, "retrieval")], decimals)
-            row[split] = text if is_shown(protocol, baseline=True) else DASH
+            score = system[score_column(split, protocol, stage)]
+            if not is_shown(protocol, baseline=baseline):
+                row[split] = dash(NO_SECOND_STAGE)
+            elif pd.isna(score):
+                row[split] = dash(overview.why(split, protocol, planned.reason))
+            else:
+                row[split] = percent(score, decimals)
             row |= _ceiling(overview, system, split, protocol, decimals)
         rows.append(row)
     return rows
@@ -176,7 +193,8 @@ def strategies(overview: Overview, decimals: int) -> str:
     several = [key for key, part in by if part["initial_random_rate"].nunique() > 1]
     parts = [
         "# Strategies\n\nAccuracy@1 in % on `epa` after re-ranking, as dev / test; mean over seeds "
-        "where there are several; r0 is the initial random rate, δ its decrease an epoch.\n"
+        "where there are several; r0 is the initial random rate, δ its decrease an epoch. A dash, "
+        "with its reason, for what is missing.\n"
     ]
     for protocol in SHOWN:
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")
@@ -186,13 +204,12 @@ def strategies(overview: Overview, decimals: int) -> str:
                 names = [f"head {key[0]}"]
                 names += [f"{axis} {value}" for axis, value in zip(extra, key[1:], strict=True)]
                 parts.append(f"\n### {', '.join(names)}\n\n")
-                parts.append(markdown_table(_schedules(part, protocol, decimals)))
+                parts.append(markdown_table(_schedules(overview, part, protocol, decimals)))
     return "".join(parts)
 
 
-def _schedules(part: pd.DataFrame, protocol: str, decimals: int) -> Rows:
+def _schedules(overview: Overview, part: pd.DataFrame, protocol: str, decimals: int) -> Rows:
     fusions = part["fusion"].unique()
-    columns = [score_column(split, protocol, "reranked") for split in SPLITS]
     rows: Rows = []
     for (initial, decrease), same in part.groupby(["initial_random_rate", "decrease_rate"]):
         row: dict[str, object] = {
@@ -202,9 +219,17 @@ def _schedules(part: pd.DataFrame, protocol: str, decimals: int) -> Rows:
         }
         for fusion in fusions:
             here = same[same["fusion"] == fusion]
-            row[fusion] = DASH
+            row[fusion] = dash(NOT_PLANNED)
             if len(here):
-                row[fusion] = " / ".join(percent(here.iloc[0][name], decimals) for name in columns)
+                setting = here.iloc[0]
+                row[fusion] = (
+                    dash(setting["lacking"])
+                    if setting["lacking"]
+                    else " / ".join(
+                        _of_setting(overview, setting, split, protocol, decimals)
+                        for split in SPLITS
+                    )
+                )
         rows.append(row)
     return rows
 
@@ -217,7 +242,8 @@ def seeds(overview: Overview, decimals: int) -> str:
     parts = [
         "# Seeds\n\nAccuracy@1 in % on `epa` after re-ranking: mean ± sample standard deviation "
         "over seeds; from three seeds on the 95 % t interval of the mean, with the seed as the "
-        "unit; the lowest and the highest seed. A dash where a planned seed is missing.\n"
+        "unit; the lowest and the highest seed. A dash, with its reason, where a planned seed is "
+        "missing.\n"
     ]
     for protocol in SHOWN:
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")
@@ -239,7 +265,8 @@ def _seeds_of(
             percent(setting[column + part], decimals) for part in ("", "_sd", "_low", "_high")
         )
         whole = mean != DASH
-        row[split] = f"{mean} ± {sd}" if whole else DASH
+        why = dash(overview.why(split, protocol, setting["lacking"]))
+        row[split] = f"{mean} ± {sd}" if whole else why
         row[f"{split} 95 %"] = f"{low} to {high}" if low != DASH else DASH
         for word, extreme in (("lowest", "idxmin"), ("highest", "idxmax")):
             text = DASH
@@ -261,15 +288,19 @@ def protocols(overview: Overview, decimals: int) -> str:
         "evaluation, which shows the classifier the answer; its score lies close to the recall@10 "
         "of the first stage. `legacy-subset`: the same over the first ⌈N/16⌉ of N queries, which "
         "is what the study's logs hold. Nothing is ranked by these two. recall@10 is the ceiling "
-        f"of re-ranking 10.{_best(overview)}\n"
+        f"of re-ranking 10. A dash has its reason beside it.{_best(overview)}\n"
     )
 
     rows: Rows = []
-    for name, _, last in overview.listed:
+    for name, _, last, reason in overview.planned:
         scores = select(overview.scores, cell=name, task="epa")
+        if reason:
+            every = _by_protocol(overview, scores, name, lambda _: "", reason=reason)
+            rows.append({"system": name, "score": f"accuracy@1, {last}", **every})
+            continue
         if last == "retrieval":
             scores = select(scores, stage="retrieval")
-        asked = _by_protocol(scores, name, lambda score: str(score["n"]))
+        asked = _by_protocol(overview, scores, name, lambda score: str(score["n"]))
         rows.append({"system": name, "score": "queries (n)", **asked})
         for metric in _of_summary(overview):
             for stage, part in select(scores, metric=metric).groupby("stage", sort=False):
@@ -278,7 +309,11 @@ def protocols(overview: Overview, decimals: int) -> str:
                     continue
                 first = metric.startswith("accuracy") and stage == "retrieval"
                 shown = _by_protocol(
-                    part, name, partial(_with_interval, decimals=decimals), first_stage=first
+                    overview,
+                    part,
+                    name,
+                    partial(_with_interval, decimals=decimals),
+                    first_stage=first,
                 )
                 rows.append({"system": name, "score": f"{metric}, {stage}", **shown})
     return head + overview.on_few_unseen + ("\n" + markdown_table(rows) if rows else "")
@@ -305,57 +340,51 @@ def tasks(overview: Overview, decimals: int) -> str:
     """`tasks.md`: best cell, recipes and baselines on each of the eight tasks, with intervals."""
     parts = [
         "# Tasks\n\nAccuracy@1 in % on each task, cells after re-ranking, with the 95 % "
-        "interval of a bootstrap over debates. A dash where every query has one candidate."
+        "interval of a bootstrap over debates. A dash where every query has one candidate, or with "
+        "its reason."
         f"{_best(overview)}\n" + overview.on_few_unseen
     ]
     for protocol in (name for name in SHOWN if PROTOCOLS[name].has_tasks):
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")
         for split in SPLITS:
-            rows: Rows = [
-                {
-                    "system": name,
-                    **{
-                        task: DASH if score is None else _with_interval(score, decimals)
-                        for task, score in scores.items()
-                    },
-                }
-                for name, scores in by_task(overview, split, protocol).items()
-            ]
+            found = overview.by_task(split, protocol)
+            rows: Rows = []
+            for name, _, _, reason in overview.planned:
+                scores = {} if reason else found.get(name, {})
+                empty = (
+                    DASH
+                    if any(score is not None for score in scores.values())
+                    else dash(overview.why(split, protocol, reason))
+                )
+                row: dict[str, object] = {"system": name}
+                for task in TASKS:
+                    score = scores.get(task)
+                    row[task] = empty if score is None else _with_interval(score, decimals)
+                rows.append(row)
             parts.append(f"\n### {split}\n\n{markdown_table(rows)}" if rows else "")
     return "".join(parts)
 
 
-def by_task(
-    overview: Overview, split: str, protocol: str
-) -> dict[str, dict[str, "pd.Series[Any] | None"]]:
-    """Accuracy@1 by task of the best cell and the recipes, re-ranked, and of the baselines."""
-    table = select(overview.scores, split=split, protocol=protocol, metric="accuracy@1")
-    stages = {name: stage for name, _, stage in overview.listed}
-    result: dict[str, dict[str, pd.Series[Any] | None]] = {}
-    for name, stage in stages.items():
-        scores = {
-            str(score["task"]): score
-            for _, score in select(table, cell=str(name), stage=stage).iterrows()
-        }
-        result[str(name)] = {task: scores.get(task) for task in TASKS}
-    return result
-
-
 def _by_protocol(
+    overview: Overview,
     scores: pd.DataFrame,
     system: str,
     show: Callable[["pd.Series[Any]"], str],
     *,
     first_stage: bool = False,
+    reason: str = "",
 ) -> dict[str, object]:
-    """A column for each split and protocol, with a dash where there is no score."""
+    """A column for each split and protocol, with a dash and its reason where there is no score."""
     row: dict[str, object] = {}
-    baseline = system.startswith("baseline/")
+    baseline = system.startswith(BASELINE)
     for split in SPLITS:
         for protocol in PROTOCOLS.values():
             here = select(scores, split=split, protocol=protocol.name)
-            shown = len(here) and is_shown(
-                protocol.name, baseline=baseline, first_stage=first_stage
-            )
-            row[f"{split} {protocol.label}"] = show(here.iloc[0]) if shown else DASH
+            if not is_shown(protocol.name, baseline=baseline, first_stage=first_stage):
+                text = dash(NO_SECOND_STAGE)
+            elif reason or here.empty:
+                text = dash(overview.why(split, protocol.name, reason))
+            else:
+                text = show(here.iloc[0])
+            row[f"{split} {protocol.label}"] = text
     return row

@@ -11,6 +11,7 @@ from counterpoint.evaluation.records import SPLITS
 from counterpoint.evaluation.scoring import select
 from counterpoint.reporting import settings as settings_module
 from counterpoint.reporting.imported import compared
+from counterpoint.reporting.missing import NO_BASELINE, TIED, lacking, unscored
 from counterpoint.reporting.scores import best_cell, ceiling_k, ceilings
 from counterpoint.reporting.settings import (
     CEILINGS,
@@ -20,6 +21,7 @@ from counterpoint.reporting.settings import (
     setting_axes,
 )
 from counterpoint.runs.folder import Run
+from counterpoint.tasks.candidates import TASKS
 from counterpoint.tasks.protocols import CLEAN, few_unseen
 
 
@@ -30,6 +32,8 @@ class Listed(NamedTuple):
     label: str
     stage: str
     """Whose scores are the system's: the second one's where it has one."""
+    reason: str = ""
+    """Why it has no score; empty where it has some."""
 
 
 def recipe_label(name: str) -> str:
@@ -89,21 +93,32 @@ class Overview:
 
     @cached_property
     def listed(self) -> list[Listed]:
-        """The systems that stand beside each other: the best cell, the recipes, the baselines."""
+        """The systems that stand beside each other, as far as they have results."""
+        return [system for system in self.planned if system.name in self.systems.index]
+
+    @cached_property
+    def planned(self) -> list[Listed]:
+        """The systems that tables have rows of: the best cell, all recipes, all baselines."""
         best = [] if self.best is None else [Listed(self.best, "best cell", "reranked")]
         # A recipe whose classifier is not trained re-ranks nothing.
         k_of = {cell.name: cell.options.rerank for cell in recipes(self.run.config, "config.json")}
         outside = [
             Listed(
-                str(name),
-                recipe_label(str(name)),
-                "reranked" if k_of[str(name)] > 1 else "retrieval",
+                cell.name,
+                recipe_label(cell.name),
+                "reranked" if k_of[cell.name] > 1 else "retrieval",
+                lacking([cell]),
             )
-            for name in self.recipes.index
+            for cell in self.run.recipes
         ]
         baselines = [
-            Listed(str(name), f"{str(name).removeprefix('baseline/')} (baseline)", "retrieval")
-            for name in self.baselines.index
+            Listed(
+                f"baseline/{name}",
+                f"{name} (baseline)",
+                "retrieval",
+                self._without_score(f"baseline/{name}"),
+            )
+            for name in dict.fromkeys(self.run.config.baselines)
         ]
         return [*best, *outside, *baselines]
 
@@ -139,6 +154,26 @@ class Overview:
         """A line for each baseline that ties everywhere."""
         return [line for name, ties in self.run.tied.items() for line in ties.told(name)]
 
+    def by_task(self, split: str, protocol: str) -> "dict[str, dict[str, pd.Series[float] | None]]":
+        """Accuracy@1 of each of `listed` by task, where it has that."""
+        table = select(self.scores, split=split, protocol=protocol, metric="accuracy@1")
+        result: dict[str, dict[str, pd.Series[float] | None]] = {}
+        for system in self.listed:
+            rows = select(table, cell=system.name, stage=system.stage)
+            scores = {str(score["task"]): score for _, score in rows.iterrows()}
+            result[system.name] = {task: scores.get(task) for task in TASKS}
+        return result
+
+    def _without_score(self, baseline: str) -> str:
+        """Why a baseline has no score; or nothing."""
+        if baseline not in self.systems.index:
+            return NO_BASELINE
+        return TIED if baseline in self.run.tied else ""
+
+    def why(self, split: str, protocol: str, reason: str = "") -> str:
+        """Why there is no score: a reason for all of them, or what the records do not have."""
+        return reason or unscored(self.scores, split, protocol)
+
     @cached_property
     def few_unseen(self) -> list[str]:
         """A sentence for each of the corpus's folders with few unseen queries, or none."""
@@ -157,11 +192,10 @@ class Overview:
         return "".join(f"\n{line}\n" for line in self.few_unseen)
 
     def comparison(self) -> pd.DataFrame:
-        """`comparison.csv`: a row a setting, then a row a recipe, baseline and imported log."""
-        cells = self.settings.assign(
-            kind="cell",
-            system="",
-            best=[self.best in cells for cells in self.settings["cells"]],
+        """`comparison.csv`: a row a setting that has cells, a recipe, baseline, imported log."""
+        trained = self.settings[self.settings["seeds"] > 0]
+        cells = trained.assign(
+            kind="cell", system="", best=[self.best in cells for cells in trained["cells"]]
         )
         others = [
             rows.assign(system=rows.index, best=False) for rows in (self.recipes, self.baselines)

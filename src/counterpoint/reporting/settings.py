@@ -1,6 +1,5 @@
 """Systems with their scores in columns, and cells averaged over their seeds."""
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from counterpoint.evaluation.records import SPLITS, STAGES
 from counterpoint.evaluation.scoring import select
 from counterpoint.evaluation.statistics import over_seeds
+from counterpoint.reporting.missing import lacking
 from counterpoint.reporting.scores import SHOWN
 from counterpoint.runs.folder import AXES, PlannedCell, Run, Value
 from counterpoint.tasks.protocols import CLEAN
@@ -67,33 +67,33 @@ def systems(table: pd.DataFrame, ceilings: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings(run: Run, systems: pd.DataFrame) -> pd.DataFrame:
-    """Cells averaged over their seeds: one row a setting that has any.
+    """Cells averaged over their seeds: one row a planned setting.
 
     Columns are the axes but `seed`; of each of `SCORES` its mean, and as `SCORE_sd`, `_low` and
     `_high` what `statistics.over_seeds` says of its spread, not-a-number where a planned seed is
-    missing; `seeds`, how many there are, and `seeds_planned`; and `cells`, their names.
+    missing; `seeds`, how many there are, and `seeds_planned`; `cells`, their names; and `lacking`,
+    what is missing in words (`missing.lacking`).
     """
-    planned = Counter(cell.setting for cell in run.cells)
-    trained: dict[tuple[Value, ...], list[PlannedCell]] = {}
+    planned: dict[tuple[Value, ...], list[PlannedCell]] = {}
     for cell in run.cells:
-        if cell.name in systems.index:
-            trained.setdefault(cell.setting, []).append(cell)
+        planned.setdefault(cell.setting, []).append(cell)
     axes = setting_axes(run)
     rows = []
-    for setting, cells in trained.items():
-        names = [cell.name for cell in cells]
+    for cells in planned.values():
+        names = [cell.name for cell in cells if cell.name in systems.index]
         row: dict[str, Any] = {axis: cells[0].axes[axis] for axis in axes}
-        row |= {"seeds": len(cells), "seeds_planned": planned[setting], "cells": names}
+        row |= {"seeds": len(names), "seeds_planned": len(cells), "cells": names}
+        row["lacking"] = lacking(cells)
         for column in SCORES:
             values = systems.loc[names, column].dropna().to_numpy(dtype=np.float64)
             # A mean over fewer seeds than planned would hide the missing one.
-            if len(values) == planned[setting]:
+            if len(values) == len(cells):
                 spread = over_seeds(values)
                 row |= {column: spread.mean, f"{column}_sd": spread.sd}
                 row |= {f"{column}_low": spread.low, f"{column}_high": spread.high}
         rows.append(row)
     spreads = [f"{column}_{part}" for column in SCORES for part in ("sd", "low", "high")]
-    columns = [*axes, *SCORES, "seeds", "seeds_planned", *spreads, "cells"]
+    columns = [*axes, *SCORES, "seeds", "seeds_planned", *spreads, "cells", "lacking"]
     return pd.DataFrame(rows, columns=columns)
 
 

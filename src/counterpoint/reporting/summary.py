@@ -6,7 +6,7 @@ from datetime import datetime
 
 from counterpoint.evaluation.records import SPLITS
 from counterpoint.io.text import DASH, percent
-from counterpoint.reporting.markdown import by_task
+from counterpoint.reporting.missing import dash
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.scores import SHOWN, is_shown
 from counterpoint.reporting.settings import score_column
@@ -32,7 +32,7 @@ def summary(overview: Overview, decimals: int) -> str:
         recipes = f" and {len(run.trained_recipes)} of {len(run.recipes)} recipes"
     counted = f"{len(trained)} of {len(run.cells)} cells{recipes} trained."
     lines = [f"Run {run.folder.name}: {counted}", ""]
-    rows = [(label, name, stage) for name, label, stage in overview.listed]
+    rows = [(system.label, system.name, system.stage) for system in overview.listed]
     if overview.best is not None:
         lines += [f"Best cell on dev: {overview.best}{loses_to(overview)}", ""]
         rows = [
@@ -58,10 +58,15 @@ def summary(overview: Overview, decimals: int) -> str:
             )
             line += f"{dev:>12}{test:>8}"
         lines.append(line)
+    lines += [
+        f"  {each.label:26} {dash(each.reason)}"
+        for each in overview.planned
+        if each not in overview.listed
+    ]
     if rows:
         lines += ["", "accuracy@1 in %, dev, clean".ljust(28) + "".join(f"{t:>8}" for t in TASKS)]
         labels = {name: label for label, name, _ in reversed(rows)}
-        for name, scores in by_task(overview, "dev", CLEAN.name).items():
+        for name, scores in overview.by_task("dev", CLEAN.name).items():
             shown = (
                 DASH if score is None else percent(score["value"], decimals)
                 for score in scores.values()

@@ -27,11 +27,24 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class Quantiles:
+    """The value below which 5, 25, 50, 75 and 95 % lie, linear between two; None as in `Losses`."""
+
+    q05: float | None
+    q25: float | None
+    q50: float | None
+    q75: float | None
+    q95: float | None
+
+
+@dataclass(frozen=True)
 class Spread:
     """Mean and standard deviation (of the population) of some distances."""
 
     mean: float | None
     std: float | None
+    quantiles: Quantiles | None = None
+    """None in logs from before there were any."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,10 @@ class Distances:
 
     positive: Spread
     negative: Spread
+    active: float | None = None
+    """Share of triplets whose loss is above 0: a fraction.
+
+    None where the loss has no margin, the distances are no numbers, or nobody looked yet."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,14 @@ class EpochRecord:
             at_k = scores.pop("at_k")
             scores["recall@10"] = scores.pop("recall_at_10")
             scores.update(at_k)
+        for distances in values["distances"].values():
+            for part, name in (
+                (distances["positive"], "quantiles"),
+                (distances["negative"], "quantiles"),
+                (distances, "active"),
+            ):
+                if part[name] is None:
+                    del part[name]
         if not values["tasks"]:
             del values["tasks"]
         return values

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from counterpoint.config.axes import option_path
 from counterpoint.config.loading import InvalidOptions
-from counterpoint.config.matrix import NAMED_BY_COLUMN, make_cell, option_path, option_values
+from counterpoint.config.matrix import NAMED_BY_COLUMN, make_cell, option_values
 from counterpoint.config.options import CellOptions
 from counterpoint.config.scalars import Scalar, read_scalar
 from counterpoint.errors import InputError

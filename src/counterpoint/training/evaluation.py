@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,13 +15,23 @@ from counterpoint.evaluation.evaluate import EPOCH_TASK, Evaluation, epoch_score
 from counterpoint.evaluation.records import DEPTH, QueryResults
 from counterpoint.evaluation.system import RoleVectors, TrainedSystem
 from counterpoint.models.retriever import Retriever
-from counterpoint.results.epoch_log import Distances, EpochRecord, EpochScores, Losses, Spread
+from counterpoint.results.epoch_log import (
+    Distances,
+    EpochRecord,
+    EpochScores,
+    Losses,
+    Quantiles,
+    Spread,
+)
 from counterpoint.tasks.candidates import TASKS, CandidateSets
 from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
 from counterpoint.training.data import CellData
 from counterpoint.training.step import Measured, TripleLosses
 
 T = TypeVar("T")
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of distances, as `epoch_log.Quantiles` names them."""
 
 Results = dict[str, tuple[CandidateSets, list[QueryResults]]]
 """By split: its candidate sets and what became of its queries."""
@@ -74,7 +85,18 @@ class CellEvaluation:
         """What an epoch's record says of a split's losses and distances."""
         retrieval, counter, negative = map(_finite, measured.losses.tolist())
         total = _finite(float(self._losses.total(measured.losses)))
-        return Losses(retrieval, counter, negative, total), _distances(measured.distances)
+        return Losses(retrieval, counter, negative, total), self._distances(measured.distances)
+
+    def _distances(self, distances: Tensor) -> Distances:
+        """(2, n) distances as an epoch's record has them."""
+        std, mean = torch.std_mean(distances.double(), dim=1, correction=0)
+        quantiles = _quantiles(distances)
+        positive, negative = (
+            Spread(_finite(float(mean[row])), _finite(float(std[row])), quantiles[row])
+            for row in (0, 1)
+        )
+        active = self._losses.active(distances) if bool(distances.isfinite().all()) else None
+        return Distances(positive, negative, active)
 
     def evaluated(self, record: EpochRecord, vectors: RoleVectors) -> EpochRecord:
         """A trained epoch's record with what its vectors tell.
@@ -174,10 +196,10 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _distances(distances: Tensor) -> Distances:
-    """(2, n) distances to the mean and deviation of either row."""
-    std, mean = torch.std_mean(distances.double(), dim=1, correction=0)
-    positive, negative = (
-        Spread(_finite(float(mean[row])), _finite(float(std[row]))) for row in (0, 1)
-    )
-    return Distances(positive, negative)
+def _quantiles(distances: Tensor) -> list[Quantiles]:
+    """Of each row of (2, n) distances."""
+    # By numpy, because torch's own refuses more than 16 million numbers.
+    values = distances.double().cpu().numpy()
+    if not values.size or not np.isfinite(values).all():
+        return [Quantiles(None, None, None, None, None)] * 2
+    return [Quantiles(*row) for row in np.quantile(values, QUANTILES, axis=1).T.tolist()]

@@ -24,7 +24,10 @@ def out_of_memory(error: BaseException) -> bool:
 class BackOff:
     """Does an encoder's work in ever smaller pieces until it fits into memory.
 
-    The pieces stay small from then on; a batch is the same batch, and so is the result.
+    The pieces stay small from then on. A batch is the same batch: the same triples, one loss over
+    all of them, one step at the same learning rates. Without dropout its gradient is the same too,
+    to rounding. With dropout each piece draws its own masks, other ones than the whole batch would
+    draw: the loss and its gradient are another sample of the same distribution.
 
     Args:
         encoder: whose work it is.

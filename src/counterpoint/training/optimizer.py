@@ -10,6 +10,9 @@ from torch import nn
 from counterpoint.config.options import TrainingOptions
 from counterpoint.models.retriever import Retriever
 
+STUDY_BATCH = 8
+"""The original study's batch, at which `training.scale_rate` changes nothing."""
+
 
 class PlainAdamW(torch.optim.AdamW):
     """AdamW as it is behind the decorators by which torch keeps its compiler off an optimizer.
@@ -24,6 +27,17 @@ class PlainAdamW(torch.optim.AdamW):
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
+def learning_rates(options: TrainingOptions) -> tuple[float, float]:
+    """Of projections and head, and of the encoder, before any schedule.
+
+    With `scale_rate` both are proportional to the batch: Goyal et al., *Accurate, Large Minibatch
+    SGD* (2017), section 2.1.
+    """
+    scale = options.batch_size / STUDY_BATCH if options.scale_rate else 1.0
+    encoder = options.encoder_learning_rate or options.learning_rate
+    return scale * options.learning_rate, scale * encoder
+
+
 def make_optimizer(
     model: Retriever, options: TrainingOptions
 ) -> tuple[torch.optim.Optimizer, list[float]]:
@@ -33,9 +47,10 @@ def make_optimizer(
     Adam. Only matrices decay, as usual: not biases, nor the scales of a LayerNorm.
     """
     groups, rates = [], []
+    own, encoders = learning_rates(options)
     for part, rate in (
-        (nn.ModuleList([model.projections, model.head]), options.learning_rate),
-        (model.encoder, options.encoder_learning_rate or options.learning_rate),
+        (nn.ModuleList([model.projections, model.head]), own),
+        (model.encoder, encoders),
     ):
         learning = [parameter for parameter in part.parameters() if parameter.requires_grad]
         # One group where nothing decays: each costs a tenth of a small model's step.
@@ -47,7 +62,7 @@ def make_optimizer(
             if weights:
                 groups.append({"params": weights, "weight_decay": decay})
                 rates.append(rate)
-    return PlainAdamW(groups, lr=options.learning_rate, fused=True), rates
+    return PlainAdamW(groups, lr=own, fused=True), rates
 
 
 def schedule(done: float, options: TrainingOptions) -> float:

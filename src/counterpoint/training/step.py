@@ -50,6 +50,17 @@ class TripleLosses:
         """(3,) losses to their weighted sum."""
         return terms @ self._weights.to(terms)
 
+    def active(self, distances: Tensor) -> float | None:
+        """Share of triples whose retrieval loss is above 0; None of a loss without a margin.
+
+        Args:
+            distances: (2, n) finite ones, from points to counters and to negatives.
+        """
+        violation = self._retrieval.violation
+        if violation is None:
+            return None
+        return float((violation(distances, self._options) > 0).double().mean())
+
     def of_texts(self, triples: Tensor) -> Measured:
         """Of (3 + g, B) int64 texts, with gradients; each unique text is encoded once a tower."""
         model, encoded = self._model, triples[:3]

@@ -23,7 +23,7 @@ from counterpoint.training.data import CellData, CorpusData
 from counterpoint.training.evaluation import CellEvaluation, Results
 from counterpoint.training.memory import BackOff
 from counterpoint.training.mining import Negatives, composition, mine, random_rate
-from counterpoint.training.optimizer import make_optimizer, schedule
+from counterpoint.training.optimizer import learning_rates, make_optimizer, schedule
 from counterpoint.training.state import RunningEpoch, TrainingState
 from counterpoint.training.step import Step, TripleLosses
 
@@ -244,7 +244,7 @@ class Trainer:
         losses, distances = self.evaluation.summary(state.running.summary())
         return EpochRecord(
             epoch=state.epoch,
-            learning_rate=self._scale(0) * self.options.training.learning_rate,
+            learning_rate=self._scale(0) * learning_rates(self.options.training)[0],
             random_rate=random_rate(state.epoch, self.options.mining),
             negatives=composition(self._negatives, self.data.pairs, self.data.allowed),
             losses={"train": losses},

@@ -116,7 +116,7 @@ def _claim(verdict: Verdict, digits: int) -> ClaimRow:
 def baseline_rows(contents: Contents) -> list[BaselineRow]:
     """A row a recipe and baseline: accuracy@1 with its interval by protocol, dev and test."""
     overview, rows = contents.overview, []
-    for name, _, stage in overview.listed:
+    for name, _, stage, _ in overview.listed:
         if name == overview.best:
             continue
         texts = []
