@@ -62,12 +62,7 @@ def evaluate_beir(
     bootstrap = Bootstrap(collection.queries)
     scores: list[Score] = []
     for protocol, ranked in ((BEIR, ranking), (WITHOUT_COPIES, without)):
-        for stage, rows in ranked.stages():
-            values = beir_ranking.measure(collection, rows)
-            ends = bootstrap.interval(np.stack(list(values.values()), axis=1))
-            for (metric, each), low, high in zip(values.items(), *ends, strict=True):
-                where = (split, protocol, BEIR, stage, metric)
-                scores.append(Score(*where, float(each.mean()), len(each), float(low), float(high)))
+        scores += _scores(split, protocol, ranked, collection, bootstrap)
         if export:
             _export(ranker, collection, costs, ranked, out / TREC, protocol)
     if export:
@@ -81,6 +76,17 @@ def evaluate_beir(
         *ranking.ties.told(ranker.name),
     ]
     return Evaluated(scores, notes, files)
+
+
+def _scores(
+    split: str, protocol: str, ranking: Ranking, collection: BeirCorpus, bootstrap: Bootstrap
+) -> Iterator[Score]:
+    for stage, rows in ranking.stages():
+        values = beir_ranking.measure(collection, rows)
+        ends = bootstrap.interval(np.stack(list(values.values()), axis=1))
+        for (metric, each), low, high in zip(values.items(), *ends, strict=True):
+            where = (split, protocol, BEIR, stage, metric)
+            yield Score(*where, float(each.mean()), len(each), float(low), float(high))
 
 
 def _export(

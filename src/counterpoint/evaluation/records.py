@@ -69,50 +69,13 @@ def write_records(
     `nearest_scores` and, null for a system without a second stage, `reranked`, `further_reranked`,
     `reordered` (ids) and `reordered_scores`; see `QueryResults`.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = []
-    for split, (sets, several) in by_split.items():
-        ids = pa.array(sets.ids)
-
-        def named(rows: Ints, ids: pa.Array = ids) -> pa.Array:
-            return pa.DictionaryArray.from_arrays(pa.array(rows, pa.int32()), ids).cast(pa.string())
-
-        def lists(rows: Ints, ids: pa.Array = ids) -> pa.Array:
-            there = rows >= 0
-            offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
-            return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), named(rows[there], ids))
-
-        for records in several:
-            n = len(records.queries)
-            tables.append(
-                pa.table(
-                    {
-                        "split": pa.array([split] * n, pa.string()),
-                        "protocol": pa.array([records.protocol] * n, pa.string()),
-                        "task": pa.array([records.task] * n, pa.string()),
-                        "query": named(sets.pairs + records.queries),
-                        "candidates": pa.array(records.candidates, pa.int32()),
-                        "rank": pa.array(records.rank, pa.int32()),
-                        "further_ranks": _further(records.ranks),
-                        "nearest": lists(records.nearest),
-                        "nearest_scores": _score_lists(records.nearest, records.nearest_scores),
-                        "reranked": pa.nulls(n, pa.int32())
-                        if records.reranked is None
-                        else pa.array(records.reranked, pa.int32()),
-                        "further_reranked": pa.nulls(n, _RANKS)
-                        if records.reranked_ranks is None
-                        else _further(records.reranked_ranks),
-                        "reordered": pa.nulls(n, pa.list_(pa.string()))
-                        if records.reordered is None
-                        else lists(records.reordered),
-                        "reordered_scores": pa.nulls(n, _SCORES)
-                        if records.reordered is None
-                        else _score_lists(records.reordered, records.reordered_scores),
-                    }
-                )
-            )
+    tables = [
+        _table(split, sets, results)
+        for split, (sets, several) in by_split.items()
+        for results in several
+    ]
     paths = [
         f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
         for field in tables[0].schema
@@ -126,6 +89,43 @@ def write_records(
             use_dictionary=[path for path in paths if path not in _SCORES_AT],
             use_byte_stream_split=_SCORES_AT,
         )
+
+
+def _table(split: str, sets: CandidateSets, records: QueryResults) -> pa.Table:
+    """The records of one task and protocol; see `write_records`."""
+    ids = pa.array(sets.ids)
+    n = len(records.queries)
+
+    def named(rows: Ints) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(pa.array(rows, pa.int32()), ids).cast(pa.string())
+
+    def lists(rows: Ints) -> pa.Array:
+        there = rows >= 0
+        offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), named(rows[there]))
+
+    columns = {
+        "split": pa.array([split] * n, pa.string()),
+        "protocol": pa.array([records.protocol] * n, pa.string()),
+        "task": pa.array([records.task] * n, pa.string()),
+        "query": named(sets.pairs + records.queries),
+        "candidates": pa.array(records.candidates, pa.int32()),
+        "rank": pa.array(records.rank, pa.int32()),
+        "further_ranks": _further(records.ranks),
+        "nearest": lists(records.nearest),
+        "nearest_scores": _score_lists(records.nearest, records.nearest_scores),
+    }
+    if records.reranked_ranks is None or records.reordered is None:
+        nulls = {"reranked": pa.int32(), "further_reranked": _RANKS}
+        nulls |= {"reordered": pa.list_(pa.string()), "reordered_scores": _SCORES}
+        return pa.table(columns | {name: pa.nulls(n, kind) for name, kind in nulls.items()})
+    second = {
+        "reranked": pa.array(records.reranked, pa.int32()),
+        "further_reranked": _further(records.reranked_ranks),
+        "reordered": lists(records.reordered),
+        "reordered_scores": _score_lists(records.reordered, records.reordered_scores),
+    }
+    return pa.table(columns | second)
 
 
 _RANKS = pa.list_(pa.int32())
