@@ -1,5 +1,6 @@
 """TensorBoard and MLflow get the epoch log's records, and change nothing of a cell."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
-from counterpoint.results.epoch_log import EpochRecord
+from counterpoint.results.epoch_log import EpochRecord, EpochScores
 from counterpoint.runs import progress, trackers
 from counterpoint.runs.folder import RESULTS, RunFolder
 from counterpoint.runs.job import Job
@@ -53,6 +54,14 @@ SCALARS = {
 
 def test_the_finite_numbers_of_a_record_are_named_by_their_path() -> None:
     assert trackers.metrics(RECORD) == SCALARS
+
+
+def test_no_name_has_a_sign_that_mlflow_refuses() -> None:
+    scores = EpochScores(0.25, 0.5, 1.0, {"reranked@3": 0.75})
+    record = replace(RECORD, accuracy={"dev": {"clean": scores}})
+    found = trackers.metrics(record)
+    assert found["accuracy/dev/clean/at_k/reranked_at_3"] == 0.75
+    assert all(re.fullmatch(r"[\w\-. :/]+", name) for name in found)
 
 
 def test_an_unknown_tracker_is_an_input_error(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Tracker(Protocol):
 def metrics(record: EpochRecord) -> dict[str, float]:
     """The numbers of a record but `epoch`, by path: `accuracy/dev/clean/recall_at_10`.
 
-    What is no number is left out.
+    What is no number is left out. MLflow takes no `@` in a name.
     """
     values = dataclasses.asdict(record)
     del values["epoch"]
@@ -47,7 +47,7 @@ def _numbers(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, f
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{key}/")
         elif isinstance(value, int | float) and math.isfinite(value):
-            yield prefix + key, float(value)
+            yield (prefix + key).replace("@", "_at_"), float(value)
 
 
 class _TensorBoard:
