@@ -42,7 +42,7 @@ from counterpoint.evaluation.records import QueryResults
 from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.io import atomic
 from counterpoint.io.rng import generator, torch_seed
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 
 HIDDEN_SIZE = 384
@@ -80,7 +80,7 @@ def random_system(sets: CandidateSets, texts: int, options: CellOptions) -> Trai
     x[sets.text] += centres[sets.debate]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
-        model = Retriever(options, FrozenFeatures(x)).eval()
+        model = CellModel(options, FrozenFeatures(x)).eval()
     return TrainedSystem(model, embed(model, torch.arange(texts), texts), NEAREST)
 
 

@@ -26,7 +26,7 @@ from counterpoint.evaluation.system import TrainedSystem
 from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models import losses
 from counterpoint.models.fusion import Vectors
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from counterpoint.training.mining import random_rate
 from counterpoint.training.stopwatch import Stopwatch
@@ -84,7 +84,7 @@ class StudyLoop:
         nothing = np.empty((0, int(self.encoder.config.hidden_size)), dtype=np.float32)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
-            self.model = Retriever(options, FrozenFeatures(nothing))
+            self.model = CellModel(options, FrozenFeatures(nothing))
         parameters = [*self.encoder.parameters(), *self.model.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=options.training.learning_rate)
         self.splits = {role: split_of(corpus, folder) for role, folder in corpus.roles.items()}

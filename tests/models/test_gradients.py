@@ -7,7 +7,7 @@ import torch
 
 from counterpoint.models.fusion import Vectors
 from counterpoint.models.losses import classifier, distance
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from tests.support.models import (
     BETWEEN,
     build,
@@ -16,7 +16,7 @@ from tests.support.models import (
 )
 
 
-def parts_with_gradient(model: Retriever, loss: torch.Tensor) -> set[str]:
+def parts_with_gradient(model: CellModel, loss: torch.Tensor) -> set[str]:
     model.zero_grad()
     loss.backward()
     return {
@@ -26,7 +26,7 @@ def parts_with_gradient(model: Retriever, loss: torch.Tensor) -> set[str]:
     }
 
 
-def layer_names(model: Retriever, *prefixes: str) -> set[str]:
+def layer_names(model: CellModel, *prefixes: str) -> set[str]:
     return {name for name, _ in model.named_parameters() if name.startswith(prefixes)}
 
 

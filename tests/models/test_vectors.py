@@ -7,7 +7,7 @@ import torch
 
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.models.fusion import FUSIONS, Vectors
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from tests.support.models import (
     NORMALISES,
     PROJECTIONS,
@@ -23,7 +23,7 @@ from tests.support.models import (
 Floats = npt.NDArray[np.float64]
 
 
-def project_by_hand(model: Retriever, role: str, x: Floats, projection: str) -> Floats:
+def project_by_hand(model: CellModel, role: str, x: Floats, projection: str) -> Floats:
     if projection == "none":
         return x
     layer = model.projections[role]
@@ -39,7 +39,7 @@ def fuse_by_hand(fusion: str, xp: Floats, ep: Floats, xc: Floats, ec: Floats) ->
     return np.concatenate([*p, *c, *(np.abs(a - b) for a, b in zip(p, c, strict=True))], axis=1)
 
 
-def classify_by_hand(model: Retriever, kind: str, hidden: int, features: Floats) -> Floats:
+def classify_by_hand(model: CellModel, kind: str, hidden: int, features: Floats) -> Floats:
     weights = [parameter.detach().double().numpy() for parameter in model.head.parameters()]
     values = features
     if hidden:
@@ -113,7 +113,7 @@ def test_e_has_length_one_under_infonce_alone(loss: str, projection: str) -> Non
 
 def test_a_vector_of_zeros_stays_finite_under_infonce() -> None:
     options = options_of(projection="none", retrieval_loss="infonce")
-    model = Retriever(options, FrozenFeatures(np.zeros((2, 4), dtype=np.float32)))
+    model = CellModel(options, FrozenFeatures(np.zeros((2, 4), dtype=np.float32)))
     assert torch.isfinite(embedded(model, torch.arange(2), "query").e).all()
 
 

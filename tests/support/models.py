@@ -13,7 +13,7 @@ from counterpoint.config.options import CellOptions
 from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.models.fusion import Vectors
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 
 H, D = 768, 128
 
@@ -65,19 +65,19 @@ def features_of(texts: int, size: int) -> npt.NDArray[np.float32]:
     return np.random.default_rng(5).normal(size=(texts, size)).astype(np.float32)
 
 
-def build(options: CellOptions, size: int = H, texts: int = 9, seed: int = 1) -> Retriever:
+def build(options: CellOptions, size: int = H, texts: int = 9, seed: int = 1) -> CellModel:
     """A model of random weights over random features of some texts."""
     torch.manual_seed(seed)
-    return Retriever(options, FrozenFeatures(features_of(texts, size)))
+    return CellModel(options, FrozenFeatures(features_of(texts, size)))
 
 
 @torch.no_grad()
-def embedded(model: Retriever, texts: torch.Tensor, role: str = "query") -> Vectors:
+def embedded(model: CellModel, texts: torch.Tensor, role: str = "query") -> Vectors:
     """Vectors of some texts in a role, as an embedding pass gives them."""
     return model.project(gathered(model.encode(texts, role), len(texts)), role)
 
 
-def shake(model: Retriever) -> Retriever:
+def shake(model: CellModel) -> CellModel:
     """Give every parameter a value of its own, LayerNorm's ones and zeros too."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -11,7 +11,7 @@ from counterpoint.arrays import Ints
 from counterpoint.encoders.encoder import gathered
 from counterpoint.evaluation.second_stage import PairScorer, Reranker
 from counterpoint.models.fusion import Vectors
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.search.distances import Costs, Euclidean
 from counterpoint.tasks.candidates import CandidateSets
 
@@ -28,7 +28,7 @@ class PartEmbedded:
 
 @torch.no_grad()
 def embedding(
-    model: Retriever, texts: Tensor, total: int
+    model: CellModel, texts: Tensor, total: int
 ) -> Generator[PartEmbedded, None, RoleVectors]:
     """Vectors of some texts in each role: x (total, H), e (total, d); a pause after each part.
 
@@ -68,7 +68,7 @@ def embedding(
     return {"query": query, "candidate": table(x, "candidate")}
 
 
-def embed(model: Retriever, texts: Tensor, total: int) -> RoleVectors:
+def embed(model: CellModel, texts: Tensor, total: int) -> RoleVectors:
     """What `embedding` returns, without a pause."""
     return returned(embedding(model, texts, total))
 
@@ -87,7 +87,7 @@ def returned(steps: Generator[object, None, T]) -> T:
 class TrainedSystem:
     """A model and the vectors that it gives to the texts of a corpus."""
 
-    model: Retriever
+    model: CellModel
     vectors: RoleVectors
     rerank: int
     """How many of the nearest candidates the classifier re-orders."""

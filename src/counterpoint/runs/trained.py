@@ -16,7 +16,7 @@ from counterpoint.encoders.features import FrozenFeatures, read_features
 from counterpoint.encoders.live import LiveEncoder, frozen_features
 from counterpoint.encoders.tokens import Tokens, read_tokens, tokenise
 from counterpoint.evaluation.system import TrainedSystem, embed
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
 from counterpoint.runs.folder import CellFolder, RunFolder
 
@@ -113,7 +113,7 @@ def load_cell(
         encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, stored))
     else:
         encoder = LiveEncoder(options.encoder, tokens_of(texts, options.encoder, stored))
-    model = Retriever(options, encoder).to(device)
+    model = CellModel(options, encoder).to(device)
     load_weights(model, folder.model)
     numbers = torch.arange(len(texts.texts), device=device)
     return TrainedSystem(model, embed(model, numbers, len(numbers)), options.rerank)

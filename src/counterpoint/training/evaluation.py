@@ -14,7 +14,7 @@ from counterpoint.config.options import CellOptions
 from counterpoint.evaluation.evaluate import EPOCH_TASK, Evaluation, epoch_scores, query_results
 from counterpoint.evaluation.records import DEPTH, QueryResults
 from counterpoint.evaluation.system import RoleVectors, TrainedSystem
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.results.epoch_log import (
     Distances,
     EpochRecord,
@@ -49,7 +49,7 @@ class CellEvaluation:
 
     def __init__(
         self,
-        model: Retriever,
+        model: CellModel,
         data: CellData,
         options: CellOptions,
         triple_losses: TripleLosses,

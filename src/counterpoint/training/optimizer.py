@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from counterpoint.config.options import TrainingOptions
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 
 STUDY_BATCH = 8
 """The original study's batch, at which `training.scale_rate` changes nothing."""
@@ -39,7 +39,7 @@ def learning_rates(options: TrainingOptions) -> tuple[float, float]:
 
 
 def make_optimizer(
-    model: Retriever, options: TrainingOptions
+    model: CellModel, options: TrainingOptions
 ) -> tuple[torch.optim.Optimizer, list[float]]:
     """AdamW over what learns, and the rate of each of its groups.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import restore_weights, unique_weights
 from counterpoint.results.files import Ending
 from counterpoint.training.checkpoint import Checkpoint, Facts
@@ -47,7 +47,7 @@ class RunningEpoch:
 class TrainingState:
     """What a job must have so that it goes on as if nothing had happened."""
 
-    model: Retriever
+    model: CellModel
     """Its weights, and in how many pieces its encoder works."""
     optimizer: torch.optim.Optimizer
     controls: Controls

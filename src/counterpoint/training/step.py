@@ -8,7 +8,7 @@ from torch import Tensor
 from counterpoint.config.options import CellOptions
 from counterpoint.models import losses
 from counterpoint.models.fusion import Vectors
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.training.memory import BackOff
 
 
@@ -36,7 +36,7 @@ class TripleLosses:
         device: of the model.
     """
 
-    def __init__(self, model: Retriever, options: CellOptions, device: torch.device) -> None:
+    def __init__(self, model: CellModel, options: CellOptions, device: torch.device) -> None:
         self._model = model
         self._options = options.retrieval_loss
         self._retrieval = losses.RETRIEVAL_LOSSES[options.retrieval_loss.kind]
@@ -116,7 +116,7 @@ class Step:
 
     def __init__(
         self,
-        model: Retriever,
+        model: CellModel,
         triple_losses: TripleLosses,
         optimizer: torch.optim.Optimizer,
         rates: list[float],

@@ -12,7 +12,7 @@ from counterpoint.encoders.encoder import Encoder
 from counterpoint.errors import InputError
 from counterpoint.evaluation.system import PartEmbedded, RoleVectors, embedding
 from counterpoint.io.rng import generator, torch_seed
-from counterpoint.models.retriever import Retriever
+from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import restore_weights, unique_weights
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Outcome
@@ -86,7 +86,7 @@ class Trainer:
         self.data = CellData(corpus, options)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
-            self.model = Retriever(options, encoder).to(device)
+            self.model = CellModel(options, encoder).to(device)
         optimizer, rates = make_optimizer(self.model, options.training)
         self.state = TrainingState(
             self.model, optimizer, Controls(options.stopping), best=self._weights()

@@ -16,7 +16,7 @@ from counterpoint.models.projection import make_projection
 from counterpoint.models.scoring import pair_scores
 
 
-class Retriever(nn.Module):
+class CellModel(nn.Module):
     """The whole model of a cell. Texts are named by their numbers in the corpus."""
 
     def __init__(self, options: CellOptions, encoder: Encoder) -> None:
