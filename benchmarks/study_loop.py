@@ -25,8 +25,8 @@ from counterpoint.encoders.pooling import apply_pooling
 from counterpoint.evaluation.system import TrainedSystem
 from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models import losses
-from counterpoint.models.fusion import Vectors
 from counterpoint.models.cell_model import CellModel
+from counterpoint.models.fusion import Vectors
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from counterpoint.training.mining import random_rate
 from counterpoint.training.stopwatch import Stopwatch

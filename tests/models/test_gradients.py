@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from counterpoint.models.cell_model import CellModel
 from counterpoint.models.fusion import Vectors
 from counterpoint.models.losses import classifier, distance
-from counterpoint.models.cell_model import CellModel
 from tests.support.models import (
     BETWEEN,
     build,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.models.fusion import FUSIONS, Vectors
 from counterpoint.models.cell_model import CellModel
+from counterpoint.models.fusion import FUSIONS, Vectors
 from tests.support.models import (
     NORMALISES,
     PROJECTIONS,

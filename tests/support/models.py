@@ -12,8 +12,8 @@ from counterpoint.config.loading import parse
 from counterpoint.config.options import CellOptions
 from counterpoint.encoders.encoder import gathered
 from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.models.fusion import Vectors
 from counterpoint.models.cell_model import CellModel
+from counterpoint.models.fusion import Vectors
 
 H, D = 768, 128
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from counterpoint.arrays import Ints
 from counterpoint.encoders.encoder import gathered
 from counterpoint.evaluation.second_stage import PairScorer, Reranker
-from counterpoint.models.fusion import Vectors
 from counterpoint.models.cell_model import CellModel
+from counterpoint.models.fusion import Vectors
 from counterpoint.search.distances import Costs, Euclidean
 from counterpoint.tasks.candidates import CandidateSets
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from counterpoint.config.options import CellOptions
 from counterpoint.models import losses
-from counterpoint.models.fusion import Vectors
 from counterpoint.models.cell_model import CellModel
+from counterpoint.models.fusion import Vectors
 from counterpoint.training.memory import BackOff
 
 
