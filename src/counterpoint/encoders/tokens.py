@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
 from counterpoint.encoders.arrays import described, read_arrays, write_arrays
 from counterpoint.encoders.pretrained import load_pretrained
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,32 @@ class Tokens:
         return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
-def tokenise(corpus: Texts, options: EncoderOptions) -> Tokens:
+def load_tokenizer(options: EncoderOptions) -> "PreTrainedTokenizerBase":
+    """Load an encoder's tokenizer.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = load_pretrained(AutoTokenizer, options.name, "tokenizer")
+    return tokenizer
+
+
+def tokenise(
+    corpus: Texts, options: EncoderOptions, tokenizer: "PreTrainedTokenizerBase | None" = None
+) -> Tokens:
     """Tokenise every unique text of a corpus.
+
+    Args:
+        corpus: the texts.
+        options: `name` and `max_tokens`.
+        tokenizer: the encoder's, where it is loaded already.
 
     Raises:
         InputError: the tokenizer cannot be loaded.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = load_pretrained(AutoTokenizer, options.name, "tokenizer")
+    tokenizer = tokenizer or load_tokenizer(options)
     batch = tokenizer(
         corpus.texts,
         truncation=True,

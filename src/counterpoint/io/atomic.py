@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,6 +57,30 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             flush_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on success it becomes `path`.
+
+    On any exception it is removed, with all that is in it.
+
+    Raises:
+        OSError: `path` is there already and not an empty folder, or cannot be written.
+    """
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(errno.ENOTEMPTY, "is there already; give a new folder", str(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    try:
+        with naming(target):
+            yield temporary
+            temporary.chmod(0o777 & ~umask())
+            os.replace(temporary, target)
+            flush_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_safetensors(

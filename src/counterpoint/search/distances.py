@@ -71,6 +71,19 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(dim=-1)
 
 
+def distance_tolerance(width: int, lengths: Tensor, longest: Tensor) -> Tensor:
+    """(n, 1): by how much squared distances from one matrix product in float32 can be off.
+
+    Args:
+        width: of the vectors.
+        lengths: (n, 1) of the queries.
+        longest: length of the longest candidate, ().
+    """
+    # Higham, Accuracy and Stability of Numerical Algorithms (2002), section 3.1: a sum of n
+    # products is off by at most n units of the product of the lengths.
+    return 2 * (width + 8) * UNIT * (lengths + longest).square()
+
+
 class Euclidean:
     """Squared Euclidean distances between vectors.
 
@@ -98,10 +111,7 @@ class Euclidean:
         squares = vectors.square().sum(dim=1, keepdim=True)
         rows = torch.cat([vectors, squares, torch.ones_like(squares)], dim=1)
         cost = rows @ self._factors
-        # Higham, Accuracy and Stability of Numerical Algorithms (2002), section 3.1: a sum of n
-        # products is off by at most n units of the product of the lengths.
-        width = vectors.shape[1] + 8
-        tolerance = 2 * width * UNIT * (squares.sqrt() + self._longest).square()
+        tolerance = distance_tolerance(vectors.shape[1], squares.sqrt(), self._longest)
         return Block(cost, tolerance, lambda rows, columns: self._exact(vectors, rows, columns))
 
     def score(self, cost: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def nearest(block: Block, k: int, last: Tensor | None = None) -> Tensor:
     """
     n, m = block.cost.shape
     found = torch.full((n, k), -1, dtype=torch.int64, device=block.cost.device)
-    cost, columns = _smallest(block.cost, min(k + 1, m))
+    cost, columns = smallest(block.cost, min(k + 1, m))
     sure = _in_order(cost, block.tolerance)
     columns = columns.masked_fill(torch.isinf(cost), -1)[:, :k]
     found[sure, : columns.shape[1]] = columns[sure]
@@ -48,7 +48,7 @@ def nearest(block: Block, k: int, last: Tensor | None = None) -> Tensor:
     return found
 
 
-def _smallest(cost: Tensor, width: int) -> tuple[Tensor, Tensor]:
+def smallest(cost: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """`torch.topk(cost, width, dim=1, largest=False)`, faster over long rows.
 
     The `width` smallest of a row lie in the `width` chunks whose own smallest are smallest.
@@ -78,7 +78,7 @@ def _in_order(cost: Tensor, tolerance: Tensor) -> Tensor:
 
 def _shortlist(block: Block, width: int, k: int, last: Tensor | None) -> tuple[Tensor, Tensor]:
     """The first k of the `width` nearest; for each query, whether nobody else can be among them."""
-    cost, columns = _smallest(block.cost, width)
+    cost, columns = smallest(block.cost, width)
     rows = torch.arange(len(cost), device=cost.device)[:, None].expand_as(columns)
     exact = block.exact(rows, columns).masked_fill(torch.isinf(cost), torch.inf)
     # Stable sorts from the least significant key to the most: column, the last one, distance.

@@ -1,0 +1,106 @@
+"""A trained model in memory, ready for texts that it has never seen."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from counterpoint.config.cache_keys import shared_options
+from counterpoint.config.loading import load_written
+from counterpoint.config.options import CellOptions, EncoderOptions
+from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.tokens import Tokens, load_tokenizer
+from counterpoint.errors import InputError
+from counterpoint.models.cell_model import CellModel
+from counterpoint.models.weights import load_weights
+from counterpoint.runs.folder import CellFolder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A cell's model with the encoder that computes its inputs."""
+
+    name: str
+    """Of the system, for people."""
+    options: CellOptions
+    encoder: LiveEncoder
+    """Gives x of texts: trained with the cell, or the one whose outputs it was trained on."""
+    tokenizer: "PreTrainedTokenizerBase"
+    model: CellModel
+    """Projections, fusion and head."""
+
+    @property
+    def encoder_options(self) -> EncoderOptions:
+        """What texts are encoded with."""
+        return inference_options(self.options)
+
+
+def inference_options(options: CellOptions) -> EncoderOptions:
+    """The encoder's options where nothing is trained.
+
+    In float32, so that vectors do not depend on the machine that an index is asked on.
+    """
+    encoder = options.encoder
+    if encoder.trainable == "none":
+        return shared_options(encoder)
+    changes = {"trainable": "all", "dropout": 0.0, "precision": "float32", "compile": False}
+    return encoder.model_copy(update=changes)
+
+
+def untrained_options(encoder: EncoderOptions) -> CellOptions:
+    """A cell that compares an untrained encoder's outputs by cosine, without a classifier."""
+    return CellOptions.model_validate(
+        {
+            "encoder": shared_options(encoder).model_dump(),
+            "projection": {"width": "none"},
+            "retrieval_loss": {"kind": "infonce"},  # vectors of length 1
+            "classifier_loss": {"weight": 0.0},
+        }
+    )
+
+
+def load_trained(folder: CellFolder, name: str, device: torch.device) -> LoadedModel:
+    """A trained cell.
+
+    Raises:
+        InputError: no trained cell lies there, or its options or weights cannot be used.
+    """
+    for path in (folder.options, folder.model):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; give the folder of a cell that is trained")
+    loaded = built(name, load_written(CellOptions, folder.options), device)
+    load_weights(loaded.model, folder.model)
+    return loaded
+
+
+def load_untrained(encoder: EncoderOptions, device: torch.device) -> LoadedModel:
+    """The encoder as it comes.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    return built("baseline/untrained", untrained_options(encoder), device)
+
+
+def built(name: str, options: CellOptions, device: torch.device) -> LoadedModel:
+    """A model of these options, its encoder as it comes and the rest random.
+
+    Raises:
+        InputError: the encoder cannot be loaded.
+    """
+    wanted = inference_options(options)
+    tokenizer = load_tokenizer(wanted)
+    nothing = Tokens(np.empty(0, np.int32), np.zeros(1, np.int64), pad=0)
+    encoder = LiveEncoder(wanted, nothing)
+    frozen = options.encoder.trainable == "none"
+    # A frozen encoder's weights are not the cell's; `FrozenFeatures` keeps them out of its file.
+    none = FrozenFeatures(np.empty((0, encoder.hidden_size), np.float32))
+    model = CellModel(options, none if frozen else encoder)
+    for part in (encoder, model):
+        part.to(device).eval().requires_grad_(False)
+    return LoadedModel(name, options, encoder, tokenizer, model)

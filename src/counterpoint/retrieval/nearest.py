@@ -1,0 +1,133 @@
+"""Exact search over many vectors that lie in several files, a stretch of rows at a time.
+
+As in `search.ranking`, products in float32 make a shortlist, and whatever lies within their error
+is decided by direct differences in float64. Here the shortlist is of all rows, which no block of
+costs could hold.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from counterpoint.search.distances import distance_tolerance, squared_distance
+from counterpoint.search.ranking import SPARE, smallest
+
+ROWS = 1 << 16
+"""Rows that are compared at a time: few enough that their costs take little memory."""
+
+QUERIES = 64
+"""Queries that are compared at a time."""
+
+
+class StoredVectors:
+    """Vectors to search among; rows are counted through all parts.
+
+    Args:
+        parts: (n, d) float32 or float16 each, on the CPU; they may be mapped from files.
+    """
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self._parts = parts
+        self._starts = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
+        norms = [stretch.norm(dim=1) for _, stretch in self._stretches()]
+        # Once, because a query would read all vectors twice.
+        self._squares = torch.cat(norms).square() if norms else torch.empty(0)
+        self._longest = self._squares.max().sqrt() if len(self) else torch.tensor(0.0)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self._starts[-1])
+
+    def rows(self, rows: Tensor) -> Tensor:
+        """(…, d) float32 vectors of (…) int64 rows."""
+        flat = rows.flatten()
+        owner = torch.searchsorted(self._starts, flat, right=True) - 1
+        width = self._parts[0].shape[1]
+        vectors = torch.empty((len(flat), width))
+        for number in sorted(set(owner.tolist())):
+            here = owner == number
+            vectors[here] = self._parts[number][flat[here] - self._starts[number]].float()
+        return vectors.reshape(*rows.shape, width)
+
+    def nearest(
+        self,
+        queries: Tensor,
+        k: int,
+        *,
+        allowed: Tensor | None = None,
+        excluded: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The k nearest rows of each query (Euclidean), nearest first; ties go to the lower row.
+
+        Args:
+            queries: (q, d) float32, on the CPU.
+            k: how many.
+            allowed: (rows,) bool, which rows any query may get; None for all.
+            excluded: (q, r) int64, rows that a query may not get, -1 for none.
+
+        Returns:
+            (q, k) int64 rows, -1 where there are fewer, and (q, k) float64 distances.
+        """
+        if excluded is None:
+            excluded = torch.empty((len(queries), 0), dtype=torch.int64)
+        found = torch.full((len(queries), k), -1, dtype=torch.int64)
+        costs = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
+        for some in torch.split(torch.arange(len(queries)), QUERIES):
+            width = min(k + SPARE, len(self))
+            while len(some):
+                rows, cost, closed = self._shortlist(
+                    queries[some], width, allowed, excluded[some], k
+                )
+                shown = min(k, width)
+                found[some, :shown], costs[some, :shown] = rows[:, :shown], cost[:, :shown]
+                some, width = some[~closed], min(4 * width, len(self))  # noqa: PLW2901
+        return found, costs.sqrt()
+
+    def _shortlist(
+        self, queries: Tensor, width: int, allowed: Tensor | None, excluded: Tensor, k: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The `width` nearest in order: rows, squared distances, whether the first k are sure."""
+        cost, rows = self._by_product(queries, width, allowed, excluded)
+        gone = torch.isinf(cost)
+        rows = rows.masked_fill(gone, 0)
+        exact = squared_distance(self.rows(rows).double(), queries[:, None].double())
+        exact = exact.masked_fill(gone, torch.inf)
+        # Stable sorts from the least significant key to the most: row, then distance.
+        order = rows.argsort(dim=1, stable=True)
+        order = order.gather(1, exact.gather(1, order).argsort(dim=1, stable=True))
+        rows = rows.masked_fill(gone, -1).gather(1, order)
+        exact = exact.gather(1, order)
+        lengths = queries.norm(dim=1, keepdim=True)
+        tolerance = distance_tolerance(queries.shape[1], lengths, self._longest)[:, 0]
+        beyond = cost.max(dim=1).values
+        closed = (beyond - tolerance > exact[:, min(k, width) - 1]) | torch.isinf(beyond)
+        return rows, exact, closed | (width == len(self))
+
+    def _by_product(
+        self, queries: Tensor, width: int, allowed: Tensor | None, excluded: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The `width` smallest costs by products, in any order, and their rows: (q, width) each."""
+        best = torch.full((len(queries), width), torch.inf)
+        rows = torch.full((len(queries), width), -1, dtype=torch.int64)
+        lengths = queries.square().sum(dim=1, keepdim=True)
+        for start, vectors in self._stretches():
+            end = start + len(vectors)
+            # |c|² − 2qc + |q|²
+            cost = torch.addmm(self._squares[start:end], queries, vectors.T, alpha=-2).add_(lengths)
+            if allowed is not None:
+                cost[:, ~allowed[start:end]] = torch.inf
+            own, place = ((excluded >= start) & (excluded < end)).nonzero(as_tuple=True)
+            cost[own, excluded[own, place] - start] = torch.inf
+            few, columns = smallest(cost, min(width, len(vectors)))
+            best, order = torch.topk(torch.cat([best, few], dim=1), width, largest=False)
+            rows = torch.cat([rows, start + columns], dim=1).gather(1, order)
+        return best, rows
+
+    def _stretches(self) -> Iterator[tuple[int, Tensor]]:
+        """The rows in stretches, (n, d) float32, each with the number of its first row."""
+        start = 0
+        for part in self._parts:
+            for stretch in torch.split(part, ROWS):
+                yield start, stretch.float()
+                start += len(stretch)

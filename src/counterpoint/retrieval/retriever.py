@@ -1,0 +1,325 @@
+"""A trained cell, or the encoder as it comes, at work on texts of the caller's own."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from counterpoint.arrays import Floats, Ints
+from counterpoint.config.loading import parse
+from counterpoint.config.options import CellOptions, EncoderOptions
+from counterpoint.corpus.arguments import text_hash
+from counterpoint.corpus.texts import number_texts
+from counterpoint.encoders.encoder import gathered
+from counterpoint.encoders.tokens import tokenise
+from counterpoint.errors import InputError
+from counterpoint.evaluation.second_stage import probability
+from counterpoint.models.fusion import Vectors
+from counterpoint.reporting.scores import records_of
+from counterpoint.retrieval import model_folder
+from counterpoint.retrieval.loaded import LoadedModel, load_trained, load_untrained
+from counterpoint.retrieval.nearest import StoredVectors
+from counterpoint.runs.folder import CellFolder, read_run
+
+Role = Literal["query", "candidate"]
+"""What a text is encoded as: a point that is answered, or a counter that may answer."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A counter that was found for a point, by its place among those that were searched."""
+
+    place: int
+    distance: float
+    """Euclidean, between the vectors of the two texts."""
+    similarity: float | None
+    """Their cosine; None where the cell's vectors are not of length 1."""
+    probability: float | None
+    """That the text counters the point, as the cell's classifier says; None where it has none, or
+    where the text was not among those that it re-orders."""
+    first_stage_rank: int
+    """Its rank by distance, from 1."""
+
+
+@dataclass(frozen=True)
+class Found(Ranked):
+    """The same with its text."""
+
+    text: str
+
+
+class Retriever:
+    """Finds counterarguments: `Retriever.load("results/demo", "best").search([point], counters)`.
+
+    It holds its encoder in memory. One thread at a time may use it.
+    """
+
+    def __init__(self, loaded: LoadedModel, device: torch.device) -> None:
+        self._loaded = loaded
+        self._device = device
+
+    @classmethod
+    def load(cls, source: str | Path, name: str | None = None, *, device: str = "cpu") -> Self:
+        """A trained cell.
+
+        Args:
+            source: the cell's folder, a folder that `save` or `counterpoint export` wrote, or with
+                a name the run's folder, `results/RUN`.
+            name: of a system of the run: a cell's name as in `tables/cells.csv`, `best` (the cell
+                of the matrix that is best on dev), `recipe/NAME` or `baseline/untrained`.
+            device: `cpu` or `cuda`.
+
+        Raises:
+            InputError: nothing like that lies there, or it cannot be used.
+        """
+        path, where = Path(source), torch.device(device)
+        if name is not None:
+            run = read_run(path)
+            name, records = records_of(run, name)
+            if name == "baseline/untrained":
+                return cls(load_untrained(run.config.encoder, where), where)
+            if name.startswith("baseline/"):
+                raise InputError(f"{name}: has no vectors; give a cell, or baseline/untrained")
+            return cls(load_trained(CellFolder(records.parent), name, where), where)
+        if model_folder.is_one(path):
+            return cls(model_folder.read(path, where), where)
+        cell = CellFolder(path)
+        return cls(load_trained(cell, path.name, where), where)
+
+    @classmethod
+    def untrained(cls, encoder: Mapping[str, object] | None = None, *, device: str = "cpu") -> Self:
+        """The encoder as it comes; its vectors are compared by cosine.
+
+        Args:
+            encoder: the section `encoder` of a configuration (`name`, `pooling`, `max_tokens`);
+                what is left out has its default, which is the bundled all-MiniLM-L6-v2.
+            device: `cpu` or `cuda`.
+
+        Raises:
+            InputError: an option or the encoder cannot be used.
+        """
+        options = parse(EncoderOptions, dict(encoder or {}), "Retriever.untrained")
+        where = torch.device(device)
+        return cls(load_untrained(options, where), where)
+
+    @property
+    def name(self) -> str:
+        """Of the system, for people."""
+        return self._loaded.name
+
+    @property
+    def options(self) -> CellOptions:
+        """What the cell was trained with."""
+        return self._loaded.options
+
+    @property
+    def width(self) -> int:
+        """d, the width of its vectors."""
+        width = self.options.projection.width
+        return self._loaded.encoder.hidden_size if width == "none" else width
+
+    @property
+    def reranks(self) -> int:
+        """How many of the nearest the classifier re-orders; 1 where there is no classifier."""
+        return self.options.rerank
+
+    @property
+    def has_unit_length(self) -> bool:
+        """Whether its vectors have length 1, so that distance ranks as cosine does."""
+        return self._loaded.model.normalised
+
+    @property
+    def sees_encoder_outputs(self) -> bool:
+        """Whether the classifier needs x beside e."""
+        return self.reranks > 1 and self.options.fusion != "embedding"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that its vectors and probabilities depend on."""
+        loaded = self._loaded
+        digest = hashlib.sha256(loaded.encoder.fingerprint().encode())
+        encoder = loaded.encoder_options
+        told = [encoder.pooling, encoder.max_tokens, self.has_unit_length, self.options.fusion]
+        digest.update(json.dumps([*told, self.reranks]).encode())
+        counts = ("projections.", "head.") if self.reranks > 1 else ("projections.",)
+        for name, tensor in sorted(loaded.model.state_dict().items()):
+            if name.startswith(counts):
+                digest.update(name.encode())
+                digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def save(self, folder: str | Path, card: str = "") -> None:
+        """Write a folder that `load` and sentence-transformers read.
+
+        Args:
+            folder: which is not there yet, or empty.
+            card: its `README.md`.
+
+        Raises:
+            InputError: the encoder's pooler is none that sentence-transformers can do.
+            OSError: the folder is not empty, or cannot be written.
+        """
+        model_folder.write(self._loaded, Path(folder), card)
+
+    def encode_points(self, texts: Sequence[str]) -> Floats:
+        """Vectors (n, d) float32 of n texts as points, which a counter is sought for.
+
+        Raises:
+            InputError: a text is empty, or there is none.
+        """
+        array: Floats = self.vectors(texts, "query").e.cpu().numpy()
+        return array
+
+    def encode_counters(self, texts: Sequence[str]) -> Floats:
+        """Vectors (n, d) float32 of n texts as candidates for a counter.
+
+        Raises:
+            InputError: a text is empty, or there is none.
+        """
+        array: Floats = self.vectors(texts, "candidate").e.cpu().numpy()
+        return array
+
+    @torch.no_grad()
+    def vectors(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Both vectors of n texts in a role: x (n, H) and e (n, d), float32, on its device.
+
+        Raises:
+            InputError: a text is empty, or there is none.
+        """
+        loaded, numbered = self._loaded, number_texts(texts)
+        encoder = loaded.encoder
+        encoder.tokens = tokenise(numbered, loaded.encoder_options, loaded.tokenizer)
+        n = len(numbered.texts)
+        x = gathered(encoder.embed(torch.arange(n), role), n)
+        return loaded.model.project(x, role).rows(torch.from_numpy(numbered.numbers))
+
+    @torch.no_grad()
+    def probabilities(
+        self, points: Vectors, candidates: Vectors, pairs: tuple[Ints, Ints]
+    ) -> npt.NDArray[np.float64]:
+        """That candidates counter points, as the classifier says: (n,) float64.
+
+        Args:
+            points: vectors in the role `query`.
+            candidates: vectors in the role `candidate`.
+            pairs: (n,) int64 rows of the first, and (n,) of the second.
+
+        Raises:
+            InputError: the cell has no classifier.
+        """
+        if self.reranks == 1:
+            raise InputError(f"{self.name}: has no classifier, so nothing is re-ranked")
+        of_points, of_candidates = (torch.from_numpy(rows).to(self._device) for rows in pairs)
+        scores = self._loaded.model.score(points, candidates, of_points, of_candidates)
+        return probability(scores.float().cpu().numpy())
+
+    def rerank(self, point: str, candidates: Sequence[str]) -> list[tuple[int, float]]:
+        """Candidates by the probability that they counter the point, likeliest first.
+
+        Returns:
+            Each one's place among those given, and its probability. Ties keep their order.
+
+        Raises:
+            InputError: the cell has no classifier, or a text is empty.
+        """
+        n = len(candidates)
+        pairs = (np.zeros(n, dtype=np.int64), np.arange(n, dtype=np.int64))
+        vectors = self.vectors([point], "query"), self.vectors(candidates, "candidate")
+        probabilities = self.probabilities(*vectors, pairs)
+        order = np.argsort(-probabilities, kind="stable")
+        return [(int(place), float(probabilities[place])) for place in order]
+
+    def search(
+        self, points: Sequence[str], counters: Sequence[str], k: int = 10
+    ) -> list[list[Found]]:
+        """The k best counters for each point, best first; never the point's own text.
+
+        Each text is encoded anew: for many searches over the same texts make an index
+        (`counterpoint index`).
+
+        Raises:
+            InputError: a text is empty, there is none, or k is less than 1.
+        """
+        p, c = self.vectors(points, "query"), self.vectors(counters, "candidate")
+        hashes = [text_hash(text) for text in counters]
+        own = [[i for i, h in enumerate(hashes) if h == text_hash(point)] for point in points]
+        width = max(map(len, own))
+        excluded = torch.tensor([places + [-1] * (width - len(places)) for places in own])
+        ranked = self.rank(p, StoredVectors([c.e.cpu()]), c.rows, k, excluded=excluded.long())
+        return [
+            [Found(**vars(result), text=counters[result.place]) for result in results]
+            for results in ranked
+        ]
+
+    def rank(
+        self,
+        points: Vectors,
+        stored: StoredVectors,
+        candidates: Callable[[Tensor], Vectors],
+        k: int,
+        *,
+        allowed: Tensor | None = None,
+        excluded: Tensor | None = None,
+    ) -> list[list[Ranked]]:
+        """Both stages: the nearest, of which the classifier re-orders the first.
+
+        Args:
+            points: q of them, in the role `query`.
+            stored: e of what is searched.
+            candidates: (n,) int64 rows of it to their vectors in the role `candidate`; asked for
+                where there is a classifier alone.
+            k: how many.
+            allowed: as `StoredVectors.nearest` has it.
+            excluded: as `StoredVectors.nearest` has it.
+
+        Raises:
+            InputError: k is less than 1.
+        """
+        if k < 1:
+            raise InputError(f"k: {k}; give at least 1")
+        depth = min(max(k, self.reranks), len(stored))
+        rows, distances = stored.nearest(points.e.cpu(), depth, allowed=allowed, excluded=excluded)
+        ranked = [
+            [
+                Ranked(row, distance, self._similarity(distance), None, rank)
+                for rank, (row, distance) in enumerate(zip(*both, strict=True), start=1)
+                if row >= 0
+            ]
+            for both in zip(rows.tolist(), distances.tolist(), strict=True)
+        ]
+        if self.reranks > 1:
+            ranked = self._reordered(points, ranked, candidates)
+        return [results[:k] for results in ranked]
+
+    def _similarity(self, distance: float) -> float | None:
+        # |p − c|² = 2 − 2 cos(p, c) where both have length 1.
+        return 1 - distance**2 / 2 if self.has_unit_length else None
+
+    def _reordered(
+        self,
+        points: Vectors,
+        ranked: list[list[Ranked]],
+        candidates: Callable[[Tensor], Vectors],
+    ) -> list[list[Ranked]]:
+        firsts = [results[: self.reranks] for results in ranked]
+        of_points = np.repeat(np.arange(len(firsts)), [len(first) for first in firsts])
+        places = [result.place for first in firsts for result in first]
+        if not places:
+            return ranked
+        unique, of_candidates = np.unique(places, return_inverse=True)
+        vectors = candidates(torch.from_numpy(unique))
+        scored = iter(self.probabilities(points, vectors, (of_points, of_candidates)).tolist())
+        reordered = []
+        for first, results in zip(firsts, ranked, strict=True):
+            judged = [replace(result, probability=next(scored)) for result in first]
+            # Stable: ties keep the order of the first stage.
+            judged.sort(key=lambda result: -(result.probability or 0.0))
+            reordered.append(judged + results[self.reranks :])
+        return reordered
