@@ -7,8 +7,8 @@ What a notebook needs:
     corpus = counterpoint.open_corpus("sample")
     run = counterpoint.read_run("results/sample")
     table = counterpoint.scores(run)
-    cell = counterpoint.load_cell(run.cells[0].folder.path)
-    vectors = cell.encode_points(["Cars pollute."])  # near those of good counters
+    retriever = counterpoint.Retriever.load("results/sample", "best")
+    answers = retriever.search(["Cars pollute."], ["Cars bring freedom.", "Zoos are cruel."])
 
 The packages form a one-way street (`docs/architecture.md`). Importing this one imports none of
 them: each name is looked up when it is first used, so that `counterpoint --help` and the Snakefile
@@ -18,12 +18,12 @@ start at once.
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "Cell",
     "Corpus",
+    "Found",
     "InputError",
+    "Retriever",
     "Run",
     "encode_texts",
-    "load_cell",
     "open_corpus",
     "read_run",
     "scores",
@@ -31,16 +31,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from counterpoint.api import (
-        Cell,
         Corpus,
         InputError,
         Run,
         encode_texts,
-        load_cell,
         open_corpus,
         read_run,
         scores,
     )
+    from counterpoint.retrieval.retriever import Found, Retriever
 
     __version__: str
 else:
@@ -50,6 +49,10 @@ else:
             from counterpoint.versions import program_version
 
             return program_version()
+        if name in ("Found", "Retriever"):
+            from counterpoint.retrieval import retriever  # with torch, which the others do without
+
+            return getattr(retriever, name)
         if name in __all__:
             from counterpoint import api
 

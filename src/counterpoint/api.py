@@ -4,7 +4,6 @@ Whatever cannot be used is told with `InputError`, whose message says what to do
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,15 +18,13 @@ from counterpoint.corpus.texts import number_texts
 from counterpoint.errors import InputError
 from counterpoint.reporting.scores import current_scores
 from counterpoint.runs import folder as folder_module
-from counterpoint.runs.folder import CellFolder, Run
+from counterpoint.runs.folder import Run
 
 __all__ = [
-    "Cell",
     "Corpus",
     "InputError",
     "Run",
     "encode_texts",
-    "load_cell",
     "open_corpus",
     "read_run",
     "scores",
@@ -132,59 +129,3 @@ def encode_texts(
     tokens = tokenise(numbered, options)
     outputs = frozen_features(numbered, tokens, options, torch.device(device))
     return outputs[numbered.numbers]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A trained cell. The counter that it finds for a point is the nearest one (Euclidean).
-
-    Each call loads the encoder anew, which takes seconds: give it all texts at once.
-    """
-
-    folder: CellFolder
-    """Its results."""
-    device: str
-    """Where texts are encoded."""
-
-    def encode_points(self, texts: Sequence[str]) -> Floats:
-        """Vectors (n, d) float32 of n texts as points, which a counter is sought for.
-
-        Raises:
-            InputError: a text is empty, or the cell's options or weights cannot be used.
-        """
-        return self._encode(texts, "query")
-
-    def encode_counters(self, texts: Sequence[str]) -> Floats:
-        """Vectors (n, d) float32 of n texts as candidates for a counter.
-
-        Raises:
-            InputError: a text is empty, or the cell's options or weights cannot be used.
-        """
-        return self._encode(texts, "candidate")
-
-    def _encode(self, texts: Sequence[str], role: str) -> Floats:
-        import torch
-
-        from counterpoint.runs import trained
-
-        numbered = number_texts(texts)
-        system = trained.load_cell(self.folder, numbered, torch.device(self.device))
-        vectors: Floats = system.vectors[role].e.cpu().numpy()
-        return vectors[numbered.numbers]
-
-
-def load_cell(folder: str | Path, *, device: str = "cpu") -> Cell:
-    """A trained cell, to encode texts with.
-
-    Args:
-        folder: of the cell, `results/RUN/cells/CELL`.
-        device: `cpu` or `cuda`.
-
-    Raises:
-        InputError: no trained cell lies there.
-    """
-    cell = CellFolder(Path(folder))
-    for path in (cell.options, cell.model):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; give the folder of a cell that is trained")
-    return Cell(cell, device)

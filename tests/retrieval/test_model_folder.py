@@ -74,7 +74,8 @@ def test_transformers_opens_the_encoder_by_itself(tiny_bert: Path, tmp_path: Pat
     made = retriever(tiny_bert, encoder={"trainable": "all"})
     made.save(tmp_path / "model")
     model, told = AutoModel.from_pretrained(tmp_path / "model", output_loading_info=True)
-    assert not told["missing_keys"] and not told["unexpected_keys"]
+    assert not told["missing_keys"]
+    assert not told["unexpected_keys"]
     trained: Any = made._loaded.encoder.models["query"]  # noqa: SLF001  what was saved
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, trained.state_dict()[name]), name

@@ -23,11 +23,13 @@ def loaded_model(folder: Path, **options: Any) -> LoadedModel:
     """A model of random projections and head over the encoder in a folder, of 32 tokens."""
     encoder = {"name": str(folder), "max_tokens": 32, **options.pop("encoder", {})}
     values = {"encoder": encoder, "projection": {"width": 8}, "head": {"hidden": 6}, **options}
-    loaded = built("a cell", CellOptions.model_validate(values), torch.device("cpu"))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        loaded = built("a cell", CellOptions.model_validate(values), torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weights in loaded.model.parameters():
-            weights += 0.1 * torch.randn(weights.shape, generator=generator)
+            weights.add_(0.1 * torch.randn(weights.shape, generator=generator))
     return loaded
 
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 from counterpoint.cli.convert import add_convert
 from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
 from counterpoint.cli.evaluate import add_evaluate
+from counterpoint.cli.export import add_export
 from counterpoint.cli.results import (
     add_compare,
     add_import_log,
@@ -92,6 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_compare,
         add_leak,
         add_evaluate,
+        add_export,
         add_import_log,
         add_plots,
         add_report,

@@ -22,11 +22,11 @@ from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from counterpoint.evaluation.second_stage import probability
 from counterpoint.models.fusion import Vectors
-from counterpoint.reporting.scores import records_of
 from counterpoint.retrieval import model_folder
 from counterpoint.retrieval.loaded import LoadedModel, load_trained, load_untrained
 from counterpoint.retrieval.nearest import StoredVectors
-from counterpoint.runs.folder import CellFolder, read_run
+from counterpoint.retrieval.systems import named_system
+from counterpoint.runs.folder import CellFolder, read_run, run_and_cell
 
 Role = Literal["query", "candidate"]
 """What a text is encoded as: a point that is answered, or a counter that may answer."""
@@ -72,8 +72,8 @@ class Retriever:
         Args:
             source: the cell's folder, a folder that `save` or `counterpoint export` wrote, or with
                 a name the run's folder, `results/RUN`.
-            name: of a system of the run: a cell's name as in `tables/cells.csv`, `best` (the cell
-                of the matrix that is best on dev), `recipe/NAME` or `baseline/untrained`.
+            name: of a system of the run, as `systems.named_system` takes it: a cell's name,
+                `recipe/NAME`, `baseline/untrained`, or `best` of them on dev.
             device: `cpu` or `cuda`.
 
         Raises:
@@ -82,16 +82,14 @@ class Retriever:
         path, where = Path(source), torch.device(device)
         if name is not None:
             run = read_run(path)
-            name, records = records_of(run, name)
-            if name == "baseline/untrained":
+            name, folder = named_system(run, name)
+            if folder is None:
                 return cls(load_untrained(run.config.encoder, where), where)
-            if name.startswith("baseline/"):
-                raise InputError(f"{name}: has no vectors; give a cell, or baseline/untrained")
-            return cls(load_trained(CellFolder(records.parent), name, where), where)
+            return cls(load_trained(folder, name, where), where)
         if model_folder.is_one(path):
             return cls(model_folder.read(path, where), where)
-        cell = CellFolder(path)
-        return cls(load_trained(cell, path.name, where), where)
+        _, name = run_and_cell(path)
+        return cls(load_trained(CellFolder(path), name, where), where)
 
     @classmethod
     def untrained(cls, encoder: Mapping[str, object] | None = None, *, device: str = "cpu") -> Self:
