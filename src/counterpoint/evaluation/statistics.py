@@ -121,16 +121,15 @@ def least_discordant(n: int) -> int:
     """The fewest queries of n that tell two systems apart at 5 %, by McNemar's exact test.
 
     All queries on which the two differ are then in favour of one; each that speaks for the other
-    asks for more. McNemar, *Note on the
-    sampling error of the difference between correlated proportions* (1947).
+    asks for more. McNemar, *Note on the sampling error of the difference between correlated
+    proportions* (1947).
 
     Raises:
         ValueError: not even all n are enough.
     """
-    from scipy.stats import binomtest
-
     for count in range(1, n + 1):
-        if binomtest(count, count).pvalue < 1 - LEVEL:
+        # The binomial test's two-sided p-value where all of them speak for one: 2 · (1/2)ⁿ.
+        if 2.0 ** (1 - count) < 1 - LEVEL:
             return count
     raise ValueError(f"no difference between two systems is significant on {n} queries")
 

@@ -144,10 +144,15 @@ class Overview:
         self, system: str, split: str, protocol: str, stage: str
     ) -> "pd.Series[float] | None":
         """Accuracy@1 on `epa`, with `low`, `high` and `n`, where the system has that."""
-        where = {"split": split, "protocol": protocol, "stage": stage}
-        rows = select(self.scores, cell=system, task="epa", metric="accuracy@1", **where)
+        return self._scored.get((system, split, protocol, stage))
+
+    @cached_property
+    def _scored(self) -> "dict[tuple[str, ...], pd.Series[float]]":
+        """What `score` gives, by what it is asked for."""
+        rows = select(self.scores, task="epa", metric="accuracy@1")
         rows = rows[rows["value"].notna()]  # a baseline that ties everywhere has none
-        return None if rows.empty else rows.iloc[0]
+        names = rows[["cell", "split", "protocol", "stage"]].itertuples(index=False, name=None)
+        return {key: row for key, (_, row) in zip(names, rows.iterrows(), strict=True)}
 
     @property
     def ties(self) -> list[str]:

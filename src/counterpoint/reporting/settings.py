@@ -78,6 +78,8 @@ def settings(run: Run, systems: pd.DataFrame) -> pd.DataFrame:
     for cell in run.cells:
         planned.setdefault(cell.setting, []).append(cell)
     axes = setting_axes(run)
+    # As dictionaries: a table of some thousand cells is slow to ask for one number at a time.
+    scores = {column: systems[column].dropna().to_dict() for column in SCORES}
     rows = []
     for cells in planned.values():
         names = [cell.name for cell in cells if cell.name in systems.index]
@@ -85,7 +87,8 @@ def settings(run: Run, systems: pd.DataFrame) -> pd.DataFrame:
         row |= {"seeds": len(names), "seeds_planned": len(cells), "cells": names}
         row["lacking"] = lacking(cells)
         for column in SCORES:
-            values = systems.loc[names, column].dropna().to_numpy(dtype=np.float64)
+            there = [scores[column][name] for name in names if name in scores[column]]
+            values = np.array(there, dtype=np.float64)
             # A mean over fewer seeds than planned would hide the missing one.
             if len(values) == len(cells):
                 spread = over_seeds(values)
