@@ -1,14 +1,15 @@
 """A pretrained transformer, loaded from wherever its name says and checked."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 
 from counterpoint.config.options import EncoderOptions
+from counterpoint.encoders import hub
+from counterpoint.encoders.hub import MissingEncoder
 from counterpoint.encoders.layers import layers_of, position_count
-from counterpoint.encoders.names import MissingEncoder, resolve
+from counterpoint.encoders.names import commit_of, resolve
 from counterpoint.encoders.surgery import install
 from counterpoint.errors import InputError
 
@@ -16,25 +17,40 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
-    """What `from_pretrained` of a class of transformers gives.
+def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **options: Any) -> Any:
+    """What `from_pretrained` of a class of transformers gives. Code that comes with it is not run.
 
     Args:
         kind: the class.
         name: of the encoder.
         what: what is loaded, for the message.
+        commit: of an encoder on the hub, as `commit_of` tells it; None for one on this machine.
+            With a branch in its place, transformers would have a service convert weights that are
+            pickle, and would give it the user's token.
         options: for `from_pretrained`.
 
     Raises:
         MissingEncoder: it cannot be loaded.
     """
+    from huggingface_hub.utils import httpx
+
     where = resolve(name)
+    place = {"local_files_only": True} if commit is None else {"revision": commit}
     try:
-        return kind.from_pretrained(where, local_files_only=os.path.isdir(where), **options)
+        # Unless it is told not to, transformers asks on a terminal whether to run code.
+        return kind.from_pretrained(where, trust_remote_code=False, **place, **options)
     # Also a damaged file of weights, weights of other shapes, a package that a tokenizer wants.
-    except (OSError, ValueError, SafetensorError, RuntimeError, ImportError) as error:
+    except (
+        OSError, ValueError, SafetensorError, RuntimeError, ImportError, httpx.HTTPError
+    ) as error:  # fmt: skip
         if isinstance(error, RuntimeError) and "mismatch" not in str(error):
             raise
+        if commit is not None and hub.has_pickle_alone(name, commit):
+            raise MissingEncoder(
+                f"encoder.name {name!r}: its weights are not safetensors; pickle, such as "
+                "pytorch_model.bin, can run any code and is not opened; give a model with "
+                "model.safetensors, or convert it where you trust it and give the folder"
+            ) from error
         raise MissingEncoder(
             f"encoder.name {name!r}: the {what} cannot be loaded from {where}: {error}\nGive a "
             "folder with config.json, tokenizer files and *.safetensors, or a name on the hub that "
@@ -42,8 +58,12 @@ def load_pretrained(kind: Any, name: str, what: str, **options: Any) -> Any:
         ) from error
 
 
-def load_model(options: EncoderOptions) -> "PreTrainedModel":
+def load_model(options: EncoderOptions, commit: str | None = None) -> "PreTrainedModel":
     """Load the transformer in float32; freeze what `trainable` does not name.
+
+    Args:
+        options: of the encoder.
+        commit: of a model on the hub; None for what `options.revision` is now.
 
     Raises:
         InputError: it cannot be loaded, has no weights for a part that is used, takes fewer tokens
@@ -56,6 +76,7 @@ def load_model(options: EncoderOptions) -> "PreTrainedModel":
         AutoModel,
         options.name,
         "model",
+        commit or commit_of(options),
         use_safetensors=True,
         dtype=torch.float32,
         output_loading_info=True,
