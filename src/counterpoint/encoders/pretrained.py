@@ -45,17 +45,34 @@ def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **optio
     ) as error:  # fmt: skip
         if isinstance(error, RuntimeError) and "mismatch" not in str(error):
             raise
-        if commit is not None and hub.has_pickle_alone(name, commit):
-            raise MissingEncoder(
-                f"encoder.name {name!r}: its weights are not safetensors; pickle, such as "
-                "pytorch_model.bin, can run any code and is not opened; give a model with "
-                "model.safetensors, or convert it where you trust it and give the folder"
-            ) from error
+        reason = (
+            _reason(name, commit, error) or f"the {what} cannot be loaded from {where}: {error}"
+        )
         raise MissingEncoder(
-            f"encoder.name {name!r}: the {what} cannot be loaded from {where}: {error}\nGive a "
-            "folder with config.json, tokenizer files and *.safetensors, or a name on the hub that "
-            "this machine can reach."
+            f"encoder.name {name!r}: {reason}\nGive a folder with config.json, tokenizer files and "
+            "*.safetensors, or a name on the hub that this machine can reach."
         ) from error
+
+
+def _reason(name: str, commit: str | None, error: Exception) -> str | None:
+    """Why an encoder was not loaded, where transformers says it badly or would advise what not."""
+    from huggingface_hub.utils import httpx
+
+    if "trust_remote_code" in str(error):
+        return "it needs code that comes with it, which is never run"
+    if commit is None:
+        return None
+    if hub.has_pickle_alone(name, commit):
+        return (
+            "its weights are not safetensors; pickle, such as pytorch_model.bin, can run any code "
+            "and is not opened. Convert it where you trust it."
+        )
+    if isinstance(error.__cause__ or error, httpx.TransportError):
+        return (
+            f"its download broke off ({type(error.__cause__ or error).__name__}). Run it again: "
+            "files that are whole are kept."
+        )
+    return None
 
 
 def load_model(options: EncoderOptions, commit: str | None = None) -> "PreTrainedModel":
