@@ -41,12 +41,12 @@ def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **optio
         return kind.from_pretrained(where, trust_remote_code=False, **place, **options)
     # Also a damaged file of weights, weights of other shapes, a package that a tokenizer wants.
     except (
-        OSError, ValueError, SafetensorError, RuntimeError, ImportError, httpx.HTTPError
+        OSError, ValueError, SafetensorError, RuntimeError, ImportError, httpx.TransportError
     ) as error:  # fmt: skip
         if isinstance(error, RuntimeError) and "mismatch" not in str(error):
             raise
         reason = (
-            _reason(name, commit, error) or f"the {what} cannot be loaded from {where}: {error}"
+            _reason(name, commit, error)
         )
         raise MissingEncoder(
             f"encoder.name {name!r}: {reason}\nGive a folder with config.json, tokenizer files and "
@@ -67,10 +67,12 @@ def _reason(name: str, commit: str | None, error: Exception) -> str | None:
             "its weights are not safetensors; pickle, such as pytorch_model.bin, can run any code "
             "and is not opened. Convert it where you trust it."
         )
-    if isinstance(error.__cause__ or error, httpx.TransportError):
+    # transformers may put a sentence of its own in the place of the client's.
+    broken = error.__cause__ or error.__context__ or error
+    if isinstance(broken, httpx.TransportError):
         return (
-            f"its download broke off ({type(error.__cause__ or error).__name__}). Run it again: "
-            "files that are whole are kept."
+            f"its download broke off ({type(broken).__name__}). Run it again: files that are whole "
+            "are kept."
         )
     return None
 
