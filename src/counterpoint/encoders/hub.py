@@ -21,6 +21,14 @@ class MissingEncoder(InputError):
     """An encoder that cannot be loaded from where its name says."""
 
 
+def connection_error() -> type[Exception]:
+    """What the hub's client raises where a connection fails; its HTTP library has several names."""
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # as transformers does
+
+    error: type[Exception] = httpx.TransportError
+    return error
+
+
 def is_offline() -> bool:
     """Whether the user forbids to ask the hub (HF_HUB_OFFLINE)."""
     from huggingface_hub import constants
@@ -55,7 +63,6 @@ def commit_of(name: str, revision: str | None) -> str:
             downloaded and the hub does not answer.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import httpx
 
     there = _cached(name, CONFIG, revision)
     if there is not None and revision is not None and _COMMIT.fullmatch(revision):
@@ -64,7 +71,7 @@ def commit_of(name: str, revision: str | None) -> str:
         _await_answer(name)
     try:
         path = hf_hub_download(name, CONFIG, revision=revision, etag_timeout=HUB_SECONDS)
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except (OSError, ValueError, connection_error()) as error:
         raise MissingEncoder(_reason(name, revision, error)) from error
     return Path(path).parent.name
 

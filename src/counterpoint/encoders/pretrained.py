@@ -32,8 +32,6 @@ def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **optio
     Raises:
         MissingEncoder: it cannot be loaded.
     """
-    from huggingface_hub.utils import httpx
-
     where = resolve(name)
     place = {"local_files_only": True} if commit is None else {"revision": commit}
     try:
@@ -41,13 +39,12 @@ def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **optio
         return kind.from_pretrained(where, trust_remote_code=False, **place, **options)
     # Also a damaged file of weights, weights of other shapes, a package that a tokenizer wants.
     except (
-        OSError, ValueError, SafetensorError, RuntimeError, ImportError, httpx.TransportError
+        OSError, ValueError, SafetensorError, RuntimeError, ImportError, hub.connection_error()
     ) as error:  # fmt: skip
         if isinstance(error, RuntimeError) and "mismatch" not in str(error):
             raise
-        reason = (
-            _reason(name, commit, error)
-        )
+        loading = f"the {what} cannot be loaded from {where}: {error}"
+        reason = _reason(name, commit, error) or loading
         raise MissingEncoder(
             f"encoder.name {name!r}: {reason}\nGive a folder with config.json, tokenizer files and "
             "*.safetensors, or a name on the hub that this machine can reach."
@@ -56,8 +53,6 @@ def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **optio
 
 def _reason(name: str, commit: str | None, error: Exception) -> str | None:
     """Why an encoder was not loaded, where transformers says it badly or would advise what not."""
-    from huggingface_hub.utils import httpx
-
     if "trust_remote_code" in str(error):
         return "it needs code that comes with it, which is never run"
     if commit is None:
@@ -69,7 +64,7 @@ def _reason(name: str, commit: str | None, error: Exception) -> str | None:
         )
     # transformers may put a sentence of its own in the place of the client's.
     broken = error.__cause__ or error.__context__ or error
-    if isinstance(broken, httpx.TransportError):
+    if isinstance(broken, hub.connection_error()):
         return (
             f"its download broke off ({type(broken).__name__}). Run it again: files that are whole "
             "are kept."

@@ -55,9 +55,7 @@ class Tokens:
         return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
-def load_tokenizer(
-    options: EncoderOptions, commit: str | None = None
-) -> "PreTrainedTokenizerBase":
+def load_tokenizer(options: EncoderOptions, commit: str | None = None) -> "PreTrainedTokenizerBase":
     """Load an encoder's tokenizer.
 
     Args:
