@@ -9,12 +9,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from counterpoint.config.options import EncoderOptions
+from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders import live
+from counterpoint.encoders.arrays import commit_in
+from counterpoint.encoders.tokens import read_tokens, tokenise, write_tokens
+from counterpoint.errors import InputError
 from tests.support.hub import SECRET, Hub, Model, commit_named, files_of, serving
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 LOAD = """
 import json, sys
@@ -252,3 +263,27 @@ def test_a_revision_is_what_was_asked_for_whatever_main_is(
     assert [tag["commit"], by_name["commit"]] == [first, first]
     assert tag["x"] == by_name["x"] == folder["x"]
     assert main["x"] == latest["x"] != folder["x"]
+
+
+def test_weights_are_of_the_commit_of_the_tokens(
+    small: Corpus, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the branch may have moved between the two jobs."""
+    options = EncoderOptions(name=str(tiny_bert), max_tokens=32, towers="separate")
+    plain, path = tmp_path / "plain", tmp_path / "tokens.safetensors"
+    local = tokenise(small, options)
+    write_tokens(local, small, plain, options)
+    write_tokens(replace(local, commit="c" * 40), small, path, options)
+    assert [commit_in(plain), commit_in(path)] == [None, "c" * 40]
+
+    loaded, load_model = [], live.load_model
+
+    def noting(options: EncoderOptions, commit: str | None) -> "PreTrainedModel":
+        loaded.append(commit)
+        return load_model(options)
+
+    monkeypatch.setattr(live, "load_model", noting)
+    live.LiveEncoder(options, read_tokens(path, small, options))
+    assert loaded == ["c" * 40, "c" * 40]
+    with pytest.raises(InputError, match=r"made with encoder\.revision: null, and not v1"):
+        read_tokens(path, small, options.model_copy(update={"revision": "v1"}))
