@@ -20,6 +20,7 @@ from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders import live
 from counterpoint.encoders.arrays import commit_in
+from counterpoint.encoders.pretrained import load_model
 from counterpoint.encoders.tokens import read_tokens, tokenise, write_tokens
 from counterpoint.errors import InputError
 from tests.support.hub import SECRET, Hub, Model, commit_named, files_of, serving
@@ -276,7 +277,7 @@ def test_weights_are_of_the_commit_of_the_tokens(
     write_tokens(replace(local, commit="c" * 40), small, path, options)
     assert [commit_in(plain), commit_in(path)] == [None, "c" * 40]
 
-    loaded, load_model = [], live.load_model
+    loaded: list[str | None] = []
 
     def noting(options: EncoderOptions, commit: str | None) -> "PreTrainedModel":
         loaded.append(commit)
