@@ -17,7 +17,9 @@ def test_every_module_opens_with_a_docstring() -> None:
 
 
 def test_nothing_unpickles_or_runs_remote_code() -> None:
-    words = re.compile(r"import pickle|trust_remote_code|torch\.load|allow_pickle=True|except:")
+    # That code is refused, and what transformers then says, may stand there.
+    refusal = r'trust_remote_code(?!=False,|" in str\(error\))'
+    words = re.compile(rf"import pickle|{refusal}|torch\.load|allow_pickle=True|except:")
     for path in [*MODULES, *(ROOT / "benchmarks").glob("*.py")]:
         assert not words.search(path.read_text(encoding="utf-8")), path
 

@@ -71,6 +71,7 @@ def test_a_key_is_a_safe_folder_name(options: EncoderOptions) -> None:
     [
         {"name": "bert-base-uncased"},
         {"name": "sentence-transformers/all-MiniLM-L6-v2"},
+        {"revision": "main"},
         {"pooling": "cls"},
         {"max_tokens": 255},
     ],
@@ -83,6 +84,15 @@ def test_each_thing_that_matters_changes_the_key(change: dict[str, str | int]) -
 def test_names_that_look_alike_in_a_folder_name_have_their_own_keys() -> None:
     names = ["a/b", "a-b", "a b", "a_b", "/a/b", "x" * 41, "y" + "x" * 40]
     assert len({features_key(EncoderOptions(name=name)) for name in names}) == len(names)
+
+
+def test_folders_of_before_there_were_revisions_keep_their_names() -> None:
+    assert features_key(EncoderOptions()) == "all-MiniLM-L6-v2-256-975730c3-mean"
+    of_hub = EncoderOptions(name="org/bert", pooling="cls", max_tokens=64)
+    assert features_key(of_hub) == "org-bert-64-41292bd9-cls"
+    pinned = of_hub.model_copy(update={"revision": "v1"})
+    assert tokens_key(pinned) != tokens_key(of_hub)
+    assert shared_options(pinned).revision == "v1"
 
 
 def test_a_key_tells_what_it_stands_for() -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders import names
 from counterpoint.encoders.dropout import Dropout
+from counterpoint.encoders.hub import MissingEncoder
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.names import MissingEncoder, ask_hub, check_name, resolve
+from counterpoint.encoders.names import check_name, commit_of, resolve
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from tests.support.encoders import encoder_options
@@ -50,7 +52,7 @@ def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_may_be_there_is_not_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     check_name(name)
 
 
@@ -73,27 +75,49 @@ def test_a_folder_that_holds_no_model_is_refused_before_any_job(
 def test_offline_only_what_was_downloaded_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     check_name("all-MiniLM-L6-v2")
     with pytest.raises(InputError, match="the hub is not asked, because HF_HUB_OFFLINE is set"):
         check_name("bert-base-uncased")
-    (tmp_path / "hub" / "models--google-bert--bert-base-uncased").mkdir(parents=True)
+    folder = tmp_path / "models--google-bert--bert-base-uncased"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("c" * 40)
+    with pytest.raises(InputError, match="its main branch is not in"):
+        check_name("google-bert/bert-base-uncased")
+    (folder / "snapshots" / ("c" * 40)).mkdir(parents=True)
+    (folder / "snapshots" / ("c" * 40) / "config.json").write_text("{}")
     check_name("google-bert/bert-base-uncased")
+    with pytest.raises(InputError, match=r"google-bert.*v2 is not in .*HF_HUB_OFFLINE is set"):
+        check_name("google-bert/bert-base-uncased", "v2")
 
 
-def test_a_hub_that_does_not_answer_is_asked_once(
+@pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"])
+def test_what_is_on_this_machine_has_no_revision(name: str, tiny_bert: Path) -> None:
+    for local in (name, str(tiny_bert)):
+        assert commit_of(EncoderOptions(name=local)) is None
+        with pytest.raises(InputError, match=r"encoder\.revision: 'main' .*is on this machine"):
+            check_name(local, "main")
+        with pytest.raises(InputError, match=r"leave encoder\.revision null"):
+            commit_of(EncoderOptions(name=local, revision="main"))
+
+
+@pytest.mark.parametrize("revision", ["", "../main", "a//b", "a..b", "a b", "/main", "-x", "a/"])
+def test_a_revision_is_the_name_of_a_branch_a_tag_or_a_commit(revision: str) -> None:
+    for usable in ("main", "v1.0", "refs/pr/1", "a" * 40):
+        assert EncoderOptions(name="a/b", revision=usable).revision == usable
+    with pytest.raises(ValidationError, match="revision"):
+        EncoderOptions(name="a/b", revision=revision)
+
+
+def test_a_hub_that_does_not_answer_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    ask_hub("all-MiniLM-L6-v2")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(MissingEncoder, match=r"'bert-base-uncased': no such folder, .* cannot be"):
-        ask_hub("bert-base-uncased")
-    (tmp_path / "hub" / "models--bert-base-uncased").mkdir(parents=True)
-    ask_hub("bert-base-uncased")
+        commit_of(EncoderOptions(name="bert-base-uncased"))
 
 
 def test_an_encoder_that_cannot_be_had_is_an_input_error(

@@ -17,7 +17,7 @@ from counterpoint.encoders.features import write_features
 from counterpoint.encoders.tokens import tokenise, write_tokens
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
-from counterpoint.results.files import Failure, Outcome
+from counterpoint.results.files import Failure, Outcome, Provenance
 from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder
 from counterpoint.runs.job import Job
 from counterpoint.training.checkpoint import CheckpointFolder
@@ -154,7 +154,9 @@ def test_a_lack_of_memory_beyond_the_encoder_is_an_input_error(
         Job(options=cell(), **inputs).run()
 
 
-@pytest.mark.parametrize("changes", [{"max_tokens": 16}, {"pooling": "cls"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"max_tokens": 16}, {"pooling": "cls"}, {"revision": "v1"}], ids=str
+)
 def test_features_made_with_other_options_are_refused(
     corpus: Corpus, inputs: JobInputs, changes: dict[str, Any]
 ) -> None:
@@ -166,6 +168,15 @@ def test_features_made_with_other_options_are_refused(
         InputError, match=rf"features\.safetensors: made with.*{next(iter(changes))}"
     ):
         Job(options=other, **inputs).run()
+
+
+@pytest.mark.parametrize("commit", [None, "c" * 40])
+def test_the_commit_of_an_encoder_on_the_hub_is_in_the_provenance(
+    corpus: Corpus, inputs: JobInputs, commit: str | None
+) -> None:
+    write_features(features(corpus), corpus, inputs["features"], commit=commit)
+    Job(options=cell(), **inputs).run()
+    assert Provenance.read(CellFolder(inputs["out"]).provenance).encoder_commit == commit
 
 
 def test_a_failed_job_leaves_its_reason_and_no_result(inputs: JobInputs) -> None:

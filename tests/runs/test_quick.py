@@ -11,7 +11,7 @@ from counterpoint.config.loading import dump
 from counterpoint.config.matrix import expand
 from counterpoint.config.options import CellOptions, RunConfig
 from counterpoint.corpus.arguments import Corpus, write_arguments
-from counterpoint.encoders.names import MissingEncoder
+from counterpoint.encoders.hub import MissingEncoder
 from counterpoint.errors import InputError
 from counterpoint.runs import quick
 from counterpoint.runs.estimate import CellCost, Cost
@@ -161,7 +161,8 @@ def test_a_batch_larger_than_the_pairs_is_one_sentence(
 def test_an_encoder_that_cannot_be_had_is_refused(
     small: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     config = configuration(Path("nobody/no-such-encoder"))
     with pytest.raises(MissingEncoder, match="nobody/no-such-encoder"):
         quick_text(bench(config, small, tmp_path), cores=2)

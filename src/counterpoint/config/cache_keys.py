@@ -11,6 +11,7 @@ def shared_options(options: EncoderOptions) -> EncoderOptions:
     """The options that frozen outputs are computed with; the others have their defaults."""
     return EncoderOptions(
         name=options.name,
+        revision=options.revision,
         pooling=options.pooling,
         max_tokens=options.max_tokens,
         batch_tokens=options.batch_tokens,
@@ -21,7 +22,9 @@ def shared_options(options: EncoderOptions) -> EncoderOptions:
 
 def tokens_key(options: EncoderOptions) -> str:
     """A folder name, the same for every cell that shares tokens."""
-    only = EncoderOptions(name=options.name, max_tokens=options.max_tokens)
+    only = EncoderOptions(
+        name=options.name, revision=options.revision, max_tokens=options.max_tokens
+    )
     name = re.sub(r"[^A-Za-z0-9.]+", "-", options.name).strip("-")[-40:]
     return f"{name}-{options.max_tokens}-{_digest(only)}"
 
@@ -32,4 +35,6 @@ def features_key(options: EncoderOptions) -> str:
 
 
 def _digest(options: EncoderOptions) -> str:
-    return hashlib.sha256(dump(options).encode("utf-8")).hexdigest()[:8]
+    # Folders of before there was this option keep their names.
+    text = dump(options).replace('"revision": null, ', "")
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]

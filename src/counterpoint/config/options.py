@@ -155,6 +155,8 @@ class EncoderOptions(Section):
 
     name: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
     """A folder, `all-MiniLM-L6-v2` (installed with the package), or a name on the hub."""
+    revision: Annotated[str, Field(pattern=r"^\w[\w-]*([./][\w-]+)*$")] | None = None
+    """The branch, tag or commit of a model on the hub; `null` for its branch `main`."""
     pooling: Literal["pooler", "cls", "mean"] = "mean"
     """What stands for the text: BERT's pooler output, the first token, or the masked mean."""
     max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256

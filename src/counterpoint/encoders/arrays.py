@@ -16,6 +16,20 @@ from counterpoint.encoders.names import PUBLISHER
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import write_safetensors
 
+COMMIT = "commit"
+"""The fact that a file has of an encoder on the hub: the commit that it was made with."""
+
+
+def at_commit(commit: str | None) -> dict[str, str]:
+    """A commit as a file of arrays holds it; nothing for an encoder that is on this machine."""
+    return {} if commit is None else {COMMIT: commit}
+
+
+def commit_in(path: str | Path) -> str | None:
+    """The commit that a file of tokens or features was made with, as its facts tell it."""
+    with safe_open(path, framework="pt") as stored:
+        return (stored.metadata() or {}).get(COMMIT)
+
 
 def described(options: EncoderOptions | None, names: Iterable[str]) -> dict[str, str]:
     """Some options by name, as a file of arrays holds them; none of them for None."""
@@ -24,7 +38,9 @@ def described(options: EncoderOptions | None, names: Iterable[str]) -> dict[str,
     folder = Path(options.name).expanduser()
     # One encoder has several names.
     name = str(folder.resolve()) if folder.is_dir() else options.name.removeprefix(PUBLISHER)
-    return {option: name if option == "name" else str(getattr(options, option)) for option in names}
+    values = {option: name if option == "name" else getattr(options, option) for option in names}
+    # Files that are older than `encoder.revision` do not tell it, nor do those without one.
+    return {option: str(value) for option, value in values.items() if value is not None}
 
 
 def texts_digest(corpus: Texts) -> str:
@@ -76,10 +92,12 @@ def read_arrays(
         raise InputError(
             f"{path}: made from another corpus; run `counterpoint tokens` and `features` again"
         )
-    for name, value in options.items():
-        if facts.get(name, value) != value:
+    made_with = {"revision": "null", **facts} if "name" in facts else facts
+    wanted = {"revision": "null", **options} if "name" in options else options
+    for name, value in wanted.items():
+        if made_with.get(name, value) != value:
             raise InputError(
-                f"{path}: made with encoder.{name}: {facts[name]}, and not {value}; run "
+                f"{path}: made with encoder.{name}: {made_with[name]}, and not {value}; run "
                 "`counterpoint tokens` and `features` with the options that are used here"
             )
     return arrays, facts

@@ -11,7 +11,7 @@ from torch import Tensor
 from counterpoint.arrays import Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
-from counterpoint.encoders.arrays import described, read_arrays, write_arrays
+from counterpoint.encoders.arrays import at_commit, described, read_arrays, write_arrays
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.tokens import OF_TOKENS
 
@@ -24,9 +24,15 @@ def write_features(
     corpus: Texts,
     path: str | Path,
     options: EncoderOptions | None = None,
+    commit: str | None = None,
 ) -> None:
-    """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts."""
-    write_arrays({"x": features}, described(options, OF_FEATURES), corpus, path)
+    """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts.
+
+    With the options, and the commit of an encoder on the hub, that they were made with, the file
+    tells them.
+    """
+    facts = {**at_commit(commit), **described(options, OF_FEATURES)}
+    write_arrays({"x": features}, facts, corpus, path)
 
 
 def read_features(

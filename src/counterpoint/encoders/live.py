@@ -54,8 +54,9 @@ class LiveEncoder(Encoder):
         self.options = options
         self.tokens = tokens
         # `shared` is one module under both names, so its weights are counted and saved once.
-        first = load_model(options)
-        second = load_model(options) if options.towers == "separate" else first
+        # Of the commit that the tokens are of, whatever the hub has by now.
+        first = load_model(options, tokens.commit)
+        second = load_model(options, tokens.commit) if options.towers == "separate" else first
         self.models = nn.ModuleDict({"query": first, "candidate": second})
         self.hidden_size = int(first.config.hidden_size)
         parts = split(self.models, options)

@@ -1,10 +1,11 @@
 """What the name of an encoder stands for: a folder, an installed package, or a model on the hub."""
 
 import importlib.util
-import os
 import re
 from pathlib import Path
 
+from counterpoint.config.options import EncoderOptions
+from counterpoint.encoders import hub
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import sha256
 
@@ -19,15 +20,8 @@ BUNDLED = {
 }
 """Encoder name to the installed package that carries it and its weights' SHA-256 (the hub's)."""
 
-HUB_SECONDS = 5.0
-"""How long the hub has to answer."""
-
 _HUB_NAME = re.compile(r"(?!.*(?:--|\.\.))(?:\w[\w.-]*/)?\w[\w.-]{0,95}", re.ASCII)
 """`NAME` or `PUBLISHER/NAME`, as the hub has them."""
-
-
-class MissingEncoder(InputError):
-    """An encoder that cannot be loaded from where its name says."""
 
 
 def folder_of(name: str) -> Path | None:
@@ -67,48 +61,48 @@ def resolve(name: str) -> str:
     return str(folder)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, revision: str | None = None) -> None:
     """Refuse at once what no job could load; looks at names and folders alone, at no network.
 
     Raises:
         InputError: it is neither a folder with a model, nor the bundled one, nor a name as models
-            on the hub have; or only that, where the hub may not be asked and has not been before.
+            on the hub have; or only that, where the hub may not be asked and has not been before;
+            or a revision is given of what is on this machine.
     """
-    if folder_of(name) is not None:
+    folder = folder_of(name)
+    if folder is not None:
+        _refuse_revision(name, folder, revision)
         return
     if not _HUB_NAME.fullmatch(name):
         raise InputError(
             f"encoder.name: {name!r}: no such folder, and models on the hub have other names; "
             "give a folder as `save_pretrained` writes it, all-MiniLM-L6-v2, or PUBLISHER/NAME"
         )
-    if _is_offline() and not _hub_folder(name).is_dir():
+    if hub.is_offline() and not hub.is_downloaded(name, revision):
         raise InputError(
-            f"encoder.name: {name!r}: no such folder, and not in {_hub_folder(name).parent}; "
-            "the hub is not asked, because HF_HUB_OFFLINE is set"
+            f"encoder.name: {name!r}: no such folder, and {revision or 'its main branch'} is not "
+            f"in {hub.cache_folder()}; the hub is not asked, because HF_HUB_OFFLINE is set"
         )
 
 
-def ask_hub(name: str) -> None:
-    """Ask once whether the hub answers, where an encoder is neither on this machine nor was before.
-
-    The hub's client asks for a minute, for each file.
+def commit_of(options: EncoderOptions) -> str | None:
+    """The commit of an encoder on the hub, as the hub has it now; None for one on this machine.
 
     Raises:
-        MissingEncoder: it does not.
+        InputError: see `check_name` and `hub.commit_of`.
     """
-    if folder_of(name) is not None or _hub_folder(name).is_dir():
-        return
-    import requests
+    check_name(options.name, options.revision)
+    if folder_of(options.name) is not None:
+        return None
+    return hub.commit_of(options.name, options.revision)
 
-    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
-        # Any answer will do: what it says of the name, also to whom, the client understands.
-        requests.head(f"{hub}/{name}/resolve/main/config.json", timeout=HUB_SECONDS)
-    except requests.RequestException as error:
-        raise MissingEncoder(
-            f"encoder.name: {name!r}: no such folder, not in {_hub_folder(name).parent}, and {hub} "
-            f"cannot be reached ({type(error).__name__})"
-        ) from error
+
+def _refuse_revision(name: str, folder: Path, revision: str | None) -> None:
+    if revision is not None:
+        raise InputError(
+            f"encoder.revision: {revision!r} names a state of a model on the hub, but encoder.name "
+            f"{name!r} is on this machine ({folder}); leave encoder.revision null"
+        )
 
 
 def _bundled_folder(name: str) -> Path | None:
@@ -121,17 +115,3 @@ def _bundled_folder(name: str) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def _is_offline() -> bool:
-    return any(
-        os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")
-        for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    )
-
-
-def _hub_folder(name: str) -> Path:
-    """Where the hub's client keeps what it has downloaded of a model."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"))
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
-    return cache / f"models--{name.replace('/', '--')}"

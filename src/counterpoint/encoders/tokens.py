@@ -11,7 +11,14 @@ from torch import Tensor
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
-from counterpoint.encoders.arrays import described, read_arrays, write_arrays
+from counterpoint.encoders.arrays import (
+    COMMIT,
+    at_commit,
+    described,
+    read_arrays,
+    write_arrays,
+)
+from counterpoint.encoders.names import commit_of
 from counterpoint.encoders.pretrained import load_pretrained
 
 if TYPE_CHECKING:
@@ -28,6 +35,8 @@ class Tokens:
     ids: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
     pad: int
+    commit: str | None = None
+    """Of the tokenizer on the hub; None for one on this machine."""
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -46,15 +55,21 @@ class Tokens:
         return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
-def load_tokenizer(options: EncoderOptions) -> "PreTrainedTokenizerBase":
+def load_tokenizer(options: EncoderOptions, commit: str | None = None) -> "PreTrainedTokenizerBase":
     """Load an encoder's tokenizer.
+
+    Args:
+        options: of the encoder.
+        commit: of an encoder on the hub; None for what `options.revision` is now.
 
     Raises:
         InputError: it cannot be loaded.
     """
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = load_pretrained(AutoTokenizer, options.name, "tokenizer")
+    tokenizer: PreTrainedTokenizerBase = load_pretrained(
+        AutoTokenizer, options.name, "tokenizer", commit or commit_of(options)
+    )
     return tokenizer
 
 
@@ -65,13 +80,16 @@ def tokenise(
 
     Args:
         corpus: the texts.
-        options: `name` and `max_tokens`.
+        options: `name`, `revision` and `max_tokens`.
         tokenizer: the encoder's, where it is loaded already.
 
     Raises:
         InputError: the tokenizer cannot be loaded.
     """
-    tokenizer = tokenizer or load_tokenizer(options)
+    commit = None
+    if tokenizer is None:
+        commit = commit_of(options)
+        tokenizer = load_tokenizer(options, commit)
     batch = tokenizer(
         corpus.texts,
         truncation=True,
@@ -85,10 +103,11 @@ def tokenise(
         ids=np.concatenate([np.asarray(ids, dtype=np.int32) for ids in batch]),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         pad=0 if pad is None else int(pad),
+        commit=commit,
     )
 
 
-OF_TOKENS = ("name", "max_tokens")
+OF_TOKENS = ("name", "revision", "max_tokens")
 """The options that tokens are made with."""
 
 
@@ -100,7 +119,8 @@ def write_tokens(
     With the options that they were made with, `read_tokens` knows them.
     """
     arrays: dict[str, npt.NDArray[Any]] = {"ids": tokens.ids, "starts": tokens.starts}
-    write_arrays(arrays, {"pad": str(tokens.pad), **described(options, OF_TOKENS)}, corpus, path)
+    facts = {"pad": str(tokens.pad), **at_commit(tokens.commit), **described(options, OF_TOKENS)}
+    write_arrays(arrays, facts, corpus, path)
 
 
 def read_tokens(path: str | Path, corpus: Texts, options: EncoderOptions | None = None) -> Tokens:
@@ -110,4 +130,4 @@ def read_tokens(path: str | Path, corpus: Texts, options: EncoderOptions | None 
         InputError: it is no such file, belongs to another corpus, or was made with other options.
     """
     arrays, facts = read_arrays(path, ("ids", "starts"), corpus, described(options, OF_TOKENS))
-    return Tokens(arrays["ids"], arrays["starts"], int(facts["pad"]))
+    return Tokens(arrays["ids"], arrays["starts"], int(facts["pad"]), facts.get(COMMIT))

@@ -159,3 +159,5 @@ class Provenance(JsonFile):
     platform: str
     processors: int | None
     packages: Mapping[str, str | None]
+    encoder_commit: str | None = None
+    """Of an encoder on the hub; None for one on the machine, and in files older than this."""

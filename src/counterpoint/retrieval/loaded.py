@@ -11,11 +11,13 @@ from counterpoint.config.loading import load_written
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.names import commit_of
 from counterpoint.encoders.tokens import Tokens, load_tokenizer
 from counterpoint.errors import InputError
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
 from counterpoint.runs.folder import CellFolder
+from counterpoint.runs.trained import encoder_commit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -73,7 +75,8 @@ def load_trained(folder: CellFolder, name: str, device: torch.device) -> LoadedM
     for path in (folder.options, folder.model):
         if not path.is_file():
             raise InputError(f"{path}: no such file; give the folder of a cell that is trained")
-    loaded = built(name, load_written(CellOptions, folder.options), device)
+    options = load_written(CellOptions, folder.options)
+    loaded = built(name, options, device, encoder_commit(folder))
     load_weights(loaded.model, folder.model)
     return loaded
 
@@ -87,15 +90,24 @@ def load_untrained(encoder: EncoderOptions, device: torch.device) -> LoadedModel
     return built("baseline/untrained", untrained_options(encoder), device)
 
 
-def built(name: str, options: CellOptions, device: torch.device) -> LoadedModel:
+def built(
+    name: str, options: CellOptions, device: torch.device, commit: str | None = None
+) -> LoadedModel:
     """A model of these options, its encoder as it comes and the rest random.
+
+    Args:
+        name: of the system, for people.
+        options: of the cell.
+        device: where it computes.
+        commit: of an encoder on the hub; None for what its revision is now.
 
     Raises:
         InputError: the encoder cannot be loaded.
     """
     wanted = inference_options(options)
-    tokenizer = load_tokenizer(wanted)
-    nothing = Tokens(np.empty(0, np.int32), np.zeros(1, np.int64), pad=0)
+    commit = commit or commit_of(wanted)
+    tokenizer = load_tokenizer(wanted, commit)
+    nothing = Tokens(np.empty(0, np.int32), np.zeros(1, np.int64), pad=0, commit=commit)
     encoder = LiveEncoder(wanted, nothing)
     frozen = options.encoder.trainable == "none"
     # A frozen encoder's weights are not the cell's; `FrozenFeatures` keeps them out of its file.

@@ -255,7 +255,8 @@ def read(folder: Path, device: torch.device) -> LoadedModel:
     options = load_written(CellOptions, folder / OPTIONS)
     query, candidate = (folder / route_folder(route, 0, "Transformer") for route in ROUTES.values())
     separate = query.is_dir()
-    encoder = options.encoder.model_copy(update={"name": str(query if separate else folder)})
+    here = {"name": str(query if separate else folder), "revision": None}
+    encoder = options.encoder.model_copy(update=here)
     loaded = built(manifest.name, options.model_copy(update={"encoder": encoder}), device)
     if separate:
         _load(loaded.encoder.models["candidate"], candidate / WEIGHTS)

@@ -18,6 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from counterpoint.config.options import CellOptions
+from counterpoint.encoders.arrays import commit_in
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
@@ -125,11 +126,11 @@ class Job:
             _lack_of_memory_told(),
         ):
             started = time.time()
-            encoder, file = self._encoder(worker)
+            encoder = self._encoder(worker)
             identity = identity_of(
                 self.options,
                 corpus=worker.inputs.corpus_hash(self.arguments),
-                inputs=worker.inputs.file_hash(file),
+                inputs=worker.inputs.file_hash(self._inputs),
                 encoder=encoder.fingerprint(),
                 threads=self.threads,
                 device=device_name(worker.device),
@@ -227,6 +228,7 @@ class Job:
         save_weights(trainer.model, results.model)
         facts = provenance(
             corpus=corpus,
+            encoder_commit=commit_in(self._inputs),
             device=device_name(trainer.device),
             threads=self.threads,
             seed=self.options.seed,
@@ -242,15 +244,23 @@ class Job:
         seconds.write(results.seconds)
         outcome.write(results.outcome)
 
-    def _encoder(self, worker: Worker) -> tuple[Encoder, Path]:
-        """The encoder, and the file that it was made from."""
+    @property
+    def _inputs(self) -> Path:
+        """The file that the encoder is made from.
+
+        Raises:
+            InputError: there is none.
+        """
+        path = self.features or self.tokens
+        if path is None:
+            raise InputError("a live encoder needs tokens")
+        return path
+
+    def _encoder(self, worker: Worker) -> Encoder:
         options, inputs = self.options.encoder, worker.inputs
         if self.features is not None:
-            x = inputs.features(self.features, self.arguments, options)
-            return FrozenFeatures(x), self.features
-        if self.tokens is None:
-            raise InputError("a live encoder needs tokens")
-        live = LiveEncoder(options, inputs.tokens(self.tokens, self.arguments, options))
+            return FrozenFeatures(inputs.features(self.features, self.arguments, options))
+        live = LiveEncoder(options, inputs.tokens(self._inputs, self.arguments, options))
         if isinstance(options.trainable, int) and not live.computes_lower_layers_once:
             print(
                 "encoder.trainable: the layers that do not learn are computed in every step; with "
@@ -258,7 +268,7 @@ class Job:
                 file=sys.stderr,
                 flush=True,
             )
-        return live, self.tokens
+        return live
 
 
 def _is_finished(results: CellFolder, identity: Identity) -> bool:

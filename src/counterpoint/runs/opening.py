@@ -13,7 +13,7 @@ from typing import Any
 from counterpoint.config.layers import COMMAND_LINE, Layer, merge
 from counterpoint.config.loading import load, load_written
 from counterpoint.config.matrix import Cell, all_cells, rows
-from counterpoint.config.options import RunConfig
+from counterpoint.config.options import EncoderOptions, RunConfig
 from counterpoint.config.origins import Origins
 from counterpoint.config.scalars import read_scalar
 from counterpoint.corpus.sources import checked_fingerprint
@@ -130,12 +130,18 @@ def _is_change(command_line: Mapping[str, Any]) -> bool:
 
 def _check_encoders(config: RunConfig, cells: Sequence[Cell], origins: Origins) -> None:
     """Refuse encoders that cannot be there, each once."""
-    matrix = dict.fromkeys((cell.options.encoder.name for cell in cells), origins.of("matrix"))
-    for name, source in {**matrix, config.encoder.name: origins.of("encoder.name")}.items():
+    encoders = dict.fromkeys((_named(cell.options.encoder) for cell in cells), "matrix")
+    encoders[_named(config.encoder)] = "encoder.name"
+    for (name, revision), option in encoders.items():
+        source = origins.of(option)
         try:
-            check_name(name)
+            check_name(name, revision)
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
+
+
+def _named(options: EncoderOptions) -> tuple[str, str | None]:
+    return options.name, options.revision
 
 
 def _shown(path: str) -> str:

@@ -105,7 +105,9 @@ def git_commit() -> str | None:
     return commit + ("+" if changed else "")
 
 
-def provenance(*, corpus: str, device: str, threads: int, seed: int) -> Provenance:
+def provenance(
+    *, corpus: str, encoder_commit: str | None, device: str, threads: int, seed: int
+) -> Provenance:
     """All of it, as it stands beside each cell's result."""
 
     def installed(package: str) -> str | None:
@@ -127,6 +129,7 @@ def provenance(*, corpus: str, device: str, threads: int, seed: int) -> Provenan
         platform=platform.platform(),
         processors=os.cpu_count(),
         packages={package: installed(package) for package in PACKAGES},
+        encoder_commit=encoder_commit,
     )
 
 

@@ -17,7 +17,8 @@ from counterpoint.config import cache_keys
 from counterpoint.config.matrix import all_cells
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.encoders.names import MissingEncoder, ask_hub, folder_of
+from counterpoint.encoders.hub import MissingEncoder
+from counterpoint.encoders.names import commit_of, folder_of
 from counterpoint.errors import InputError
 from counterpoint.io.rng import generator
 from counterpoint.runs.estimate import CellCost, Cost, Plan, plan
@@ -54,8 +55,9 @@ def quick_text(bench: Bench, cores: int) -> str:
     except InputError as error:
         return _without_estimate(bench.config.run, len(cells), error)
     check_batches(cells, pairs)
-    for name in dict.fromkeys(cell.options.encoder.name for cell in cells):
-        ask_hub(name)
+    encoders = {(of.name, of.revision): of for of in (cell.options.encoder for cell in cells)}
+    for encoder in encoders.values():
+        commit_of(encoder)
     try:
         return _sentence(plan(bench.config, bench.folder, Quick(bench), cores=cores))
     except MissingEncoder:

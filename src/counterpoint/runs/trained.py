@@ -11,6 +11,7 @@ from counterpoint.config.loading import load_written
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.corpus.arguments import Corpus, Texts
 from counterpoint.corpus.texts import NumberedTexts
+from counterpoint.encoders.arrays import commit_in
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures, read_features
 from counterpoint.encoders.live import LiveEncoder, frozen_features
@@ -18,6 +19,7 @@ from counterpoint.encoders.tokens import Tokens, read_tokens, tokenise
 from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
+from counterpoint.results.files import Provenance
 from counterpoint.runs.folder import CellFolder, RunFolder
 
 
@@ -35,7 +37,11 @@ class StoredTexts:
 
 
 def encoder_outputs(
-    texts: Texts, options: EncoderOptions, device: torch.device, stored: StoredTexts | None = None
+    texts: Texts,
+    options: EncoderOptions,
+    device: torch.device,
+    stored: StoredTexts | None = None,
+    commit: str | None = None,
 ) -> Floats:
     """(texts, H) float32: the untrained encoder's outputs for every text.
 
@@ -44,11 +50,12 @@ def encoder_outputs(
         options: of the encoder.
         device: where they are computed.
         stored: of a run, whose outputs serve for the texts that it shares.
+        commit: of an encoder on the hub; None for what it is now. Stored outputs have their own.
     """
     options = shared_options(options)
     path = stored.run.features(features_key(options)) if stored is not None else None
     if stored is None or path is None or not path.is_file():
-        return frozen_features(texts, tokenise(texts, options), options, device)
+        return _computed(texts, _pinned(options, commit), device)
     table = read_features(path, stored.corpus, options)
     rows = stored.rows(texts)
     if (rows >= 0).all():
@@ -56,30 +63,45 @@ def encoder_outputs(
     outputs = np.empty((len(rows), table.shape[1]), dtype=np.float32)
     outputs[rows >= 0] = table[rows[rows >= 0]]
     new = _subset(texts, rows < 0)
-    outputs[rows < 0] = frozen_features(new, tokenise(new, options), options, device)
+    outputs[rows < 0] = _computed(new, _pinned(options, commit_in(path)), device)
     return outputs
 
 
-def tokens_of(texts: Texts, options: EncoderOptions, stored: StoredTexts | None = None) -> Tokens:
+def tokens_of(
+    texts: Texts,
+    options: EncoderOptions,
+    stored: StoredTexts | None = None,
+    commit: str | None = None,
+) -> Tokens:
     """The tokens of every text; those that a run has stored serve for the texts that it shares.
 
     Args:
         texts: of any corpus.
         options: of the encoder.
         stored: of a run.
+        commit: as `encoder_outputs` takes it.
     """
     path = stored.run.tokens(tokens_key(options)) if stored is not None else None
     if stored is None or path is None or not path.is_file():
-        return tokenise(texts, options)
+        return tokenise(texts, _pinned(options, commit))
     table = read_tokens(path, stored.corpus, options)
     rows = stored.rows(texts)
     ids = [table.ids[table.starts[row] : table.starts[row + 1]] for row in rows]
     if (rows < 0).any():
-        new = tokenise(_subset(texts, rows < 0), options)
+        new = tokenise(_subset(texts, rows < 0), _pinned(options, table.commit))
         for number, place in enumerate(np.flatnonzero(rows < 0)):
             ids[place] = new.ids[new.starts[number] : new.starts[number + 1]]
     ends = np.cumsum([len(part) for part in ids], dtype=np.int64)
-    return Tokens(np.concatenate(ids), np.concatenate([[0], ends]), table.pad)
+    return Tokens(np.concatenate(ids), np.concatenate([[0], ends]), table.pad, table.commit)
+
+
+def _pinned(options: EncoderOptions, commit: str | None) -> EncoderOptions:
+    """The options with the very commit of an encoder on the hub; as they are without one."""
+    return options if commit is None else options.model_copy(update={"revision": commit})
+
+
+def _computed(texts: Texts, options: EncoderOptions, device: torch.device) -> Floats:
+    return frozen_features(texts, tokenise(texts, options), options, device)
 
 
 def _subset(texts: Texts, wanted: Mask) -> NumberedTexts:
@@ -91,6 +113,12 @@ def _subset(texts: Texts, wanted: Mask) -> NumberedTexts:
         {hashes[number]: place for place, number in enumerate(numbers)},
         np.arange(len(numbers)),
     )
+
+
+def encoder_commit(folder: CellFolder) -> str | None:
+    """The commit of the encoder on the hub that a cell was trained with, where it tells one."""
+    made = folder.provenance
+    return Provenance.read(made).encoder_commit if made.is_file() else None
 
 
 def load_cell(
@@ -108,11 +136,12 @@ def load_cell(
         InputError: its options or weights cannot be used.
     """
     options = load_written(CellOptions, folder.options)
+    commit = encoder_commit(folder)
     encoder: Encoder
     if options.encoder.trainable == "none":
-        encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, stored))
+        encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, stored, commit))
     else:
-        encoder = LiveEncoder(options.encoder, tokens_of(texts, options.encoder, stored))
+        encoder = LiveEncoder(options.encoder, tokens_of(texts, options.encoder, stored, commit))
     model = CellModel(options, encoder).to(device)
     load_weights(model, folder.model)
     numbers = torch.arange(len(texts.texts), device=device)
