@@ -1,5 +1,7 @@
 """A pretrained transformer, loaded from wherever its name says and checked."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +17,20 @@ from counterpoint.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers from drawing bars for files of this machine, which take a moment."""
+    from transformers.utils import logging
+
+    were_shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if were_shown:
+            logging.enable_progress_bar()
 
 
 def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **options: Any) -> Any:
@@ -35,8 +51,9 @@ def load_pretrained(kind: Any, name: str, what: str, commit: str | None, **optio
     where = resolve(name)
     place = {"local_files_only": True} if commit is None else {"revision": commit}
     try:
-        # Unless it is told not to, transformers asks on a terminal whether to run code.
-        return kind.from_pretrained(where, trust_remote_code=False, **place, **options)
+        with without_bars() if commit is None else contextlib.nullcontext():
+            # Unless it is told not to, transformers asks on a terminal whether to run code.
+            return kind.from_pretrained(where, trust_remote_code=False, **place, **options)
     # Also a damaged file of weights, weights of other shapes, a package that a tokenizer wants.
     except (
         OSError, ValueError, SafetensorError, RuntimeError, ImportError, hub.connection_error()

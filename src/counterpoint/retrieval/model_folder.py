@@ -23,6 +23,7 @@ from torch import nn
 
 from counterpoint.config.loading import dump, load_written
 from counterpoint.config.options import CellOptions
+from counterpoint.encoders.pretrained import without_bars
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import new_folder, write_json, write_safetensors, write_text
 from counterpoint.io.text import json_text
@@ -102,7 +103,8 @@ class Transformer:
     def write(self, folder: Path) -> None:
         """See `Module`."""
         model: Any = self.loaded.encoder.models[self.role]
-        model.save_pretrained(folder)
+        with without_bars():
+            model.save_pretrained(folder)
         # A copy, because saving keeps the length and the tokenizer may be at work.
         tokenizer = copy.deepcopy(self.loaded.tokenizer)
         tokenizer.model_max_length = self.loaded.encoder_options.max_tokens
