@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "counterpoint"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -46,3 +48,12 @@ def test_every_package_of_tests_is_one_of_the_program() -> None:
     folders = {path.parent.relative_to(ROOT / "tests").parts[:1] for path in TESTS}
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert {name for (name,) in folders - {()}} - {"support", "workflow"} <= packages
+
+
+def test_tests_of_a_group_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("all tests run in one process")
+    grouped = [item for item in request.session.items if item.get_closest_marker("xdist_group")]
+    # pytest-xdist tells groups apart by what it adds to these names; some releases of pytest
+    # ignore it, and the fixtures of a group are then made once a process.
+    assert all(item.nodeid.endswith("@workflow") for item in grouped)
