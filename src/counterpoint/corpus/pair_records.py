@@ -30,43 +30,70 @@ class PairTable:
     """How the file was understood."""
 
 
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file of any columns."""
+
+    records: Sequence[tuple[str, Record]]
+    """As `PairTable` has them, by the file's own names."""
+    names: Sequence[str]
+    """Of the columns, in lower case; none where no row can be taken apart."""
+    form: str
+    """How the file was read, for people."""
+
+
 def read_records(path: Path, columns: Mapping[str, str] | None = None) -> PairTable:
     """The rows of a file, with our columns alone.
 
     Args:
-        path: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json` (an array, or a line an object) or
-            `.parquet`, each also with `.gz`.
+        path: see `read_table`.
         columns: some of our columns to their names in the file.
 
     Raises:
         InputError: no such file, of no encoding, empty, or without a needed column.
     """
-    file = open_pair_file(path)
     columns = {ours: _folded(name) for ours, name in (columns or {}).items()}
+    table = read_table(path, [columns.get(ours, ours) for ours in NEEDED])
+    # Without any object there is nothing to miss a column in; each row says what is wrong with it.
+    return _named(path, table, columns) if table.names else PairTable(table.records, {}, ())
+
+
+def read_table(path: Path, needed: Sequence[str]) -> Table:
+    """The rows of a file, with all its columns.
+
+    Args:
+        path: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json` (an array, or a line an object) or
+            `.parquet`, each also with `.gz`.
+        needed: columns that are expected, by which it is told what parts them. That they are there
+            is for the caller to check.
+
+    Raises:
+        InputError: no such file, of no encoding, or empty.
+    """
+    file = open_pair_file(path)
+    needed = [_folded(name) for name in needed]
     if file.form == ".parquet":
-        return _of_objects(path, _parquet_records(file), columns, "parquet")
+        return _of_objects(_parquet_records(file, needed), "parquet")
     text, encoding = decoded(file)
     if not text.strip():
-        raise InputError(f"{path}: an empty file; expected the columns {listed(NEEDED)}")
+        raise _empty(path, needed)
     if encoding != "UTF-8":
         encoding += " (a guess, it is not UTF-8; where letters look wrong, save it as UTF-8)"
     if file.form in (".csv", ".tsv"):
-        return _csv_table(file, text, columns, encoding)
-    return _of_objects(path, _json_records(path, text), columns, f"JSON, {encoding}")
+        return _csv_table(file, text, needed, encoding)
+    return _of_objects(_json_records(path, text), f"JSON, {encoding}")
+
+
+def _empty(path: Path, needed: Sequence[str]) -> InputError:
+    return InputError(f"{path}: an empty file; expected the columns {listed(needed)}")
 
 
 # Columns
 
 
-def _named(
-    path: Path,
-    names: Sequence[str],
-    records: Sequence[tuple[str, Record]],
-    columns: Mapping[str, str],
-    form: str,
-) -> PairTable:
+def _named(path: Path, table: Table, columns: Mapping[str, str]) -> PairTable:
     """Rows with the file's columns as rows with ours."""
-    found = _found(path, names, columns)
+    found = _found(path, table.names, columns)
 
     def renamed(row: Record) -> Record:
         if isinstance(row, str):
@@ -74,24 +101,16 @@ def _named(
         return {ours: row[name] for ours, name in found.items() if name in row}
 
     return PairTable(
-        [(place, renamed(row)) for place, row in records],
+        [(place, renamed(row)) for place, row in table.records],
         found,
-        (f"read as {form}", *_on_columns(found, names)),
+        (f"read as {table.form}", *_on_columns(found, table.names)),
     )
 
 
-def _of_objects(
-    path: Path,
-    records: Sequence[tuple[str, Record]],
-    columns: Mapping[str, str],
-    form: str,
-) -> PairTable:
-    """The same of rows that each name their own columns."""
-    names = list(
-        dict.fromkeys(name for _, row in records if isinstance(row, Mapping) for name in row)
-    )
-    # Without any object there is nothing to miss a column in; each row says what is wrong with it.
-    return _named(path, names, records, columns, form) if names else PairTable(records, {}, ())
+def _of_objects(records: Sequence[tuple[str, Record]], form: str) -> Table:
+    """Rows that each name their own columns."""
+    names = dict.fromkeys(name for _, row in records if isinstance(row, Mapping) for name in row)
+    return Table(records, list(names), form)
 
 
 def _found(path: Path, names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
@@ -165,9 +184,9 @@ def _folded(name: str) -> str:
 # CSV
 
 
-def _csv_table(file: PairFile, text: str, columns: Mapping[str, str], encoding: str) -> PairTable:
+def _csv_table(file: PairFile, text: str, needed: Sequence[str], encoding: str) -> Table:
     usual = "\t" if file.form == ".tsv" else ","
-    delimiter = _delimiter(text, usual, columns)
+    delimiter = _delimiter(text, usual, set(needed))
     rows = _csv_rows(text, delimiter)
     line, header = rows[0]
     if isinstance(header, str):
@@ -188,12 +207,11 @@ def _csv_table(file: PairFile, text: str, columns: Mapping[str, str], encoding: 
         (f"{file.path}:{line}", record(fields)) for line, fields in rows[1:]
     ]
     form = f"CSV with {DELIMITERS[delimiter]} between columns, {encoding}"
-    return _named(file.path, names, records, columns, form)
+    return Table(records, names, form)
 
 
-def _delimiter(text: str, usual: str, columns: Mapping[str, str]) -> str:
+def _delimiter(text: str, usual: str, needed: set[str]) -> str:
     """What parts the columns: under which the header has the columns needed, else most columns."""
-    needed = {columns.get(ours, ours) for ours in NEEDED}
 
     def fit(delimiter: str) -> tuple[bool, int, bool]:
         rows = _csv_rows(text, delimiter, most=1)
@@ -277,7 +295,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value; write null for what is missing")
 
 
-def _parquet_records(file: PairFile) -> list[tuple[str, Record]]:
+def _parquet_records(file: PairFile, needed: Sequence[str]) -> list[tuple[str, Record]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -286,7 +304,7 @@ def _parquet_records(file: PairFile) -> list[tuple[str, Record]]:
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file.path}: not a parquet file that can be read: {error}") from error
     if not rows:
-        raise InputError(f"{file.path}: an empty file; expected the columns {listed(NEEDED)}")
+        raise _empty(file.path, needed)
     return [
         (f"{file.path} row {number}", {_folded(name): field for name, field in row.items()})
         for number, row in enumerate(rows, start=1)

@@ -139,7 +139,7 @@ def _splits(table: PairTable) -> Counter[str]:
     return Counter(
         split
         for _, record in table.records
-        if isinstance(record, Mapping) and (split := _as_text(record.get("split")))
+        if isinstance(record, Mapping) and (split := as_text(record.get("split")))
     )
 
 
@@ -206,14 +206,14 @@ def _usable(
         if isinstance(record, str):
             problems.append(Problem(place, record))
             continue
-        split = _as_text(record.get("split"))
+        split = as_text(record.get("split"))
         folder = "" if folder_of is None or not split else folder_of(split)
         if folder is None:
             continue
         faults = list(_faults(record, split_needed=folder_of is not None))
         problems += [Problem(place, what) for what in faults]
         if not faults:
-            sides[_as_text(record.get("side"))] += 1
+            sides[as_text(record.get("side"))] += 1
             pairs.append(_pair(record, place, number, folder))
     notes += [
         f"{_rows(count)} with the side {side!r} read as {side_of(side)}"
@@ -231,21 +231,22 @@ def _faults(record: Mapping[str, object], *, split_needed: bool) -> Iterator[str
         elif not isinstance(value, str):
             yield f"{column}: {shown(value)} is no text"
         else:
-            yield from _faults_of_text(column, value)
+            yield from faults_of_text(column, value)
     for column in OPTIONAL:
         value = record.get(column)
         if isinstance(value, bool | list | dict):
             yield f"{column}: {shown(value)} is no text"
         else:
-            yield from _faults_of_text(column, _as_text(value))
-    side = _as_text(record.get("side"))
+            yield from faults_of_text(column, as_text(value))
+    side = as_text(record.get("side"))
     if side and side_of(side) is None:
         yield f"side: {shown(side)}; expected pro or con (or for, against and the like)"
-    if split_needed and not _as_text(record.get("split")):
+    if split_needed and not as_text(record.get("split")):
         yield "no split, which other rows have; name one, or leave out the column"
 
 
-def _faults_of_text(column: str, text: str) -> Iterator[str]:
+def faults_of_text(column: str, text: str) -> Iterator[str]:
+    """What is wrong with a text or name that some column holds: half a character, or its size."""
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError:
@@ -257,15 +258,15 @@ def _faults_of_text(column: str, text: str) -> Iterator[str]:
 
 
 def _pair(record: Mapping[str, object], place: str, number: int, folder: str) -> _Pair:
-    debate = _escaped(_as_text(record.get("debate")))
+    debate = _escaped(as_text(record.get("debate")))
     if re.fullmatch(r"row-\d+", debate):
         debate = debate.replace("-", "%2D")  # kept apart from the rows without a debate
     return _Pair(
         point=str(record["point"]),
         counter=str(record["counter"]),
-        theme=_escaped(_as_text(record.get("theme"))) or "all",
+        theme=_escaped(as_text(record.get("theme"))) or "all",
         debate=debate,
-        side=side_of(_as_text(record.get("side"))) or "pro",
+        side=side_of(as_text(record.get("side"))) or "pro",
         folder=folder,
         place=place,
         number=number,
@@ -310,7 +311,7 @@ def _point(pair: _Pair) -> tuple[str, str, str, str, str]:
     return pair.folder, pair.theme, pair.debate, pair.side, text_hash(pair.point)
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """A name without the blanks around it; empty where there is none. A number is a name too."""
     if isinstance(value, float) and math.isnan(value):  # pandas's way to say that there is none
         return ""

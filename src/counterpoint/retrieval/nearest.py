@@ -6,11 +6,12 @@ costs could hold.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from counterpoint.search.distances import distance_tolerance, squared_distance
+from counterpoint.search.distances import PIECE, distance_tolerance, squared_distance
 from counterpoint.search.ranking import SPARE, smallest
 
 ROWS = 1 << 16
@@ -18,6 +19,39 @@ ROWS = 1 << 16
 
 QUERIES = 64
 """Queries that are compared at a time."""
+
+SHORTLISTED = 1 << 22
+"""Rows in the shortlists of the queries that are compared at a time."""
+
+
+class Searchable(Protocol):
+    """What finds the nearest of its rows."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def nearest(
+        self,
+        queries: Tensor,
+        k: int,
+        *,
+        allowed: Tensor | None = None,
+        excluded: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """See `StoredVectors.nearest`."""
+
+
+def gathered(parts: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """Vectors (…, d) float32 of (…) int64 rows, which are counted through all parts."""
+    starts = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
+    flat = rows.flatten()
+    owner = torch.searchsorted(starts, flat, right=True) - 1
+    width = parts[0].shape[1]
+    vectors = torch.empty((len(flat), width))
+    for number in sorted(set(owner.tolist())):
+        here = owner == number
+        vectors[here] = parts[number][flat[here] - starts[number]].float()
+    return vectors.reshape(*rows.shape, width)
 
 
 class StoredVectors:
@@ -29,7 +63,7 @@ class StoredVectors:
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
         self._parts = parts
-        self._starts = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
+        self._count = sum(len(part) for part in parts)
         norms = [stretch.norm(dim=1) for _, stretch in self._stretches()]
         # Once, because a query would read all vectors twice.
         self._squares = torch.cat(norms).square() if norms else torch.empty(0)
@@ -37,18 +71,11 @@ class StoredVectors:
 
     def __len__(self) -> int:
         """Number of rows."""
-        return int(self._starts[-1])
+        return self._count
 
     def rows(self, rows: Tensor) -> Tensor:
         """(…, d) float32 vectors of (…) int64 rows."""
-        flat = rows.flatten()
-        owner = torch.searchsorted(self._starts, flat, right=True) - 1
-        width = self._parts[0].shape[1]
-        vectors = torch.empty((len(flat), width))
-        for number in sorted(set(owner.tolist())):
-            here = owner == number
-            vectors[here] = self._parts[number][flat[here] - self._starts[number]].float()
-        return vectors.reshape(*rows.shape, width)
+        return gathered(self._parts, rows)
 
     def nearest(
         self,
@@ -73,8 +100,10 @@ class StoredVectors:
             excluded = torch.empty((len(queries), 0), dtype=torch.int64)
         found = torch.full((len(queries), k), -1, dtype=torch.int64)
         costs = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
-        for some in torch.split(torch.arange(len(queries)), QUERIES):
-            width = min(k + SPARE, len(self))
+        first = min(k + SPARE, len(self))
+        at_once = max(1, min(QUERIES, SHORTLISTED // max(first, 1)))
+        for some in torch.split(torch.arange(len(queries)), at_once):
+            width = first
             while len(some):
                 rows, cost, closed = self._shortlist(
                     queries[some], width, allowed, excluded[some], k
@@ -91,8 +120,7 @@ class StoredVectors:
         cost, rows = self._by_product(queries, width, allowed, excluded)
         gone = torch.isinf(cost)
         rows = rows.masked_fill(gone, 0)
-        exact = squared_distance(self.rows(rows).double(), queries[:, None].double())
-        exact = exact.masked_fill(gone, torch.inf)
+        exact = self._exact(queries, rows).masked_fill(gone, torch.inf)
         # Stable sorts from the least significant key to the most: row, then distance.
         order = rows.argsort(dim=1, stable=True)
         order = order.gather(1, exact.gather(1, order).argsort(dim=1, stable=True))
@@ -103,6 +131,14 @@ class StoredVectors:
         beyond = cost.max(dim=1).values
         closed = (beyond - tolerance > exact[:, min(k, width) - 1]) | torch.isinf(beyond)
         return rows, exact, closed | (width == len(self))
+
+    def _exact(self, queries: Tensor, rows: Tensor) -> Tensor:
+        """Squared distances (q, n) float64 of q queries, each to rows of its own (q, n)."""
+        pieces = [
+            squared_distance(self.rows(some).double(), queries[:, None].double())
+            for some in torch.split(rows, max(1, PIECE // len(queries)), dim=1)
+        ]
+        return torch.cat(pieces, dim=1) if pieces else torch.empty(rows.shape, dtype=torch.float64)
 
     def _by_product(
         self, queries: Tensor, width: int, allowed: Tensor | None, excluded: Tensor

@@ -24,7 +24,7 @@ from counterpoint.evaluation.second_stage import probability
 from counterpoint.models.fusion import Vectors
 from counterpoint.retrieval import model_folder
 from counterpoint.retrieval.loaded import LoadedModel, load_trained, load_untrained
-from counterpoint.retrieval.nearest import StoredVectors
+from counterpoint.retrieval.nearest import Searchable, StoredVectors
 from counterpoint.retrieval.systems import named_system
 from counterpoint.runs.folder import CellFolder, read_run, run_and_cell
 
@@ -259,7 +259,7 @@ class Retriever:
     def rank(
         self,
         points: Vectors,
-        stored: StoredVectors,
+        stored: Searchable,
         candidates: Callable[[Tensor], Vectors],
         k: int,
         *,

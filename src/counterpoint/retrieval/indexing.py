@@ -1,0 +1,297 @@
+"""Making and changing an index in a folder."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+from counterpoint.arrays import Mask
+from counterpoint.errors import InputError
+from counterpoint.models.fusion import Vectors
+from counterpoint.retrieval import index_files
+from counterpoint.retrieval.collection import Document, identity
+from counterpoint.retrieval.index import Index, column_names
+from counterpoint.retrieval.index_files import FORMAT, DType, IndexFolder, Manifest, Part
+from counterpoint.versions import program_version
+
+if TYPE_CHECKING:
+    from counterpoint.retrieval.retriever import Retriever
+
+PART = 4096
+"""Documents of a part: what a kill loses is less than a part's work."""
+
+BATCH = 256
+"""Documents that are encoded at a time, which move the bar."""
+
+
+class Bar(Protocol):
+    """Shows how far it has come."""
+
+    def update(self, n: int) -> object:
+        """So many documents more are done."""
+
+
+class NoBar:
+    """Shows nothing."""
+
+    def update(self, n: int) -> None:
+        """See `Bar`."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a change did."""
+
+    added: int
+    found: int
+    """Of them those whose vectors an interrupted command had left."""
+    known: int = 0
+    """Documents that the index had."""
+
+
+def build(
+    path: Path,
+    documents: Sequence[Document],
+    retriever: "Retriever",
+    *,
+    dtype: DType = "float32",
+    settings: Mapping[str, str] | None = None,
+    bar: Bar | None = None,
+) -> Added:
+    """Make an index of documents, each different from the others.
+
+    Given again after it was interrupted, it encodes only what is left to do.
+
+    Args:
+        path: a folder that is new, empty, or what an interrupted command left.
+        documents: at least one.
+        retriever: encodes them, and travels with the index.
+        dtype: of the vectors that are stored.
+        settings: how it was asked for, for people.
+        bar: is told of each document that is done.
+
+    Raises:
+        InputError: something else is at the path, an index is, or someone else is making one.
+    """
+    folder = new_index(path)
+    with index_files.locked(folder):
+        manifest = _begun(folder, retriever, dtype, settings or {})
+        parts, found = _written(folder, documents, retriever, dtype, bar or NoBar())
+        _finish(folder, replace(manifest, parts=parts, columns=tuple(column_names(documents))))
+    return Added(len(documents), found)
+
+
+def build_from_vectors(
+    path: Path,
+    documents: Sequence[Document],
+    vectors: Vectors,
+    retriever: "Retriever",
+    *,
+    dtype: DType = "float32",
+    part: int = 1 << 16,
+) -> None:
+    """Make an index of documents and the vectors that some program has computed for them.
+
+    Raises:
+        InputError: as `build`.
+    """
+    folder = new_index(path)
+    with_x = retriever.sees_encoder_outputs
+    with index_files.locked(folder):
+        manifest = _begun(folder, retriever, dtype, {})
+        parts = []
+        for rows in _pieces(len(documents), part):
+            some = documents[rows]
+            kept = index_files.stored(vectors.rows(rows), dtype, with_x=with_x)
+            name = index_files.part_name(some, retriever.fingerprint, dtype)
+            index_files.write_part(folder, name, some, kept)
+            parts.append(index_files.described(folder, name, len(some)))
+        manifest = replace(manifest, parts=tuple(parts), columns=tuple(column_names(documents)))
+        _finish(folder, manifest)
+
+
+def new_index(path: Path) -> IndexFolder:
+    """Where an index may be made.
+
+    Raises:
+        InputError: an index or something else is there.
+    """
+    folder = IndexFolder(path)
+    if folder.manifest.is_file():
+        raise InputError(
+            f"{path}: there is an index already; add to it with --add, or give a new folder"
+        )
+    if not folder.is_one():
+        raise InputError(f"{path}: is there already and no index; give a new folder")
+    return folder
+
+
+def add(
+    path: Path,
+    documents: Sequence[Document],
+    *,
+    device: str = "cpu",
+    bar: Bar | None = None,
+) -> Added:
+    """Add documents to an index; those that it has, with the same metadata, are not added.
+
+    Raises:
+        InputError: there is no index, it is damaged, or someone else is changing it.
+    """
+    folder, manifest = existing(path)
+    with index_files.locked(folder):
+        index = Index.open(path)
+        manifest = index_files.read_manifest(folder)
+        new = _unknown(index, documents)
+        if not new:
+            return Added(0, 0, len(documents))
+        retriever = index.retriever(device)
+        bar = bar or NoBar()
+        bar.update(len(documents) - len(new))
+        parts, found = _written(folder, new, retriever, manifest.dtype, bar)
+        columns = dict.fromkeys((*manifest.columns, *column_names(new)))
+        _finish(folder, replace(manifest, parts=(*manifest.parts, *parts), columns=tuple(columns)))
+    return Added(len(new), found, len(documents) - len(new))
+
+
+def remove(path: Path, *, texts: Sequence[str] = (), where: Mapping[str, str] | None = None) -> int:
+    """Take documents out of an index, whose vectors are not touched.
+
+    Args:
+        path: of the index.
+        texts: documents with one of these texts go.
+        where: documents that have all these metadata go.
+
+    Returns:
+        How many went.
+
+    Raises:
+        InputError: there is no index, it is damaged, someone else is changing it, no document is
+            meant, or none would be left.
+    """
+    folder, _ = existing(path)
+    with index_files.locked(folder):
+        index = Index.open(path)
+        manifest = index_files.read_manifest(folder)
+        gone = _meant(index, texts, where or {})
+        count = int(gone.sum())
+        if not count:
+            raise InputError(f"{path}: no document of the index is meant, so nothing is removed")
+        if count == len(index):
+            raise InputError(
+                f"{path}: nothing would be left of the index; delete its folder instead"
+            )
+        _finish(folder, replace(manifest, parts=tuple(_without(manifest.parts, gone))))
+    return count
+
+
+def existing(path: Path) -> tuple[IndexFolder, Manifest]:
+    """An index that is there, before its lock is taken.
+
+    Raises:
+        InputError: there is none, or it is of another version.
+    """
+    folder = IndexFolder(path)
+    return folder, index_files.read_manifest(folder)
+
+
+def _begun(
+    folder: IndexFolder, retriever: "Retriever", dtype: DType, settings: Mapping[str, str]
+) -> Manifest:
+    """The manifest of an index without documents; its model is written."""
+    import shutil
+
+    # What an interrupted command left may be another model.
+    shutil.rmtree(folder.model, ignore_errors=True)
+    retriever.save(folder.model)
+    return Manifest(
+        format=FORMAT,
+        program=program_version(),
+        retriever=retriever.name,
+        fingerprint=retriever.fingerprint,
+        dtype=dtype,
+        width=retriever.width,
+        model=index_files.model_files(folder),
+        settings=settings,
+    )
+
+
+def _written(
+    folder: IndexFolder,
+    documents: Sequence[Document],
+    retriever: "Retriever",
+    dtype: DType,
+    bar: Bar,
+) -> tuple[tuple[Part, ...], int]:
+    """Parts of documents, and how many of these an interrupted command had left."""
+    parts, found = [], 0
+    fingerprint = retriever.fingerprint
+    for rows in _pieces(len(documents), PART):
+        some = documents[rows]
+        name = index_files.part_name(some, fingerprint, dtype)
+        if index_files.is_written(folder, name, len(some)):
+            found += len(some)
+            bar.update(len(some))
+        else:
+            vectors = encoded(retriever, some, bar)
+            kept = index_files.stored(
+                vectors, dtype, with_x=retriever.sees_encoder_outputs, name=retriever.name
+            )
+            index_files.write_part(folder, name, some, kept)
+        parts.append(index_files.described(folder, name, len(some)))
+    return tuple(parts), found
+
+
+def encoded(retriever: "Retriever", documents: Sequence[Document], bar: Bar) -> Vectors:
+    """Vectors of documents as candidates, a batch at a time, on the CPU."""
+    batches = []
+    for rows in _pieces(len(documents), BATCH):
+        some = documents[rows]
+        vectors = retriever.vectors([one.text for one in some], "candidate")
+        batches.append(Vectors(vectors.x.cpu(), vectors.e.cpu()))
+        bar.update(len(some))
+    return Vectors(*(torch.cat(each) for each in zip(*batches, strict=True)))
+
+
+def _pieces(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def _finish(folder: IndexFolder, manifest: Manifest) -> None:
+    """Make a manifest true, then remove what it no longer names."""
+    manifest.write(folder.manifest)
+    index_files.sweep(folder, manifest)
+
+
+def _unknown(index: Index, documents: Sequence[Document]) -> list[Document]:
+    """The documents that an index does not have."""
+    known = {bytes(row) for row in index.hashes("identity")[index.live]}
+    return [one for one in documents if bytes.fromhex(identity(one)) not in known]
+
+
+def _meant(index: Index, texts: Sequence[str], where: Mapping[str, str]) -> Mask:
+    """(rows,) bool: the rows that are to go."""
+    gone = np.zeros_like(index.live)
+    for text in texts:
+        gone[index.rows_with_text(text)] = True
+    if where:
+        matching = np.ones_like(gone)
+        for column, value in where.items():
+            matching &= index.with_value(column, value)
+        gone |= matching
+    return gone & index.live
+
+
+def _without(parts: Sequence[Part], gone: Mask) -> Iterator[Part]:
+    """Parts without some rows; one of which nothing is left is left out."""
+    start = 0
+    for part in parts:
+        own = np.flatnonzero(gone[start : start + part.count]).tolist()
+        removed = tuple(sorted({*part.removed, *own}))
+        if len(removed) < part.count:
+            yield replace(part, removed=removed)
+        start += part.count
