@@ -14,6 +14,7 @@ from counterpoint.cli.convert import add_convert
 from counterpoint.cli.corpus import add_corpus, add_synthesize, add_tasks
 from counterpoint.cli.evaluate import add_evaluate
 from counterpoint.cli.export import add_export
+from counterpoint.cli.index import add_index
 from counterpoint.cli.results import (
     add_compare,
     add_import_log,
@@ -24,6 +25,7 @@ from counterpoint.cli.results import (
     add_tables,
 )
 from counterpoint.cli.run import add_clean, add_matrix, add_plan, add_schema, add_status
+from counterpoint.cli.search import add_search
 from counterpoint.cli.train import add_baseline, add_features, add_tokens, add_train
 from counterpoint.errors import InputError, Interrupted
 
@@ -94,6 +96,8 @@ def make_parser() -> argparse.ArgumentParser:
         add_leak,
         add_evaluate,
         add_export,
+        add_index,
+        add_search,
         add_import_log,
         add_plots,
         add_report,

@@ -1,11 +1,16 @@
 """Arguments and printing that several commands share."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from counterpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Commands = argparse._SubParsersAction  # argparse has no public name for it
 
@@ -44,7 +49,8 @@ def named_values(option: str, pairs: Sequence[str], form: str) -> dict[str, str]
         name, equals, value = pair.partition("=")
         if not equals or not value:
             raise InputError(f"{option}: expected {form}, found {pair!r}")
-        values[name] = value
+        if values.setdefault(name, value) != value:
+            raise InputError(f"{option}: {name} is given twice, as {values[name]!r} and {value!r}")
     return values
 
 
@@ -56,6 +62,41 @@ def add_out(parser: argparse.ArgumentParser, what: str) -> None:
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add `--threads`."""
     parser.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
+
+
+def add_all_threads(parser: argparse.ArgumentParser) -> None:
+    """Add `--threads` of a command that runs alone, as those of a workflow do not."""
+    every = os.cpu_count() or 1
+    parser.add_argument(
+        "--threads", type=positive, default=every, help="CPU threads (default: all)"
+    )
+
+
+def add_system(parser: argparse.ArgumentParser) -> None:
+    """Add `--system` and `--run`, of what answers questions."""
+    parser.add_argument(
+        "--system",
+        metavar="SYSTEM",
+        default="best",
+        help="`best` (on dev, of those that have vectors), a cell's name as in tables/cells.csv, "
+        "recipe/NAME, baseline/untrained, or the folder of a cell or of an exported model "
+        "(default: %(default)s)",
+    )
+    add_run_or_only(parser)
+
+
+def add_where(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add `--where`."""
+    parser.add_argument("--where", action="append", metavar="COLUMN=VALUE", default=[], help=help)
+
+
+def use_threads(threads: int) -> None:
+    """Compute with so many threads, and keep libraries from drawing bars of their own."""
+    import torch
+    from transformers.utils import logging
+
+    torch.set_num_threads(threads)
+    logging.disable_progress_bar()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,3 +169,11 @@ def add_run_or_only(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the run, results/RUN (default: the only one there is)",
     )
+
+
+def encoding_bar(total: int) -> "tqdm[NoReturn]":
+    """A bar on a terminal that tells how many texts are encoded."""
+    from tqdm import tqdm
+
+    # None: no bar where nobody watches.
+    return tqdm(total=total, unit="text", disable=None, leave=False)

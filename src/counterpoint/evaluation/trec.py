@@ -8,7 +8,7 @@ own way, where ours count against the system. So scores are written strictly fal
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -40,15 +40,19 @@ def write_qrels(path: Path, judgements: Mapping[str, Mapping[str, int]]) -> None
 
 def write_run(path: Path, rankings: Iterable[Ranked], tag: str) -> None:
     """Write rankings, with the scores as `falling` gives them."""
-    tag = token(tag)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         for ranked in rankings:
-            query = token(ranked.query)
-            # As text each is the shortest that float32 reads back as itself.
-            scores = falling(ranked.scores).astype(str).tolist()
-            rows = zip(ranked.documents, scores, strict=True)
-            for rank, (document, score) in enumerate(rows, start=1):
-                stream.write(f"{query} Q0 {token(document)} {rank} {score} {tag}\n")
+            stream.writelines(run_lines(ranked, tag))
+
+
+def run_lines(ranked: Ranked, tag: str) -> Iterator[str]:
+    """The lines of one query's ranking, with the scores as `falling` gives them."""
+    query, tag = token(ranked.query), token(tag)
+    # As text each is the shortest that float32 reads back as itself.
+    scores = falling(ranked.scores).astype(str).tolist()
+    rows = zip(ranked.documents, scores, strict=True)
+    for rank, (document, score) in enumerate(rows, start=1):
+        yield f"{query} Q0 {token(document)} {rank} {score} {tag}\n"
 
 
 def falling(scores: npt.NDArray[np.float64]) -> Floats:

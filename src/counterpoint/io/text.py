@@ -88,6 +88,21 @@ def signed_interval(value: float | None, low: float | None, high: float | None, 
     return text if DASH in (text, *ends) else f"{text} ({' to '.join(ends)})"
 
 
+def terminal_text(text: str) -> str:
+    """A text that does nothing to a terminal but to stand there.
+
+    Control characters and turns of the direction of writing are escaped; line breaks and tabs stay.
+    """
+    import regex
+
+    return regex.sub(
+        r"[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069--[\t\n]]",
+        lambda match: match[0].encode("unicode_escape").decode("ascii"),
+        text,
+        flags=regex.V1,
+    )
+
+
 def option_text(value: object) -> str:
     """An option's value as a person writes it: `0.02`, `concat`, `none`."""
     if value is None:

@@ -122,7 +122,7 @@ def _of_file(
     file: Path, text: str | None, kind: Kinds, skip: bool, columns: Mapping[str, str] | None
 ) -> Collection:
     if text is not None:
-        return _of_table(file, text, skip)
+        return read_texts(file, text, skip=skip)
     if file.name in BEIR_FILES:
         return _of_beir(FolderSource(file.parent), "", skip)
     if file.suffix.lower() == ".txt":
@@ -139,8 +139,17 @@ def _of_file(
     return _of_corpus(str(file), kind, skip, columns)
 
 
-def _of_table(file: Path, text: str, skip: bool) -> Collection:
-    """A file of texts."""
+def read_texts(file: Path, text: str, *, skip: bool = False) -> Collection:
+    """The rows of a file of texts as they stand there, repeats and empty texts included.
+
+    Args:
+        file: with columns.
+        text: the column that holds the texts.
+        skip: leave out rows that cannot be used instead of stopping.
+
+    Raises:
+        InputError: it cannot be read, has no such column, or a row cannot be used.
+    """
     wanted = text.strip().lower()
     table = read_table(file, [wanted])
     if table.names and wanted not in table.names:

@@ -159,6 +159,12 @@ class Index:
         x = gathered(outputs, rows) if outputs else torch.empty((*rows.shape, 0))
         return Vectors(x, e)
 
+    def part(self, name: str) -> OpenPart:
+        """A part of an index in a folder, by its name in the manifest."""
+        assert self.manifest is not None
+        names = [part.name for part in self.manifest.parts]
+        return self._parts[names.index(name)]
+
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """The documents of some rows."""
         return [self._document(*self._place(row)) for row in rows]

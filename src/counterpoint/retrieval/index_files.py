@@ -363,6 +363,12 @@ def model_files(folder: IndexFolder) -> dict[str, str]:
     return {path.relative_to(folder.model).as_posix(): sha256(path) for path in files}
 
 
+def finish(folder: IndexFolder, manifest: Manifest) -> None:
+    """Make a manifest true, then remove what it no longer names."""
+    manifest.write(folder.manifest)
+    sweep(folder, manifest)
+
+
 def sweep(folder: IndexFolder, manifest: Manifest) -> None:
     """Remove what killed commands and older manifests left; only who holds the lock may."""
     named = {path.name for part in manifest.parts for path in _files(folder, part.name)}

@@ -48,8 +48,10 @@ class Added:
     added: int
     found: int
     """Of them those whose vectors an interrupted command had left."""
+    total: int
+    """Documents of the index by now."""
     known: int = 0
-    """Documents that the index had."""
+    """Of those that were given, how many it had."""
 
 
 def build(
@@ -80,8 +82,10 @@ def build(
     with index_files.locked(folder):
         manifest = _begun(folder, retriever, dtype, settings or {})
         parts, found = _written(folder, documents, retriever, dtype, bar or NoBar())
-        _finish(folder, replace(manifest, parts=parts, columns=tuple(column_names(documents))))
-    return Added(len(documents), found)
+        index_files.finish(
+            folder, replace(manifest, parts=parts, columns=tuple(column_names(documents)))
+        )
+    return Added(len(documents), found, len(documents))
 
 
 def build_from_vectors(
@@ -110,7 +114,7 @@ def build_from_vectors(
             index_files.write_part(folder, name, some, kept)
             parts.append(index_files.described(folder, name, len(some)))
         manifest = replace(manifest, parts=tuple(parts), columns=tuple(column_names(documents)))
-        _finish(folder, manifest)
+        index_files.finish(folder, manifest)
 
 
 def new_index(path: Path) -> IndexFolder:
@@ -147,17 +151,21 @@ def add(
         manifest = index_files.read_manifest(folder)
         new = _unknown(index, documents)
         if not new:
-            return Added(0, 0, len(documents))
+            return Added(0, 0, len(index), len(documents))
         retriever = index.retriever(device)
         bar = bar or NoBar()
         bar.update(len(documents) - len(new))
         parts, found = _written(folder, new, retriever, manifest.dtype, bar)
         columns = dict.fromkeys((*manifest.columns, *column_names(new)))
-        _finish(folder, replace(manifest, parts=(*manifest.parts, *parts), columns=tuple(columns)))
-    return Added(len(new), found, len(documents) - len(new))
+        index_files.finish(
+            folder, replace(manifest, parts=(*manifest.parts, *parts), columns=tuple(columns))
+        )
+    return Added(len(new), found, len(index) + len(new), len(documents) - len(new))
 
 
-def remove(path: Path, *, texts: Sequence[str] = (), where: Mapping[str, str] | None = None) -> int:
+def remove(
+    path: Path, *, texts: Sequence[str] = (), where: Mapping[str, str] | None = None
+) -> tuple[int, int]:
     """Take documents out of an index, whose vectors are not touched.
 
     Args:
@@ -166,7 +174,7 @@ def remove(path: Path, *, texts: Sequence[str] = (), where: Mapping[str, str] | 
         where: documents that have all these metadata go.
 
     Returns:
-        How many went.
+        How many went, and how many are left.
 
     Raises:
         InputError: there is no index, it is damaged, someone else is changing it, no document is
@@ -184,8 +192,8 @@ def remove(path: Path, *, texts: Sequence[str] = (), where: Mapping[str, str] | 
             raise InputError(
                 f"{path}: nothing would be left of the index; delete its folder instead"
             )
-        _finish(folder, replace(manifest, parts=tuple(_without(manifest.parts, gone))))
-    return count
+        index_files.finish(folder, _without(manifest, gone))
+    return count, len(index) - count
 
 
 def existing(path: Path) -> tuple[IndexFolder, Manifest]:
@@ -261,12 +269,6 @@ def _pieces(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _finish(folder: IndexFolder, manifest: Manifest) -> None:
-    """Make a manifest true, then remove what it no longer names."""
-    manifest.write(folder.manifest)
-    index_files.sweep(folder, manifest)
-
-
 def _unknown(index: Index, documents: Sequence[Document]) -> list[Document]:
     """The documents that an index does not have."""
     known = {bytes(row) for row in index.hashes("identity")[index.live]}
@@ -286,12 +288,17 @@ def _meant(index: Index, texts: Sequence[str], where: Mapping[str, str]) -> Mask
     return gone & index.live
 
 
-def _without(parts: Sequence[Part], gone: Mask) -> Iterator[Part]:
-    """Parts without some rows; one of which nothing is left is left out."""
-    start = 0
-    for part in parts:
+def _without(manifest: Manifest, gone: Mask) -> Manifest:
+    """A manifest without some rows.
+
+    A part of which nothing is left goes, unless an approximate index counts its rows.
+    """
+    kept, start = [], 0
+    counted = manifest.approximate.parts if manifest.approximate is not None else ()
+    for part in manifest.parts:
         own = np.flatnonzero(gone[start : start + part.count]).tolist()
         removed = tuple(sorted({*part.removed, *own}))
-        if len(removed) < part.count:
-            yield replace(part, removed=removed)
+        if len(removed) < part.count or part.name in counted:
+            kept.append(replace(part, removed=removed))
         start += part.count
+    return replace(manifest, parts=tuple(kept))

@@ -54,6 +54,14 @@ def gathered(parts: Sequence[Tensor], rows: Tensor) -> Tensor:
     return vectors.reshape(*rows.shape, width)
 
 
+def in_order(costs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Costs and rows (q, n), each query's by cost and then by row."""
+    # Stable sorts from the least significant key to the most.
+    order = rows.argsort(dim=1, stable=True)
+    order = order.gather(1, costs.gather(1, order).argsort(dim=1, stable=True))
+    return costs.gather(1, order), rows.gather(1, order)
+
+
 class StoredVectors:
     """Vectors to search among; rows are counted through all parts.
 
@@ -64,7 +72,7 @@ class StoredVectors:
     def __init__(self, parts: Sequence[Tensor]) -> None:
         self._parts = parts
         self._count = sum(len(part) for part in parts)
-        norms = [stretch.norm(dim=1) for _, stretch in self._stretches()]
+        norms = [stretch.norm(dim=1) for _, stretch in self.stretches()]
         # Once, because a query would read all vectors twice.
         self._squares = torch.cat(norms).square() if norms else torch.empty(0)
         self._longest = self._squares.max().sqrt() if len(self) else torch.tensor(0.0)
@@ -76,6 +84,14 @@ class StoredVectors:
     def rows(self, rows: Tensor) -> Tensor:
         """(…, d) float32 vectors of (…) int64 rows."""
         return gathered(self._parts, rows)
+
+    def squared_distances(self, queries: Tensor, rows: Tensor) -> Tensor:
+        """Squared distances (q, n) float64 of q queries, each to rows of its own (q, n)."""
+        pieces = [
+            squared_distance(self.rows(some).double(), queries[:, None].double())
+            for some in torch.split(rows, max(1, PIECE // len(queries)), dim=1)
+        ]
+        return torch.cat(pieces, dim=1) if pieces else torch.empty(rows.shape, dtype=torch.float64)
 
     def nearest(
         self,
@@ -120,25 +136,13 @@ class StoredVectors:
         cost, rows = self._by_product(queries, width, allowed, excluded)
         gone = torch.isinf(cost)
         rows = rows.masked_fill(gone, 0)
-        exact = self._exact(queries, rows).masked_fill(gone, torch.inf)
-        # Stable sorts from the least significant key to the most: row, then distance.
-        order = rows.argsort(dim=1, stable=True)
-        order = order.gather(1, exact.gather(1, order).argsort(dim=1, stable=True))
-        rows = rows.masked_fill(gone, -1).gather(1, order)
-        exact = exact.gather(1, order)
+        exact = self.squared_distances(queries, rows).masked_fill(gone, torch.inf)
+        exact, rows = in_order(exact, rows.masked_fill(gone, -1))
         lengths = queries.norm(dim=1, keepdim=True)
         tolerance = distance_tolerance(queries.shape[1], lengths, self._longest)[:, 0]
         beyond = cost.max(dim=1).values
         closed = (beyond - tolerance > exact[:, min(k, width) - 1]) | torch.isinf(beyond)
         return rows, exact, closed | (width == len(self))
-
-    def _exact(self, queries: Tensor, rows: Tensor) -> Tensor:
-        """Squared distances (q, n) float64 of q queries, each to rows of its own (q, n)."""
-        pieces = [
-            squared_distance(self.rows(some).double(), queries[:, None].double())
-            for some in torch.split(rows, max(1, PIECE // len(queries)), dim=1)
-        ]
-        return torch.cat(pieces, dim=1) if pieces else torch.empty(rows.shape, dtype=torch.float64)
 
     def _by_product(
         self, queries: Tensor, width: int, allowed: Tensor | None, excluded: Tensor
@@ -147,7 +151,7 @@ class StoredVectors:
         best = torch.full((len(queries), width), torch.inf)
         rows = torch.full((len(queries), width), -1, dtype=torch.int64)
         lengths = queries.square().sum(dim=1, keepdim=True)
-        for start, vectors in self._stretches():
+        for start, vectors in self.stretches():
             end = start + len(vectors)
             # |c|² − 2qc + |q|²
             cost = torch.addmm(self._squares[start:end], queries, vectors.T, alpha=-2).add_(lengths)
@@ -160,7 +164,7 @@ class StoredVectors:
             rows = torch.cat([rows, start + columns], dim=1).gather(1, order)
         return best, rows
 
-    def _stretches(self) -> Iterator[tuple[int, Tensor]]:
+    def stretches(self) -> Iterator[tuple[int, Tensor]]:
         """The rows in stretches, (n, d) float32, each with the number of its first row."""
         start = 0
         for part in self._parts:
