@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from counterpoint.config.options import CellOptions
+from counterpoint.retrieval.collection import Document
 from counterpoint.retrieval.loaded import LoadedModel, built
 from counterpoint.retrieval.retriever import Retriever
 
@@ -36,3 +37,15 @@ def loaded_model(folder: Path, **options: Any) -> LoadedModel:
 def retriever(folder: Path, **options: Any) -> Retriever:
     """The same as a retriever."""
     return Retriever(loaded_model(folder, **options), torch.device("cpu"))
+
+
+def documents(count: int, start: int = 0) -> list[Document]:
+    """Different texts in two themes, pro and con in turn."""
+    return [
+        Document(
+            f"Argument {number} about {'zoos' if number % 3 else 'cars'}.",
+            f"file:{number}",
+            {"theme": "animals" if number % 3 else "traffic", "side": ("pro", "con")[number % 2]},
+        )
+        for number in range(start, start + count)
+    ]

@@ -11,6 +11,7 @@ from counterpoint.cli.shared import (
     add_out,
     add_system,
     add_where,
+    counted,
     encoding_bar,
     named_values,
     print_notes,
@@ -105,12 +106,14 @@ def _build(arguments: argparse.Namespace) -> None:
     collection = _collection(arguments.collection, arguments)
     use_threads(arguments.threads)
 
+    from counterpoint.retrieval.asking import cut_note
     from counterpoint.retrieval.choosing import load_system
     from counterpoint.runs import devices
 
     with devices.device_for_job(jobs_per_gpu=1) as device:
         retriever, told = load_system(arguments.system, arguments.run, device)
-        print_notes([f"system: {told}"])
+        texts = [one.text for one in collection.documents]
+        print_notes([f"system: {told}", *cut_note(texts, retriever)])
         with encoding_bar(len(collection.documents)) as bar:
             done = indexing.build(
                 arguments.out,
@@ -151,7 +154,7 @@ def _remove(arguments: argparse.Namespace) -> None:
     if arguments.remove:
         texts = [one.text for one in _collection(arguments.remove, arguments).documents]
     removed, left = indexing.remove(arguments.out, texts=texts, where=where)
-    print(f"{removed:,} texts removed, {left:,} left in {arguments.out}")
+    print(f"{counted(removed)} removed, {left:,} left in {arguments.out}")
 
 
 def _approximate(out: Path, threads: int) -> None:
@@ -182,4 +185,4 @@ def _collection(path: str, arguments: argparse.Namespace) -> "Collection":
 def _tell(done: "Added", out: Path) -> None:
     known = f", {done.known:,} were there already" if done.known else ""
     found = f" ({done.found:,} of them encoded by the interrupted command)" if done.found else ""
-    print(f"{done.added:,} texts added{found}{known}; {done.total:,} in {out}")
+    print(f"{counted(done.added)} added{found}{known}; {done.total:,} in {out}")

@@ -11,6 +11,7 @@ from counterpoint.cli.shared import (
     add_all_threads,
     add_system,
     add_where,
+    counted,
     encoding_bar,
     named_values,
     positive,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from counterpoint.cli.answers import Answered
     from counterpoint.retrieval.asking import Asker
     from counterpoint.retrieval.questions import Asked
+    from counterpoint.retrieval.retriever import Retriever
 
 AT_ONCE = 256
 """Questions that are asked together."""
@@ -86,7 +88,7 @@ def add_search(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _search(arguments: argparse.Namespace) -> None:
-    from counterpoint.retrieval.asking import Question
+    from counterpoint.retrieval.asking import Question, cut_note
 
     index, texts = arguments.given[:1], arguments.given[1:]
     if arguments.run is not None:
@@ -97,12 +99,13 @@ def _search(arguments: argparse.Namespace) -> None:
         raise InputError("--system: an index has its own; it goes with --run alone")
     where = named_values("--where", arguments.where, "COLUMN=VALUE")
     asked = _asked(texts, arguments.file, arguments.text)
-    asker, name = _of_index(index[0], arguments) if index else _of_run(arguments)
+    asker, retriever = _of_index(index[0], arguments) if index else _of_run(arguments)
+    print_notes(cut_note([one.text for one in asked], retriever))
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]
         questions = [Question(one.text, where, arguments.not_side) for one in some]
         answers = asker.ask(questions, arguments.k)
-        _print(zip(some, answers, strict=True), name, arguments, len(asked))
+        _print(zip(some, answers, strict=True), retriever.name, arguments, len(asked))
 
 
 def _print(
@@ -148,8 +151,8 @@ def _asked(texts: Sequence[str], file: Path | None, column: str) -> "list[Asked]
     return asked
 
 
-def _of_index(path: str, arguments: argparse.Namespace) -> "tuple[Asker, str]":
-    """What answers from an index, and the name of its system."""
+def _of_index(path: str, arguments: argparse.Namespace) -> "tuple[Asker, Retriever]":
+    """What answers from an index, and its model."""
     from counterpoint.retrieval.approximate import open_approximate
     from counterpoint.retrieval.asking import Asker
     from counterpoint.retrieval.index import Index
@@ -157,12 +160,12 @@ def _of_index(path: str, arguments: argparse.Namespace) -> "tuple[Asker, str]":
     index = Index.open(path)
     use_threads(arguments.threads)
     retriever = index.retriever()
-    print_notes([f"{len(index):,} texts, searched by {retriever.name}"])
+    print_notes([f"{counted(len(index))}, searched by {retriever.name}"])
     searched = None if arguments.exact else open_approximate(index)
-    return Asker(index, retriever, searched), retriever.name
+    return Asker(index, retriever, searched), retriever
 
 
-def _of_run(arguments: argparse.Namespace) -> "tuple[Asker, str]":
+def _of_run(arguments: argparse.Namespace) -> "tuple[Asker, Retriever]":
     """What answers from the corpus of a run."""
     from counterpoint.corpus.arguments import read_arguments
     from counterpoint.retrieval import collection
@@ -178,10 +181,10 @@ def _of_run(arguments: argparse.Namespace) -> "tuple[Asker, str]":
         retriever, told = load_system(arguments.system, arguments.run, device)
         corpus = read_arguments(RunFolder(arguments.run).arguments)
         documents = collection.of_arguments(corpus.arguments).documents
-        print_notes([told, f"{len(documents):,} texts, the counters of the run's corpus"])
+        print_notes([told, f"{counted(len(documents))}, the counters of the run's corpus"])
         if len(documents) > MANY:
             print_notes(["they are encoded each time; `counterpoint index` does it once"])
         with encoding_bar(len(documents)) as bar:
             vectors = encoded(retriever, documents, bar)
     index = Index.of(documents, vectors, with_x=retriever.sees_encoder_outputs)
-    return Asker(index, retriever), retriever.name
+    return Asker(index, retriever), retriever

@@ -44,7 +44,7 @@ def named_values(option: str, pairs: Sequence[str], form: str) -> dict[str, str]
     Raises:
         InputError: one is not.
     """
-    values = {}
+    values: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not value:
@@ -169,6 +169,11 @@ def add_run_or_only(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the run, results/RUN (default: the only one there is)",
     )
+
+
+def counted(texts: int) -> str:
+    """A number of texts in words."""
+    return f"{texts:,} text{'' if texts == 1 else 's'}"
 
 
 def encoding_bar(total: int) -> "tqdm[NoReturn]":

@@ -95,12 +95,13 @@ def terminal_text(text: str) -> str:
     """
     import regex
 
-    return regex.sub(
+    safe: str = regex.sub(
         r"[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069--[\t\n]]",
         lambda match: match[0].encode("unicode_escape").decode("ascii"),
         text,
         flags=regex.V1,
     )
+    return safe
 
 
 def option_text(value: object) -> str:

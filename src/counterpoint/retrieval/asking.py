@@ -140,3 +140,18 @@ def check_text(text: str, name: str) -> None:
         faults.append(f"{name}: an empty text; expected an argument")
     if faults:
         raise InputError(faults[0])
+
+
+def cut_note(texts: Sequence[str], retriever: Retriever) -> list[str]:
+    """A line on texts of which the beginning alone is read, or none.
+
+    Counted by words, each of which is a token or several, so there may be more.
+    """
+    most = retriever.options.encoder.max_tokens
+    count = sum(len(text.split()) > most for text in texts)
+    if not count:
+        return []
+    return [
+        f"texts of more than {most} words: {count:,}; of each the first {most} tokens are read "
+        "(encoder.max_tokens)"
+    ]

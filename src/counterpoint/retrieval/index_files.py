@@ -14,12 +14,13 @@ is true. What no manifest names is removed after a change that succeeded.
 
 import contextlib
 import hashlib
+import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
@@ -43,6 +44,9 @@ DType = Literal["float32", "float16"]
 DTYPES: tuple[DType, ...] = get_args(DType)
 
 MANIFEST, MODEL, PARTS, LOCK = "manifest.json", "model", "parts", "lock"
+
+CHECK = "sha256"
+"""Of the manifest's other fields, among them."""
 
 PREFIX = "metadata."
 """Begins the names of the columns of metadata in a part's table."""
@@ -102,6 +106,24 @@ class Manifest(JsonFile):
     approximate: Approximate | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     """How it was asked for, for people: the collection and the system."""
+
+    @classmethod
+    def from_json(cls, values: Any) -> Any:
+        """The fields, where they are as they were written."""
+        fields = {key: value for key, value in values.items() if key != CHECK}
+        if values[CHECK] != _digest(fields):
+            raise ValueError("damaged, its checksum differs")
+        return fields
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields with their checksum."""
+        # As JSON has them, which knows no tuples.
+        fields = json.loads(json.dumps(super().to_json()))
+        return {**fields, CHECK: _digest(fields)}
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

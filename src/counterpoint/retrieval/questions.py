@@ -45,8 +45,8 @@ def read_questions(path: Path, column: str) -> tuple[list[Asked], Sequence[str]]
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         lines = decoded(data, str(path)).split("\n")
         asked = [Asked(str(n), line) for n, line in enumerate(lines, start=1) if line.strip()]
-        for one in asked:
-            check_text(one.text, f"{path}:{one.id}")
+        for each in asked:
+            check_text(each.text, f"{path}:{each.id}")
         notes = ()
     if not asked:
         raise InputError(f"{path}: no question in it; expected at least one")
