@@ -23,6 +23,7 @@ from tests.support.retrieval import documents, retriever
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "PART", 4)
+    monkeypatch.setattr(indexing, "ROWS", 4)
     monkeypatch.setattr(indexing, "BATCH", 3)
 
 
@@ -289,7 +290,9 @@ def test_an_index_can_be_made_of_vectors_that_were_computed_elsewhere(
     made = retriever(tiny_bert, classifier_loss=0.0)
     e = torch.randn((10, 8), generator=torch.Generator().manual_seed(1))
     vectors = Vectors(torch.empty((10, 0)), e)
-    indexing.build_from_vectors(tmp_path / "index", documents(10), vectors, made, part=4)
+    first = vectors.rows(slice(6))
+    indexing.build(tmp_path / "index", documents(6), made, vectors=first)
+    indexing.add(tmp_path / "index", documents(10), vectors=vectors)
     index = Index.open(tmp_path / "index")
     assert torch.equal(index.vectors(torch.arange(10)).e, e)
     assert texts(tmp_path / "index") == [one.text for one in documents(10)]

@@ -15,9 +15,12 @@ from counterpoint.retrieval import index_files
 from counterpoint.retrieval.collection import Document, identity
 from counterpoint.retrieval.index import Index, column_names
 from counterpoint.retrieval.index_files import FORMAT, DType, IndexFolder, Manifest, Part
+from counterpoint.retrieval.nearest import ROWS
 from counterpoint.versions import program_version
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from counterpoint.retrieval.retriever import Retriever
 
 PART = 4096
@@ -60,6 +63,7 @@ def build(
     retriever: "Retriever",
     *,
     dtype: DType = "float32",
+    vectors: Vectors | None = None,
     settings: Mapping[str, str] | None = None,
     bar: Bar | None = None,
 ) -> Added:
@@ -72,6 +76,7 @@ def build(
         documents: at least one.
         retriever: encodes them, and travels with the index.
         dtype: of the vectors that are stored.
+        vectors: of the documents as candidates, where some program has computed them.
         settings: how it was asked for, for people.
         bar: is told of each document that is done.
 
@@ -81,40 +86,12 @@ def build(
     folder = new_index(path)
     with index_files.locked(folder):
         manifest = _begun(folder, retriever, dtype, settings or {})
-        parts, found = _written(folder, documents, retriever, dtype, bar or NoBar())
+        source = _Source(documents, retriever, dtype, vectors, bar or NoBar())
+        parts, found = _written(folder, source)
         index_files.finish(
             folder, replace(manifest, parts=parts, columns=tuple(column_names(documents)))
         )
     return Added(len(documents), found, len(documents))
-
-
-def build_from_vectors(
-    path: Path,
-    documents: Sequence[Document],
-    vectors: Vectors,
-    retriever: "Retriever",
-    *,
-    dtype: DType = "float32",
-    part: int = 1 << 16,
-) -> None:
-    """Make an index of documents and the vectors that some program has computed for them.
-
-    Raises:
-        InputError: as `build`.
-    """
-    folder = new_index(path)
-    with_x = retriever.sees_encoder_outputs
-    with index_files.locked(folder):
-        manifest = _begun(folder, retriever, dtype, {})
-        parts = []
-        for rows in _pieces(len(documents), part):
-            some = documents[rows]
-            kept = index_files.stored(vectors.rows(rows), dtype, with_x=with_x)
-            name = index_files.part_name(some, retriever.fingerprint, dtype)
-            index_files.write_part(folder, name, some, kept)
-            parts.append(index_files.described(folder, name, len(some)))
-        manifest = replace(manifest, parts=tuple(parts), columns=tuple(column_names(documents)))
-        index_files.finish(folder, manifest)
 
 
 def new_index(path: Path) -> IndexFolder:
@@ -137,10 +114,18 @@ def add(
     path: Path,
     documents: Sequence[Document],
     *,
+    vectors: Vectors | None = None,
     device: str = "cpu",
     bar: Bar | None = None,
 ) -> Added:
     """Add documents to an index; those that it has, with the same metadata, are not added.
+
+    Args:
+        path: of the index.
+        documents: each different from the others.
+        vectors: as `build` takes them.
+        device: `cpu` or `cuda`, to encode on.
+        bar: as `build` takes it.
 
     Raises:
         InputError: there is no index, it is damaged, or someone else is changing it.
@@ -149,13 +134,15 @@ def add(
     with index_files.locked(folder):
         index = Index.open(path)
         manifest = index_files.read_manifest(folder)
-        new = _unknown(index, documents)
-        if not new:
+        rows = _unknown(index, documents)
+        if not rows:
             return Added(0, 0, len(index), len(documents))
-        retriever = index.retriever(device)
+        new = [documents[row] for row in rows]
+        given = None if vectors is None else vectors.rows(torch.tensor(rows))
         bar = bar or NoBar()
         bar.update(len(documents) - len(new))
-        parts, found = _written(folder, new, retriever, manifest.dtype, bar)
+        source = _Source(new, index.retriever(device), manifest.dtype, given, bar)
+        parts, found = _written(folder, source)
         columns = dict.fromkeys((*manifest.columns, *column_names(new)))
         index_files.finish(
             folder, replace(manifest, parts=(*manifest.parts, *parts), columns=tuple(columns))
@@ -227,28 +214,42 @@ def _begun(
     )
 
 
-def _written(
-    folder: IndexFolder,
-    documents: Sequence[Document],
-    retriever: "Retriever",
-    dtype: DType,
-    bar: Bar,
-) -> tuple[tuple[Part, ...], int]:
+@dataclass(frozen=True)
+class _Source:
+    """Documents and where their vectors come from."""
+
+    documents: Sequence[Document]
+    retriever: "Retriever"
+    dtype: DType
+    given: Vectors | None
+    bar: Bar
+
+    def vectors(self, rows: slice) -> "dict[str, Tensor]":
+        """The vectors of some documents as they are stored."""
+        some = self.documents[rows]
+        if self.given is None:
+            vectors = encoded(self.retriever, some, self.bar)
+        else:
+            vectors = self.given.rows(rows)
+            self.bar.update(len(some))
+        with_x, name = self.retriever.sees_encoder_outputs, self.retriever.name
+        return index_files.stored(vectors, self.dtype, with_x=with_x, name=name)
+
+
+def _written(folder: IndexFolder, source: _Source) -> tuple[tuple[Part, ...], int]:
     """Parts of documents, and how many of these an interrupted command had left."""
     parts, found = [], 0
-    fingerprint = retriever.fingerprint
-    for rows in _pieces(len(documents), PART):
-        some = documents[rows]
-        name = index_files.part_name(some, fingerprint, dtype)
-        if index_files.is_written(folder, name, len(some)):
+    fingerprint = source.retriever.fingerprint
+    # Vectors that are given cost nothing to lose, and large parts are searched faster.
+    size = PART if source.given is None else ROWS
+    for rows in _pieces(len(source.documents), size):
+        some = source.documents[rows]
+        name = index_files.part_name(some, fingerprint, source.dtype)
+        if source.given is None and index_files.is_written(folder, name, len(some)):
             found += len(some)
-            bar.update(len(some))
+            source.bar.update(len(some))
         else:
-            vectors = encoded(retriever, some, bar)
-            kept = index_files.stored(
-                vectors, dtype, with_x=retriever.sees_encoder_outputs, name=retriever.name
-            )
-            index_files.write_part(folder, name, some, kept)
+            index_files.write_part(folder, name, some, source.vectors(rows))
         parts.append(index_files.described(folder, name, len(some)))
     return tuple(parts), found
 
@@ -269,10 +270,11 @@ def _pieces(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _unknown(index: Index, documents: Sequence[Document]) -> list[Document]:
-    """The documents that an index does not have."""
+def _unknown(index: Index, documents: Sequence[Document]) -> list[int]:
+    """Where the documents stand that an index does not have."""
     known = {bytes(row) for row in index.hashes("identity")[index.live]}
-    return [one for one in documents if bytes.fromhex(identity(one)) not in known]
+    places = enumerate(documents)
+    return [place for place, one in places if bytes.fromhex(identity(one)) not in known]
 
 
 def _meant(index: Index, texts: Sequence[str], where: Mapping[str, str]) -> Mask:

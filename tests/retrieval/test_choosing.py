@@ -1,0 +1,59 @@
+"""Which system of a run answers."""
+
+from pathlib import Path
+
+import pytest
+
+from counterpoint.errors import InputError
+from counterpoint.retrieval import choosing
+from counterpoint.retrieval.choosing import best_system, load_system
+from counterpoint.runs.folder import read_run
+from tests.support.trained import Trained, make_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Trained:
+    return make_run(tmp_path_factory.mktemp("run"), tiny_bert)
+
+
+@pytest.mark.parametrize(
+    ("scores", "name", "told"),
+    [
+        (
+            {"cell": 0.5, "recipe/r": 0.6, "baseline/bm25": 0.7, "baseline/untrained": 0.6},
+            "recipe/r",
+            "the best on dev is recipe/r, which answers 60.0 % of the unseen queries; BM25 "
+            "(70.0 %) would answer more, without vectors to search by",
+        ),
+        (
+            {"cell": 0.5, "baseline/untrained": 0.6, "baseline/tfidf": 0.1},
+            "baseline/untrained",
+            "the best on dev is the encoder as it comes, which answers 60.0 % of the unseen "
+            "queries",
+        ),
+    ],
+)
+def test_the_best_on_dev_that_has_vectors_answers(
+    scores: dict, name: str, told: str, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "_scores", lambda run: scores)
+    assert best_system(read_run(trained.folder)) == choosing.Chosen(name, told)
+
+
+def test_without_a_score_nothing_is_the_best(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "_scores", lambda run: {"baseline/bm25": 0.5})
+    with pytest.raises(InputError, match="best: no system that could answer"):
+        best_system(read_run(trained.folder))
+
+
+def test_systems_are_loaded_by_name_and_by_folder(trained: Trained) -> None:
+    best, told = load_system("best", trained.folder, "cpu")
+    assert best.name in told or best.name == "baseline/untrained"
+    for name in (trained.frozen, trained.live, "baseline/untrained"):
+        assert load_system(name, trained.folder, "cpu")[0].name == name
+    cell, _ = load_system(str(trained.folder / "cells" / trained.live), None, "cpu")
+    assert cell.fingerprint == load_system(trained.live, trained.folder, "cpu")[0].fingerprint
+    with pytest.raises(InputError, match="has no vectors"):
+        load_system("baseline/bm25", trained.folder, "cpu")
