@@ -153,8 +153,9 @@ class StoredVectors:
         lengths = queries.square().sum(dim=1, keepdim=True)
         for start, vectors in self.stretches():
             end = start + len(vectors)
-            # |c|² − 2qc + |q|²
-            cost = torch.addmm(self._squares[start:end], queries, vectors.T, alpha=-2).add_(lengths)
+            # |c|² − 2qc + |q|². With the many rows on the left this is twice as fast.
+            squares = self._squares[start:end, None]
+            cost = torch.addmm(squares, vectors, queries.T, alpha=-2).T.contiguous().add_(lengths)
             if allowed is not None:
                 cost[:, ~allowed[start:end]] = torch.inf
             own, place = ((excluded >= start) & (excluded < end)).nonzero(as_tuple=True)
