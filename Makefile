@@ -71,7 +71,7 @@ bench: $(INSTALLED)
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet torch==2.13.0
-	.venv-lock/bin/pip install --quiet --editable '.[dev,slurm]'
+	.venv-lock/bin/pip install --quiet --editable '.[dev,serve,slurm]'
 	.venv-lock/bin/pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
 	.venv-lock/bin/pip install --quiet --editable '.[bench]'
 	.venv-lock/bin/pip freeze --exclude-editable | grep -v '^torch==' | \

@@ -112,6 +112,9 @@ def loaded(code: str) -> set[str]:
         "pyarrow",
         "matplotlib",
         "snakemake",
+        "fastapi",
+        "uvicorn",
+        "prometheus_client",
     ]
     script = f"{code}\nimport sys\nprint(*(m for m in {slow} if m in sys.modules), file=sys.stderr)"
     result = subprocess.run(
