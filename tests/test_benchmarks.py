@@ -12,6 +12,7 @@ from benchmarks import (
     epochs,
     evaluate,
     figures,
+    index,
     live_cell,
     mining,
     operators,
@@ -445,3 +446,21 @@ def test_operators_of_an_epoch_add_up(tiny_bert, capsys) -> None:
     for column in zip(*shares, strict=True):
         assert sum(column) == pytest.approx(100, abs=0.3)
     assert any("aten::" in line for line in lines)
+
+
+def test_an_index_and_other_programs_give_the_same_answers(tmp_path) -> None:
+    pytest.importorskip("faiss", reason="extra faiss")
+    pytest.importorskip("sentence_transformers", reason="extra bench")
+    told = index.measure(500, 1, tmp_path)
+    assert "| build from 500 vectors |" in told
+    assert "| add 5 |" in told
+    assert told.count("\n| counterpoint |") == 1
+
+
+def test_programs_that_answer_otherwise_are_refused() -> None:
+    programs = {
+        "a": lambda queries: torch.zeros((len(queries), 1)),
+        "b": lambda queries: torch.ones((len(queries), 1)),
+    }
+    with pytest.raises(RuntimeError, match=r"b gives 0\.0% of the rows"):
+        index.rounds(programs, torch.zeros((32, 1)), 1)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from counterpoint.errors import InputError
-from counterpoint.retrieval import choosing
-from counterpoint.retrieval.choosing import best_system, load_system
+from counterpoint.retrieval import choosing, systems
+from counterpoint.retrieval.choosing import load_system, told_of_best
+from counterpoint.retrieval.systems import best_with_vectors
 from counterpoint.runs.folder import read_run
 from tests.support.trained import Trained, make_run
 
@@ -20,7 +21,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Traine
     ("scores", "name", "told"),
     [
         (
-            {"cell": 0.5, "recipe/r": 0.6, "baseline/bm25": 0.7, "baseline/untrained": 0.6},
+            {"cell": 0.5, "recipe/r": 0.6, "baseline/bm25": 0.7, "baseline/untrained": 0.5},
             "recipe/r",
             "the best on dev is recipe/r, which answers 60.0 % of the unseen queries; BM25 "
             "(70.0 %) would answer more, without vectors to search by",
@@ -36,16 +37,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Traine
 def test_the_best_on_dev_that_has_vectors_answers(
     scores: dict, name: str, told: str, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "_scores", lambda run: scores)
-    assert best_system(read_run(trained.folder)) == choosing.Chosen(name, told)
+    for module in (choosing, systems):
+        monkeypatch.setattr(module, "own_scores", lambda run: scores)
+    run = read_run(trained.folder)
+    assert best_with_vectors(run) == name
+    assert told_of_best(run, name) == told
 
 
 def test_without_a_score_nothing_is_the_best(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "_scores", lambda run: {"baseline/bm25": 0.5})
-    with pytest.raises(InputError, match="best: no system that could answer"):
-        best_system(read_run(trained.folder))
+    monkeypatch.setattr(systems, "own_scores", lambda run: {"baseline/bm25": 0.5})
+    with pytest.raises(InputError, match="best: no system with vectors has a score"):
+        load_system("best", trained.folder, "cpu")
 
 
 def test_systems_are_loaded_by_name_and_by_folder(trained: Trained) -> None:

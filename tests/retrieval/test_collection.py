@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from counterpoint.errors import InputError
 from counterpoint.retrieval.collection import Document, identity, read_collection
 from tests.support.commands import BEIR
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "a", "argument": "Cars pollute.", "theme": "cars", "votes": 3},
     {"id": "b", "argument": " Zoos\nsave species. ", "theme": None, "votes": 1.5},
 ]

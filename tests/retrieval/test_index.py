@@ -16,6 +16,7 @@ from counterpoint.retrieval import index_files, indexing
 from counterpoint.retrieval.collection import Document
 from counterpoint.retrieval.index import Index
 from counterpoint.retrieval.index_files import IndexFolder
+from counterpoint.retrieval.manifest import DType
 from counterpoint.retrieval.retriever import Retriever
 from tests.support.retrieval import documents, retriever
 
@@ -48,9 +49,7 @@ def texts(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_what_is_stored_is_found_again(
-    dtype: index_files.DType, tiny_bert: Path, tmp_path: Path
-) -> None:
+def test_what_is_stored_is_found_again(dtype: DType, tiny_bert: Path, tmp_path: Path) -> None:
     made = retriever(tiny_bert)
     given = documents(10)
     done = indexing.build(tmp_path / "index", given, made, dtype=dtype)

@@ -72,6 +72,13 @@ def add_all_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def use_threads(threads: int) -> None:
+    """Compute with so many threads."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
 def add_system(parser: argparse.ArgumentParser) -> None:
     """Add `--system` and `--run`, of what answers questions."""
     parser.add_argument(
@@ -88,15 +95,6 @@ def add_system(parser: argparse.ArgumentParser) -> None:
 def add_where(parser: argparse.ArgumentParser, help: str) -> None:
     """Add `--where`."""
     parser.add_argument("--where", action="append", metavar="COLUMN=VALUE", default=[], help=help)
-
-
-def use_threads(threads: int) -> None:
-    """Compute with so many threads, and keep libraries from drawing bars of their own."""
-    import torch
-    from transformers.utils import logging
-
-    torch.set_num_threads(threads)
-    logging.disable_progress_bar()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

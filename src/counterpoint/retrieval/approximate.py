@@ -19,7 +19,8 @@ from counterpoint.io.atomic import replacing, sha256
 from counterpoint.io.rng import generator
 from counterpoint.retrieval import index_files
 from counterpoint.retrieval.index import Index
-from counterpoint.retrieval.index_files import Approximate, IndexFolder, Manifest
+from counterpoint.retrieval.index_files import IndexFolder
+from counterpoint.retrieval.manifest import Approximate, Manifest
 from counterpoint.retrieval.nearest import StoredVectors, in_order
 
 HNSW_ROWS = 200_000

@@ -18,7 +18,8 @@ from counterpoint.errors import InputError
 from counterpoint.models.fusion import Vectors
 from counterpoint.retrieval import index_files
 from counterpoint.retrieval.collection import Document
-from counterpoint.retrieval.index_files import PREFIX, IndexFolder, Manifest
+from counterpoint.retrieval.index_files import PREFIX, IndexFolder
+from counterpoint.retrieval.manifest import Manifest, Part
 from counterpoint.retrieval.nearest import StoredVectors, gathered
 from counterpoint.retrieval.retriever import Retriever
 
@@ -296,7 +297,7 @@ def column_names(documents: Sequence[Document]) -> list[str]:
     return list(dict.fromkeys(name for document in documents for name in document.metadata))
 
 
-def _open_part(folder: IndexFolder, part: index_files.Part) -> OpenPart:
+def _open_part(folder: IndexFolder, part: Part) -> OpenPart:
     vectors = index_files.read_vectors(folder.vectors(part.name))
     texts = folder.texts(part.name)
     return OpenPart(

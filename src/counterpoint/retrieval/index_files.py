@@ -14,20 +14,19 @@ is true. What no manifest names is removed after a change that succeeded.
 
 import contextlib
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import replacing, sha256, write_safetensors
-from counterpoint.results.files import JsonFile
 from counterpoint.retrieval.collection import Document, identity
+from counterpoint.retrieval.manifest import FORMAT, DType, Manifest, Part, Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,95 +34,10 @@ if TYPE_CHECKING:
 
     from counterpoint.models.fusion import Vectors
 
-FORMAT = 1
-"""Of an index; raised where older programs would misread one."""
-
-DType = Literal["float32", "float16"]
-"""What vectors are stored as."""
-
-DTYPES: tuple[DType, ...] = get_args(DType)
-
 MANIFEST, MODEL, PARTS, LOCK = "manifest.json", "model", "parts", "lock"
-
-CHECK = "sha256"
-"""Of the manifest's other fields, among them."""
 
 PREFIX = "metadata."
 """Begins the names of the columns of metadata in a part's table."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some of the documents."""
-
-    name: str
-    count: int
-    vectors: str
-    """SHA-256 of its vectors' file."""
-    texts: str
-    """SHA-256 of its texts' file."""
-    removed: tuple[int, ...] = ()
-    """Rows of it that are no longer searched, ascending."""
-
-
-@dataclass(frozen=True)
-class Approximate:
-    """An approximate index over the first parts."""
-
-    name: str
-    sha256: str
-    kind: str
-    """As faiss's factory calls it."""
-    parts: tuple[str, ...]
-    """Names of the parts that it holds, in its order."""
-    recall: float
-    """Share of the exact ten nearest that it found."""
-    queries: int
-    """By which that was measured."""
-
-
-@dataclass(frozen=True)
-class Manifest(JsonFile):
-    """`manifest.json`."""
-
-    REMEDY = "build the index again with `counterpoint index`"
-
-    format: int
-    program: str
-    """Version of the program that wrote it."""
-    retriever: str
-    """Name of the system."""
-    fingerprint: str
-    """Of the model; see `Retriever.fingerprint`."""
-    dtype: DType
-    width: int
-    """d of e."""
-    model: Mapping[str, str]
-    """File of the model folder to its SHA-256."""
-    columns: tuple[str, ...] = ()
-    """Names of the metadata."""
-    parts: tuple[Part, ...] = ()
-    approximate: Approximate | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """How it was asked for, for people: the collection and the system."""
-
-    @classmethod
-    def from_json(cls, values: Any) -> Any:
-        """The fields, where they are as they were written."""
-        fields = {key: value for key, value in values.items() if key != CHECK}
-        if values[CHECK] != _digest(fields):
-            raise ValueError("damaged, its checksum differs")
-        return fields
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields with their checksum."""
-        # As JSON has them, which knows no tuples.
-        fields = json.loads(json.dumps(super().to_json()))
-        return {**fields, CHECK: _digest(fields)}
-
-
-def _digest(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -204,16 +118,6 @@ def read_manifest(folder: IndexFolder) -> Manifest:
             f"{version.program}; this version reads {FORMAT}: {Manifest.REMEDY}"
         )
     return Manifest.read(folder.manifest)
-
-
-@dataclass(frozen=True)
-class Version(JsonFile):
-    """What every version's manifest has."""
-
-    REMEDY = Manifest.REMEDY
-
-    format: int
-    program: str
 
 
 def check_files(folder: IndexFolder, manifest: Manifest) -> None:

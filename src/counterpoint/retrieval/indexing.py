@@ -14,7 +14,8 @@ from counterpoint.models.fusion import Vectors
 from counterpoint.retrieval import index_files
 from counterpoint.retrieval.collection import Document, identity
 from counterpoint.retrieval.index import Index, column_names
-from counterpoint.retrieval.index_files import FORMAT, DType, IndexFolder, Manifest, Part
+from counterpoint.retrieval.index_files import IndexFolder
+from counterpoint.retrieval.manifest import FORMAT, DType, Manifest, Part
 from counterpoint.retrieval.nearest import ROWS
 from counterpoint.versions import program_version
 

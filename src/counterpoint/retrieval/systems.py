@@ -42,25 +42,26 @@ def best_with_vectors(run: Run) -> str:
     Raises:
         InputError: none has a score on dev.
     """
-    scores = own_scores(run)
-    if not scores:
+    with_vectors = {
+        name: score
+        for name, score in own_scores(run).items()
+        if name == UNTRAINED or not name.startswith("baseline/")
+    }
+    if not with_vectors:
         raise InputError(
             f"{run.folder.path}: best: no system with vectors has a score on unseen dev queries; "
             "train a cell first, or name a system"
         )
-    with_vectors = {
-        name: score
-        for name, score in scores.items()
-        if name == UNTRAINED or not name.startswith("baseline/")
-    }
     return max(sorted(with_vectors), key=lambda name: with_vectors[name])
 
 
 def own_scores(run: Run) -> dict[str, float]:
-    """accuracy@1 of every system on unseen dev queries, after the last stage that it has."""
+    """accuracy@1 of every system that has one on unseen dev queries, after its last stage."""
     rows = select(
         current_scores(run), split="dev", protocol=CLEAN.name, task="epa", metric="accuracy@1"
     )
+    # A baseline that ties everywhere has none.
+    rows = rows[rows["value"].notna()]
     # Whoever has a second stage is judged by it; "reranked" sorts before "retrieval".
     last = rows.sort_values("stage", kind="stable").drop_duplicates("cell")
     return dict(zip(last["cell"], last["value"], strict=True))
