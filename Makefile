@@ -10,6 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 demo: $(INSTALLED)
 	snakemake --cores all
+	@echo 'Ask it: . .venv/bin/activate; counterpoint search --run results/demo "YOUR ARGUMENT"'
 
 install: $(INSTALLED)
 

@@ -146,6 +146,18 @@ def test_search_refuses_what_cannot_be_asked(
         assert expected in refused(capsys, "search", *given), given
 
 
+def test_texts_may_stand_behind_options(index: Path, capsys: Captured) -> None:
+    run("search", index, "Zoos.", "Cars.", "--json", "-k", 1)
+    before = capsys.readouterr().out
+    assert len(before.splitlines()) == 2
+    run("search", index, "--json", "-k", 1, "Zoos.", "Cars.")
+    assert capsys.readouterr().out == before
+    with pytest.raises(SystemExit) as error:
+        run("search", index, "Zoos.", "--jsno")
+    assert error.value.code == 2
+    assert "unrecognized arguments: --jsno" in capsys.readouterr().err
+
+
 def test_k_of_nothing_is_refused(index: Path, capsys: Captured) -> None:
     for k in ("0", "-1", "x"):
         with pytest.raises(SystemExit) as exit_:

@@ -90,6 +90,7 @@ def test_a_text_that_stands_several_times_answers_once(tiny_bert: Path) -> None:
     [
         (Question(" \n"), 1, "question 2: an empty text"),
         (Question("a\ud800"), 1, "question 2: .* lone surrogate"),
+        (Question("a\0b"), 1, "question 2: NUL at character 1; expected text"),
         (Question("a" * 1_000_001), 1, "question 2: 1000001 bytes; .* refused"),
         (Question("a", {"colour": "red"}), 1, "'colour': .* 'theme', 'side'"),
         (Question("a", {"theme": "law"}), 1, "theme=law: .* 'animals', 'traffic'"),

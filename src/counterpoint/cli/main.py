@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0, 2 for input that cannot be used, or 75 for a job that was asked to stop and can go on.
     """
-    parsed = make_parser().parse_args(arguments)
+    parsed = _parsed(arguments)
     try:
         parsed.command(parsed)
     except InputError as error:
@@ -50,6 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"counterpoint: {named}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of a command.
+
+    Where a command takes any number of words (`given`), argparse takes those before the first
+    option alone, and knows nothing of those behind it.
+    """
+    parser = make_parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    options = [word for word in rest if word.startswith("-") and word != "-"]
+    if rest and (options or not hasattr(parsed, "given")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        parsed.given += rest
+    return parsed
 
 
 def run() -> None:

@@ -133,9 +133,11 @@ def check_text(text: str, name: str) -> None:
     """Refuse what is no text of an argument.
 
     Raises:
-        InputError: it is empty, no Unicode, or more than a megabyte.
+        InputError: it is empty, no Unicode, or more than a megabyte, or holds a NUL character.
     """
     faults = list(faults_of_text(name, text))
+    if "\0" in text:
+        faults.append(f"{name}: NUL at character {text.index(chr(0))}; expected text")
     if not normalise(text):
         faults.append(f"{name}: an empty text; expected an argument")
     if faults:

@@ -49,8 +49,6 @@ class SearchRequest(BaseModel):
             InputError: the text is no text, or the index has no such metadata or value.
         """
         check_text(self.text, "text")
-        if "\0" in self.text:
-            raise InputError(f"text: NUL at character {self.text.index(chr(0))}; expected text")
         for column, value in self.where.items():
             _check_value(columns, f"where.{column}", column, value)
         if self.not_side is not None:
