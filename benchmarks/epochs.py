@@ -13,16 +13,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from counterpoint.arrays import Ints
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, Outputs
 from counterpoint.encoders.live import LiveEncoder, frozen_features
-from counterpoint.encoders.tokens import Tokens, tokenise
+from counterpoint.encoders.tokens import RoleTokens, tokenise
 from counterpoint.errors import InputError
 from counterpoint.models.fusion import Vectors
 from counterpoint.training.data import CorpusData
@@ -61,7 +60,7 @@ class CountingEncoder(LiveEncoder):
     embedded = 0
 
     def forward(self, texts: Tensor, role: str) -> Tensor:
-        count = self._count(texts)
+        count = self._count(texts, role)
         if torch.is_grad_enabled():
             self.trained += count
         else:
@@ -69,11 +68,11 @@ class CountingEncoder(LiveEncoder):
         return super().forward(texts, role)
 
     def embed(self, texts: Tensor, role: str) -> Iterator[tuple[Ints, Tensor]]:
-        self.embedded += self._count(texts)
+        self.embedded += self._count(texts, role)
         return super().embed(texts, role)
 
-    def _count(self, texts: Tensor) -> int:
-        return int(self.tokens.lengths(np.unique(texts.cpu().numpy())).sum())
+    def _count(self, texts: Tensor, role: str) -> int:
+        return int(self.tokens[role].lengths(np.unique(texts.cpu().numpy())).sum())
 
 
 class MeasuredTrainer(Trainer):
@@ -145,11 +144,11 @@ class Work:
         return cell_options({"encoder": self.encoder}, *changes)
 
     @cached_property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> RoleTokens:
         return tokenise(self.corpus, self.options().encoder)
 
     @cached_property
-    def features(self) -> npt.NDArray[np.float32]:
+    def features(self) -> Outputs:
         frozen = self.options({"encoder": {"trainable": "none"}}).encoder
         return frozen_features(self.corpus, self.tokens, frozen, self.device)
 

@@ -35,7 +35,7 @@ from sklearn.neighbors import BallTree
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus import arguana, sources, synthetic
 from counterpoint.corpus import arguments as arguments_module
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.evaluation.evaluate import Evaluation, query_results
 from counterpoint.evaluation.legacy import legacy_results
 from counterpoint.evaluation.records import QueryResults
@@ -80,7 +80,7 @@ def random_system(sets: CandidateSets, texts: int, options: CellOptions) -> Trai
     x[sets.text] += centres[sets.debate]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
-        model = CellModel(options, FrozenFeatures(x)).eval()
+        model = CellModel(options, FrozenFeatures(same_outputs(x))).eval()
     return TrainedSystem(model, embed(model, torch.arange(texts), texts), NEAREST)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.evaluate import NEAREST, accuracy, study_way
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.encoders.names import resolve
 from counterpoint.encoders.pooling import apply_pooling
 from counterpoint.evaluation.system import TrainedSystem
@@ -84,7 +84,7 @@ class StudyLoop:
         nothing = np.empty((0, int(self.encoder.config.hidden_size)), dtype=np.float32)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(options.seed, -1, "initial weights"))
-            self.model = CellModel(options, FrozenFeatures(nothing))
+            self.model = CellModel(options, FrozenFeatures(same_outputs(nothing)))
         parameters = [*self.encoder.parameters(), *self.model.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=options.training.learning_rate)
         self.splits = {role: split_of(corpus, folder) for role, folder in corpus.roles.items()}

@@ -101,6 +101,7 @@ def scores(run: Run) -> pd.DataFrame:
 def encode_texts(
     texts: Sequence[str],
     *,
+    role: Literal["query", "candidate"] = "candidate",
     encoder: Mapping[str, object] | None = None,
     device: str = "cpu",
 ) -> Floats:
@@ -108,8 +109,9 @@ def encode_texts(
 
     Args:
         texts: n texts, none empty.
+        role: whose prompt is put before each text, where the encoder has prompts.
         encoder: the section `encoder` of a configuration (`name`, `pooling`, `max_tokens`,
-            `batch_tokens`); what is left out has its default.
+            `batch_tokens`, `prompts`); what is left out has its default.
         device: `cpu` or `cuda`.
 
     Returns:
@@ -122,10 +124,11 @@ def encode_texts(
 
     from counterpoint.config.cache_keys import shared_options
     from counterpoint.encoders.live import frozen_features
-    from counterpoint.encoders.tokens import tokenise
+    from counterpoint.encoders.tokens import RoleTokens, tokenise
 
     options = shared_options(parse(EncoderOptions, dict(encoder or {}), "encode_texts"))
     numbered = number_texts(texts)
     tokens = tokenise(numbered, options)
-    outputs = frozen_features(numbered, tokens, options, torch.device(device))
-    return outputs[numbered.numbers]
+    alone = RoleTokens(tokens[role], tokens[role], tokens.prompts, tokens.commit)
+    outputs = frozen_features(numbered, alone, options, torch.device(device))
+    return outputs[role][numbered.numbers]

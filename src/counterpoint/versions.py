@@ -19,7 +19,7 @@ TRAINING_VERSION = 8
 """Raised by hand when a change of the code changes what a cell computes: Snakemake holds it in the
 training rule's parameters, so raising it re-trains every cell."""
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """The same for tokens and frozen features."""
 
 BASELINES_VERSION = 4

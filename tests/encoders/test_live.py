@@ -180,7 +180,7 @@ def test_words_have_the_gradients_of_a_plain_pass(small: Corpus, tiny_bert: Path
     found = gradients_of(live, torch.arange(5), 1)
     model = live.models["query"]
     live.zero_grad()
-    ids, mask = live.tokens.padded(np.arange(5))
+    ids, mask = live.tokens.query.padded(np.arange(5))
     output = model(input_ids=ids, attention_mask=mask)
     apply_pooling(output, mask, "mean").square().sum().backward()
     for name, parameter in model.named_parameters():

@@ -30,10 +30,11 @@ def test_tokens_made_with_other_options_are_refused(
 def test_tokens_are_cut_and_survive_a_round_trip(
     small: Corpus, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    made = tokenise(small, encoder_options(tiny_bert, max_tokens=8))
+    tokens = tokenise(small, encoder_options(tiny_bert, max_tokens=8))
+    made = tokens.candidate
     assert made.lengths(np.arange(len(small.texts))).max() == 8
-    write_tokens(made, small, tmp_path / "tokens.safetensors")
-    read = read_tokens(tmp_path / "tokens.safetensors", small)
+    write_tokens(tokens, small, tmp_path / "tokens.safetensors")
+    read = read_tokens(tmp_path / "tokens.safetensors", small).candidate
     np.testing.assert_array_equal(read.ids, made.ids)
     np.testing.assert_array_equal(read.starts, made.starts)
     assert read.pad == made.pad == 0

@@ -68,7 +68,7 @@ def test_frozen_features_neither_learn_nor_are_saved() -> None:
     (model.logits(p, c).mean() + distance(p.e, c.e).mean()).backward()
     optimiser.step()
     assert torch.equal(model.encoder.get_buffer("features"), before)
-    assert not model.encoder.features.requires_grad
+    assert not model.encoder.candidate.requires_grad
     assert not [name for name in model.state_dict() if name.startswith("encoder")]
 
 

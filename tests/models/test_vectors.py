@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.fusion import FUSIONS, Vectors
 from tests.support.models import (
@@ -113,7 +113,7 @@ def test_e_has_length_one_under_infonce_alone(loss: str, projection: str) -> Non
 
 def test_a_vector_of_zeros_stays_finite_under_infonce() -> None:
     options = options_of(projection="none", retrieval_loss="infonce")
-    model = CellModel(options, FrozenFeatures(np.zeros((2, 4), dtype=np.float32)))
+    model = CellModel(options, FrozenFeatures(same_outputs(np.zeros((2, 4), dtype=np.float32))))
     assert torch.isfinite(embedded(model, torch.arange(2), "query").e).all()
 
 

@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from counterpoint.corpus.arguments import Corpus, write_arguments
-from counterpoint.encoders.features import write_features
+from counterpoint.encoders.features import same_outputs, write_features
 from counterpoint.encoders.tokens import tokenise, write_tokens
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
@@ -161,7 +161,7 @@ def test_features_made_with_other_options_are_refused(
     corpus: Corpus, inputs: JobInputs, changes: dict[str, Any]
 ) -> None:
     made = cell(encoder={"max_tokens": 24}).encoder
-    write_features(features(corpus), corpus, inputs["features"], made)
+    write_features(same_outputs(features(corpus)), corpus, inputs["features"], made)
     Job(options=cell(encoder={"max_tokens": 24}), **inputs).run()
     other = cell(encoder={"max_tokens": 24, **changes})
     with pytest.raises(
@@ -218,7 +218,7 @@ def test_a_job_trains_on_what_the_table_of_arguments_says(
     corpus: Corpus, inputs: JobInputs
 ) -> None:
     shared, dropped = contaminated(corpus)
-    write_features(features(shared), shared, inputs["features"])
+    write_features(same_outputs(features(shared)), shared, inputs["features"])
     queries = {}
     for value in ("none", "train"):
         write_arguments(replace(shared, decontaminate=value), inputs["arguments"])

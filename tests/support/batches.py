@@ -6,7 +6,7 @@ from typing import Any
 from counterpoint.config import loading, matrix
 from counterpoint.config.batches import inputs_key
 from counterpoint.corpus.arguments import Corpus, write_arguments
-from counterpoint.encoders.features import write_features
+from counterpoint.encoders.features import same_outputs, write_features
 from counterpoint.encoders.tokens import tokenise, write_tokens
 from counterpoint.io import atomic
 from counterpoint.runs.batch import Batch
@@ -32,7 +32,7 @@ def a_run(folder: Path, corpus: Corpus, tiny_bert: Path, **values: Any) -> Batch
     for cell in matrix.expand(config, "test"):
         kind, key = inputs_key(cell.options.encoder)
         if kind == "features":
-            write_features(features(corpus), corpus, run.features(key))
+            write_features(same_outputs(features(corpus)), corpus, run.features(key))
         else:
             write_tokens(tokenise(corpus, cell.options.encoder), corpus, run.tokens(key))
     return Batch.of_run(folder, [cell.name for cell in matrix.expand(config, "test")])

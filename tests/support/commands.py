@@ -8,7 +8,7 @@ import pytest
 
 from counterpoint.cli import main
 from counterpoint.corpus.arguments import Corpus, write_arguments
-from counterpoint.encoders.features import write_features
+from counterpoint.encoders.features import same_outputs, write_features
 
 CONSOLE = str(Path(sys.executable).with_name("counterpoint"))
 Captured = pytest.CaptureFixture[str]
@@ -33,10 +33,12 @@ class Inputs:
         self.arguments = tmp / "arguments.parquet"
         write_arguments(small, self.arguments)
         self.features = tmp / "features.safetensors"
-        write_features(np.ones((len(small.texts), 4), np.float32), small, self.features)
+        write_features(
+            same_outputs(np.ones((len(small.texts), 4), np.float32)), small, self.features
+        )
         fewer = Corpus(small.arguments[:8], small.roles, small.bare_debates)
         self.others = tmp / "others.safetensors"
-        write_features(np.ones((len(fewer.texts), 4), np.float32), fewer, self.others)
+        write_features(same_outputs(np.ones((len(fewer.texts), 4), np.float32)), fewer, self.others)
         whole = self.arguments.read_bytes()
         self.cut = self._file("cut.parquet", whole[: len(whole) // 2])
         footer = whole[:-300] + b"\xff" * 280 + whole[-20:]

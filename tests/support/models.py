@@ -11,7 +11,7 @@ from torch import nn
 from counterpoint.config.loading import parse
 from counterpoint.config.options import CellOptions
 from counterpoint.encoders.encoder import gathered
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.fusion import Vectors
 
@@ -68,7 +68,7 @@ def features_of(texts: int, size: int) -> npt.NDArray[np.float32]:
 def build(options: CellOptions, size: int = H, texts: int = 9, seed: int = 1) -> CellModel:
     """A model of random weights over random features of some texts."""
     torch.manual_seed(seed)
-    return CellModel(options, FrozenFeatures(features_of(texts, size)))
+    return CellModel(options, FrozenFeatures(same_outputs(features_of(texts, size))))
 
 
 @torch.no_grad()

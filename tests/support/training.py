@@ -15,7 +15,7 @@ from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.corpus.sources import open_source
 from counterpoint.corpus.synthetic import write_corpus
-from counterpoint.encoders.features import FrozenFeatures, write_features
+from counterpoint.encoders.features import FrozenFeatures, same_outputs, write_features
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.evaluation.records import QueryResults
@@ -55,7 +55,7 @@ def features(corpus: Corpus, width: int = 16, seed: int = 5) -> Floats:
 
 def frozen_trainer(options: CellOptions, corpus: Corpus) -> Trainer:
     """Over `features`."""
-    return Trainer(options, CorpusData(corpus), FrozenFeatures(features(corpus)), CPU)
+    return Trainer(options, CorpusData(corpus), FrozenFeatures(same_outputs(features(corpus))), CPU)
 
 
 def live_trainer(options: CellOptions, corpus: Corpus) -> Trainer:
@@ -110,7 +110,7 @@ JobInputs = dict[str, Any]
 def job_inputs(corpus: Corpus, x: Floats, folder: Path) -> JobInputs:
     """Write a corpus and its features, and say where a job's results go."""
     write_arguments(corpus, folder / "arguments.parquet")
-    write_features(x, corpus, folder / "features.safetensors")
+    write_features(same_outputs(x), corpus, folder / "features.safetensors")
     return {
         "arguments": folder / "arguments.parquet",
         "features": folder / "features.safetensors",

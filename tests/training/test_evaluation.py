@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.evaluation.evaluate import query_results
 from counterpoint.evaluation.records import QueryResults
 from counterpoint.tasks.protocols import PROTOCOLS
@@ -97,7 +97,7 @@ def test_retrieval_alone_records_the_first_ten_and_reorders_none(corpus: Corpus)
     options = cell(classifier_loss={"weight": 0}, evaluation={"rerank": 1})
     # Vectors of chance, so that a gold among the first ten is seldom the first.
     x = np.random.default_rng(8).normal(size=(len(corpus.texts), 16)).astype(np.float32)
-    trainer = Trainer(options, CorpusData(corpus), FrozenFeatures(x), CPU)
+    trainer = Trainer(options, CorpusData(corpus), FrozenFeatures(same_outputs(x)), CPU)
     log, _ = train(trainer)
     for record in log:
         for scores in record.accuracy["dev"].values():

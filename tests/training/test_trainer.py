@@ -12,7 +12,7 @@ import torch
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.encoders.encoder import Encoder, gathered
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.errors import InputError
 from counterpoint.models.weights import unique_weights
 from counterpoint.results.epoch_log import EpochRecord
@@ -158,7 +158,9 @@ def test_a_growing_gap_is_warned_of_and_stops_where_that_is_asked(corpus: Corpus
     # Nothing to be found, so that what is learnt is learnt by heart.
     noise = np.random.default_rng(3).normal(size=(len(corpus.texts), 16)).astype(np.float32)
     options = cell(training=settings, stopping=control)
-    log, outcome = train(Trainer(options, CorpusData(corpus), FrozenFeatures(noise), CPU))
+    log, outcome = train(
+        Trainer(options, CorpusData(corpus), FrozenFeatures(same_outputs(noise)), CPU)
+    )
     assert outcome.reason == "the gap between train and dev accuracy has grown for 1 epochs"
     grown = [after.gap > before.gap + 1e-12 for before, after in itertools.pairwise(log)]
     warned = [any("warning: the gap" in event for event in record.events) for record in log]
@@ -257,7 +259,7 @@ def test_a_frozen_live_encoder_and_its_features_give_the_same_cell(
     live = live_encoder(options, corpus)
     n = len(corpus.texts)
     x = gathered(live.eval().embed(torch.arange(n), "query"), n).detach().numpy()
-    encoders: list[Encoder] = [FrozenFeatures(x), live]
+    encoders: list[Encoder] = [FrozenFeatures(same_outputs(x)), live]
     logs = [train(Trainer(options, CorpusData(corpus), encoder, CPU)).log for encoder in encoders]
     for fast, slow in zip(*logs, strict=True):
         assert fast.losses["train"].total == pytest.approx(slow.losses["train"].total, rel=1e-4)
@@ -323,7 +325,7 @@ def test_vectors_that_are_not_numbers_are_an_input_error(corpus: Corpus) -> None
     x = features(corpus)
     x[:, 3] = np.nan
     with pytest.raises(InputError, match=r"encoder\.name 'all-MiniLM-L6-v2'.*finite"):
-        train(Trainer(cell(), CorpusData(corpus), FrozenFeatures(x), CPU))
+        train(Trainer(cell(), CorpusData(corpus), FrozenFeatures(same_outputs(x)), CPU))
 
 
 def test_a_pass_over_the_triples_is_saved_before_all_texts_are_embedded(
@@ -350,7 +352,7 @@ def test_a_gpu_trains_the_same_cell_to_rounding(
     options = cell(encoder=asked | alike, stopping=NO_STOP)
     logs = []
     for device in ("cpu", "cuda"):
-        encoder: Encoder = FrozenFeatures(features(corpus))
+        encoder: Encoder = FrozenFeatures(same_outputs(features(corpus)))
         if live:
             encoder = live_encoder(options, corpus)
         trainer = Trainer(options, CorpusData(corpus), encoder, torch.device(device))

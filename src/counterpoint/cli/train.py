@@ -75,7 +75,7 @@ def _features(arguments: argparse.Namespace) -> None:
     with devices.device_for_job(arguments.jobs_per_gpu) as device:
         devices.keep_freed_memory()
         outputs = live.frozen_features(read, tokens, options, torch.device(device))
-    features.write_features(outputs, read, arguments.out, options, tokens.commit)
+    features.write_features(outputs, read, arguments.out, options)
 
 
 def add_train(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -77,10 +77,10 @@ def option_path(name: str, source: str) -> str:
     if not matches:
         raise InputError(f"{source}: {name!r} is no option of a cell{suggest(name, iter(paths))}")
     (path,) = matches
-    sections = dict(sections_of(CellOptions))
-    if path not in sections:
+    if not any(other.startswith(f"{path}.") for other in paths):
         return path
-    main = sections[path].main
+    section = dict(sections_of(CellOptions)).get(path)
+    main = section.main if section is not None else None
     if main is None:
         raise InputError(f"{source}: {name!r} is a section; name one of its options")
     return f"{path}.{main}"

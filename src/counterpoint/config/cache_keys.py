@@ -17,13 +17,17 @@ def shared_options(options: EncoderOptions) -> EncoderOptions:
         batch_tokens=options.batch_tokens,
         # Every cell of a matrix and every machine shares them.
         precision="float32",
+        prompts=options.prompts,
     )
 
 
 def tokens_key(options: EncoderOptions) -> str:
     """A folder name, the same for every cell that shares tokens."""
     only = EncoderOptions(
-        name=options.name, revision=options.revision, max_tokens=options.max_tokens
+        name=options.name,
+        revision=options.revision,
+        max_tokens=options.max_tokens,
+        prompts=options.prompts,
     )
     name = re.sub(r"[^A-Za-z0-9.]+", "-", options.name).strip("-")[-40:]
     return f"{name}-{options.max_tokens}-{_digest(only)}"
@@ -35,6 +39,4 @@ def features_key(options: EncoderOptions) -> str:
 
 
 def _digest(options: EncoderOptions) -> str:
-    # Folders of before there was this option keep their names.
-    text = dump(options).replace('"revision": null, ', "")
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+    return hashlib.sha256(dump(options).encode("utf-8")).hexdigest()[:8]

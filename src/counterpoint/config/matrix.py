@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from counterpoint.config.axes import PRESET, RATES, Setting, by_path, option_path, planned
 from counterpoint.config.loading import InvalidOptions, Problem, parse, sections_of
-from counterpoint.config.options import CellOptions, RunConfig
+from counterpoint.config.options import CellOptions, RunConfig, Section
 from counterpoint.config.origins import Source, origin
 from counterpoint.config.scalars import Scalar
 from counterpoint.errors import InputError
@@ -158,7 +158,7 @@ def base_options(config: RunConfig) -> CellOptions:
 
 def option_values(options: CellOptions) -> dict[str, Scalar]:
     """Every option by its dotted path."""
-    return dict(_leaves(options.model_dump(mode="json")))
+    return dict(_leaves(options))
 
 
 def make_cell(base: CellOptions, setting: Setting) -> Cell:
@@ -311,20 +311,24 @@ def _value_text(value: Scalar) -> str:
     return rate_text(value) if isinstance(value, float) else str(value)
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Scalar]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
+def _leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    # Not of what is written, which leaves out prompts where there are none.
+    for key, value in section:
+        if isinstance(value, Section):
             yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
 
 
 def _with(base: CellOptions, setting: Setting) -> CellOptions:
     """The base options with some of them set, validated."""
     values = base.model_dump(mode="json")
     for path, value in setting.items():
-        section, _, key = path.rpartition(".")
-        (values[section] if section else values)[key] = value
+        *sections, key = path.split(".")
+        inner = values
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[key] = value
     return parse(CellOptions, values, f"cell {_label(setting)}")
 
 

@@ -13,8 +13,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -148,6 +150,16 @@ class CorpusOptions(Section):
         return self
 
 
+class PromptOptions(Section):
+    """What is put before each text of a role, as the model was trained; its tokens count."""
+
+    query: str | None = None
+    """Before a query, such as `"query: "`; `null` for what the model's own
+    `config_sentence_transformers.json` names, `""` for nothing."""
+    candidate: str | None = None
+    """Before a candidate, such as `"passage: "`; likewise."""
+
+
 class EncoderOptions(Section):
     """The text encoder (docs/method.md, "The model")."""
 
@@ -174,6 +186,17 @@ class EncoderOptions(Section):
     are always float32. `null` for bfloat16 on a GPU that has it, else float32."""
     compile: bool = False
     """Compile a live encoder with `torch.compile` (docs/method.md, "Speed", has what it gains)."""
+    prompts: PromptOptions = PromptOptions()
+    """What is put before each text of a role."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Results are older than these options: where they say nothing, keys and identities stay.
+        values: dict[str, Any] = written(self)
+        for name in ("revision", "prompts"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del values[name]
+        return values
 
 
 class ProjectionOptions(Section):

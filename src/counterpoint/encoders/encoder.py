@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.arrays import Ints
+from counterpoint.encoders.prompts import NO_PROMPTS, Prompts
 
 
 class Encoder(nn.Module, ABC):
@@ -18,13 +19,15 @@ class Encoder(nn.Module, ABC):
 
     hidden_size: int
     """H."""
+    prompts: Prompts = NO_PROMPTS
+    """What is put before each text."""
     pieces: int = 1
     """In how many pieces a batch is encoded and differentiated, one after the other."""
 
     @property
     @abstractmethod
-    def towers_differ(self) -> bool:
-        """Whether a query is encoded by other weights than a candidate."""
+    def roles_differ(self) -> bool:
+        """Whether a text has another x as a query than as a candidate."""
 
     @property
     @abstractmethod
@@ -52,7 +55,10 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def lengths(self, texts: Ints) -> Ints | None:
-        """What encoding each of some texts costs (tokens), of their shape; None: all the same."""
+        """What encoding each of some texts costs (tokens), of their shape; None: all the same.
+
+        As candidates: a prompt for queries adds the same to each of them.
+        """
 
     @abstractmethod
     def back_off(self) -> bool:

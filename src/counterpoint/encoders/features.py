@@ -1,66 +1,93 @@
 """The outputs of a frozen encoder: computed once, kept in one file, used as an encoder."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from counterpoint.arrays import Ints
+from counterpoint.arrays import Floats, Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
-from counterpoint.encoders.arrays import at_commit, described, read_arrays, write_arrays
+from counterpoint.encoders.arrays import (
+    COMMIT,
+    at_commit,
+    described,
+    prompt_facts,
+    prompts_in,
+    read_arrays,
+    write_arrays,
+)
 from counterpoint.encoders.encoder import Encoder
+from counterpoint.encoders.prompts import NO_PROMPTS, Prompts
+from counterpoint.encoders.roles import ROLES, ByRole
 from counterpoint.encoders.tokens import OF_TOKENS
 
 OF_FEATURES = (*OF_TOKENS, "pooling")
-"""The options that tokens and features are made with, and that their files tell."""
+"""The options that tokens and features are made with, and that their files tell, beside prompts."""
+
+
+@dataclass(frozen=True)
+class Outputs(ByRole[Floats]):
+    """The untrained encoder's outputs (texts, H) float32 for texts as queries and as candidates."""
+
+    prompts: Prompts = NO_PROMPTS
+    commit: str | None = None
+    """Of the encoder on the hub; None for one on this machine."""
+
+
+def same_outputs(x: Floats) -> Outputs:
+    """Outputs (texts, H) that serve both roles, of texts without prompts."""
+    return Outputs(x, x)
 
 
 def write_features(
-    features: npt.NDArray[np.float32],
-    corpus: Texts,
-    path: str | Path,
-    options: EncoderOptions | None = None,
-    commit: str | None = None,
+    outputs: Outputs, corpus: Texts, path: str | Path, options: EncoderOptions | None = None
 ) -> None:
-    """Write the frozen outputs: (texts, H) float32, in the order of the corpus's unique texts.
+    """Write the frozen outputs, in the order of the corpus's unique texts.
 
-    With the options, and the commit of an encoder on the hub, that they were made with, the file
-    tells them.
+    With the options that they were made with, `read_features` knows them.
     """
-    facts = {**at_commit(commit), **described(options, OF_FEATURES)}
-    write_arrays({"x": features}, facts, corpus, path)
+    made_with = {**at_commit(outputs.commit), **prompt_facts(outputs.prompts)}
+    facts = {**made_with, **described(options, OF_FEATURES)}
+    write_arrays(outputs.map(lambda x: {"x": x}), facts, corpus, path)
 
 
 def read_features(
     path: str | Path, corpus: Texts, options: EncoderOptions | None = None
-) -> npt.NDArray[np.float32]:
+) -> Outputs:
     """Read what `write_features` wrote; see `read_tokens`."""
-    arrays, _ = read_arrays(path, ("x",), corpus, described(options, OF_FEATURES))
-    features: npt.NDArray[np.float32] = arrays["x"]
-    return features
+    arrays, facts = read_arrays(path, ("x",), corpus, options, OF_FEATURES)
+    x = arrays.map(lambda of_role: of_role["x"])
+    return Outputs(x.query, x.candidate, prompts_in(facts), facts.get(COMMIT))
 
 
 class FrozenFeatures(Encoder):
-    """x of every text as a table that was computed before; both roles share it."""
+    """x of every text by tables computed before; roles share one unless their prompts differ."""
 
-    towers_differ = False
     draws = False
     is_slow = False
 
-    def __init__(self, features: npt.NDArray[np.float32]) -> None:
+    def __init__(self, outputs: Outputs) -> None:
         super().__init__()
-        self.hidden_size = features.shape[1]
-        self.features: Tensor
-        # Not persistent: the table belongs to the matrix and not to a cell's weights.
-        self.register_buffer("features", torch.from_numpy(features), persistent=False)
+        self.hidden_size = outputs.candidate.shape[1]
+        self.prompts = outputs.prompts
+        self._roles_differ = outputs.differ
+        # Not persistent: the tables belong to the matrix and not to a cell's weights.
+        for role in ROLES if outputs.differ else ("candidate",):
+            self.register_buffer(role, torch.from_numpy(outputs[role]), persistent=False)
 
-    def forward(self, texts: Tensor, role: str) -> Tensor:  # noqa: ARG002  as LiveEncoder's
+    @property
+    def roles_differ(self) -> bool:
+        """Whether each role has a table."""
+        return self._roles_differ
+
+    def forward(self, texts: Tensor, role: str) -> Tensor:
         """(n,) int64 text numbers to (n, H) float32."""
-        return self.features[texts.to(self.features.device, non_blocking=True)]
+        table: Tensor = self.get_buffer(role if self._roles_differ else "candidate")
+        return table[texts.to(table.device, non_blocking=True)]
 
     def embed(self, texts: Tensor, role: str) -> Iterator[tuple[Ints, Tensor]]:
         """All in one part."""

@@ -76,6 +76,27 @@ def commit_of(name: str, revision: str | None) -> str:
     return Path(path).parent.name
 
 
+def file_of(name: str, file: str, commit: str) -> tuple[Path | None, bool]:
+    """A file of a model, downloaded where it is not yet; see `names.file_beside`.
+
+    Raises:
+        MissingEncoder: the hub does not give it.
+    """
+    from huggingface_hub import _CACHED_NO_EXIST, errors, hf_hub_download
+
+    # The client itself would ask each time.
+    if _lookup(name, file, commit) is _CACHED_NO_EXIST:
+        return None, True
+    try:
+        return Path(hf_hub_download(name, file, revision=commit, etag_timeout=HUB_SECONDS)), True
+    except errors.LocalEntryNotFoundError:
+        return None, False
+    except errors.RemoteEntryNotFoundError:
+        return None, True
+    except (OSError, ValueError, connection_error()) as error:
+        raise MissingEncoder(_reason(name, commit, error)) from error
+
+
 def has_pickle_alone(name: str, commit: str) -> bool:
     """Whether the hub has said that this commit of a model has no safetensors."""
     from huggingface_hub import _CACHED_NO_EXIST  # documented: what the look-up below answers

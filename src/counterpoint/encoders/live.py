@@ -5,25 +5,26 @@ See docs/method.md, "Speed".
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from counterpoint.arrays import Ints
+from counterpoint.arrays import Floats, Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
 from counterpoint.encoders.encoder import Encoder, gathered, on_device
+from counterpoint.encoders.features import Outputs
 from counterpoint.encoders.packing import TokenInputs, length_batches, packs, token_rows
 from counterpoint.encoders.precision import check_precision
 from counterpoint.encoders.pretrained import load_model
+from counterpoint.encoders.roles import ByRole, both
 from counterpoint.encoders.surgery import split
-from counterpoint.encoders.tokens import Tokens
+from counterpoint.encoders.tokens import RoleTokens, Tokens
 from counterpoint.encoders.tower import Tower
 
 CALL_TOKENS = {"cpu": 64, "cuda": 8192}
@@ -49,10 +50,11 @@ class LiveEncoder(Encoder):
     draws = True
     """Whatever its rates of dropout: a family may draw in other ways."""
 
-    def __init__(self, options: EncoderOptions, tokens: Tokens) -> None:
+    def __init__(self, options: EncoderOptions, tokens: RoleTokens) -> None:
         super().__init__()
         self.options = options
         self.tokens = tokens
+        self.prompts = tokens.prompts
         # `shared` is one module under both names, so its weights are counted and saved once.
         # Of the commit that the tokens are of, whatever the hub has by now.
         first = load_model(options, tokens.commit)
@@ -66,7 +68,7 @@ class LiveEncoder(Encoder):
         self._towers = {"query": query, "candidate": candidate}
         self.computes_lower_layers_once = bool(parts)
         """Whether layers below those that learn see each text once, which is exact here."""
-        self._lower_states: Tensor | None = None
+        self._lower_states: ByRole[Tensor | None] = both(None)
         check_precision(options)
 
     @property
@@ -75,13 +77,18 @@ class LiveEncoder(Encoder):
         return self.models["query"] is not self.models["candidate"]
 
     @property
+    def roles_differ(self) -> bool:
+        """Whether each role has a transformer or a prompt of its own."""
+        return self.tokens.differ or self.towers_differ
+
+    @property
     def packs(self) -> bool:
         """Whether the texts of a training batch stand one after the other, without padding."""
         return self._towers["query"].packs
 
     def lengths(self, texts: Ints) -> Ints:
-        """Tokens of each of some texts, of their shape."""
-        return self.tokens.lengths(texts)
+        """Tokens of each of some texts as candidates, of their shape."""
+        return self.tokens.candidate.lengths(texts)
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights and the model's configuration, as they are now."""
@@ -115,7 +122,7 @@ class LiveEncoder(Encoder):
         """
         unique, position = torch.unique(texts.cpu(), return_inverse=True)
         tower = self._towers[role]
-        inputs = self._inputs(tower, unique.numpy())
+        inputs = self._inputs(role, unique.numpy())
         encode_texts = tower.encode_packed if tower.packs else tower.encode_padded
 
         def encode_part(table: Tensor, part: Ints) -> Tensor:
@@ -146,19 +153,19 @@ class LiveEncoder(Encoder):
 
         On a CPU they are padded, which among so many sorted texts costs nothing.
         """
-        tower = self._towers[role]
+        tower, tokens = self._towers[role], self.tokens[role]
         for _ in self._compute_lower_states():
             nothing = torch.empty((0, self.hidden_size), device=tower.device)
             yield np.empty(0, dtype=np.int64), nothing
         numbers = texts.cpu().numpy()
         packed = tower.packs and tower.device.type != "cpu"
         encode_texts = tower.encode_packed if packed else tower.encode_padded
-        for part in self._embedding_batches(self.tokens.lengths(numbers)):
+        for part in self._embedding_batches(tokens.lengths(numbers)):
             if packed or self.computes_lower_layers_once:
-                inputs = self._inputs(tower, numbers[part])
+                inputs = self._inputs(role, numbers[part])
                 yield part, encode_texts(inputs, np.arange(len(part)))
             else:
-                yield part, tower.encode_ids(*self.tokens.padded(numbers[part]))
+                yield part, tower.encode_ids(*tokens.padded(numbers[part]))
 
     def _embedding_batches(self, lengths: Ints) -> Iterator[Ints]:
         """`length_batches` of an embedding pass."""
@@ -166,7 +173,7 @@ class LiveEncoder(Encoder):
         tokens = self.options.batch_tokens or BATCH_TOKENS[device]
         return length_batches(lengths, max(1, tokens // self.pieces), CALL_TOKENS[device])
 
-    def _inputs(self, tower: Tower, texts: Ints) -> TokenInputs:
+    def _inputs(self, role: str, texts: Ints) -> TokenInputs:
         """What enters the transformer for every token of some texts.
 
         The states below the layers that learn, or words, looked up once for all calls, because the
@@ -174,38 +181,53 @@ class LiveEncoder(Encoder):
         """
         for _ in self._compute_lower_states():
             pass
-        starts, lengths = self.tokens.starts, self.tokens.lengths(texts)
-        if self._lower_states is not None:
-            return TokenInputs(self._lower_states, starts[texts + 1], lengths)
-        ids = np.concatenate([self.tokens.ids[starts[text] : starts[text + 1]] for text in texts])
-        words = tower.words(np.append(ids, self.tokens.pad).astype(np.int64))
+        tokens, states = self.tokens[role], self._lower_states[role]
+        starts, lengths = tokens.starts, tokens.lengths(texts)
+        if states is not None:
+            return TokenInputs(states, starts[texts + 1], lengths)
+        ids = np.concatenate([tokens.ids[starts[text] : starts[text + 1]] for text in texts])
+        words = self._towers[role].words(np.append(ids, tokens.pad).astype(np.int64))
         return TokenInputs(words, np.cumsum(lengths), lengths)
 
     def _compute_lower_states(self) -> Iterator[None]:
         """Compute what reaches the first layer that learns, where it is needed and not yet there.
 
         It is kept for every token of the corpus, (tokens, H), in the CPU's memory. Both roles share
-        it: they have the same lower layers. It takes long, so it pauses before each batch.
+        it where their tokens are the same: they have the same lower layers.
         """
-        if not self.computes_lower_layers_once or self._lower_states is not None:
+        if not self.computes_lower_layers_once or self._lower_states.candidate is not None:
             return
-        lengths = np.diff(self.tokens.starts)
+        candidate = yield from self._lower_states_of(self.tokens.candidate)
+        query = candidate
+        if self.tokens.differ:
+            query = yield from self._lower_states_of(self.tokens.query)
+        self._lower_states = ByRole(query, candidate)
+
+    def _lower_states_of(self, tokens: Tokens) -> Generator[None, None, Tensor | None]:
+        """Those of every token, (tokens, H). It takes long, so it pauses before each batch."""
+        lengths = np.diff(tokens.starts)
         states: Tensor | None = None
         for part in self._embedding_batches(lengths):
             yield
-            some, mask = self._towers["query"].lower(*self.tokens.padded(part))
+            some, mask = self._towers["query"].lower(*tokens.padded(part))
             if states is None:
-                states = some.new_empty((len(self.tokens.ids), some.shape[-1]), device="cpu")
-            rows = torch.from_numpy(token_rows(self.tokens.starts[part + 1], lengths[part]))
+                states = some.new_empty((len(tokens.ids), some.shape[-1]), device="cpu")
+            rows = torch.from_numpy(token_rows(tokens.starts[part + 1], lengths[part]))
             states[rows] = some[mask.bool()].cpu()
-        self._lower_states = states
+        return states
 
 
 def frozen_features(
-    corpus: Texts, tokens: Tokens, options: EncoderOptions, device: torch.device
-) -> npt.NDArray[np.float32]:
-    """The outputs of the untrained encoder for every unique text: (texts, H) float32."""
+    corpus: Texts, tokens: RoleTokens, options: EncoderOptions, device: torch.device
+) -> Outputs:
+    """The outputs of the untrained encoder for every unique text; once where no prompts differ."""
     encoder = LiveEncoder(options, tokens).to(device).eval()
     n = len(corpus.texts)
-    with torch.inference_mode():
-        return gathered(encoder.embed(torch.arange(n), "candidate"), n).cpu().numpy()
+
+    def outputs(role: str) -> Floats:
+        with torch.inference_mode():
+            x: Floats = gathered(encoder.embed(torch.arange(n), role), n).cpu().numpy()
+        return x
+
+    x = tokens.roles.map(outputs)
+    return Outputs(x.query, x.candidate, tokens.prompts, tokens.commit)

@@ -97,6 +97,29 @@ def commit_of(options: EncoderOptions) -> str | None:
     return hub.commit_of(options.name, options.revision)
 
 
+def file_beside(options: EncoderOptions, file: str, commit: str | None) -> tuple[Path | None, bool]:
+    """A file beside a model, or None where there is none, and whether that is known.
+
+    It is not known of a model on the hub that was downloaded without it where the hub does not
+    answer.
+
+    Args:
+        options: `name` and `revision`.
+        file: its path in the model's folder.
+        commit: of a model on the hub; None for what its revision is now.
+
+    Raises:
+        InputError: there is no such model, or the hub does not give the file.
+    """
+    folder = folder_of(options.name)
+    if folder is None:
+        return hub.file_of(
+            options.name, file, commit or hub.commit_of(options.name, options.revision)
+        )
+    path = folder / file
+    return (path if path.is_file() else None), True
+
+
 def _refuse_revision(name: str, folder: Path, revision: str | None) -> None:
     if revision is not None:
         raise InputError(

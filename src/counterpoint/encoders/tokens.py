@@ -15,11 +15,15 @@ from counterpoint.encoders.arrays import (
     COMMIT,
     at_commit,
     described,
+    prompt_facts,
+    prompts_in,
     read_arrays,
     write_arrays,
 )
 from counterpoint.encoders.names import commit_of
 from counterpoint.encoders.pretrained import load_pretrained
+from counterpoint.encoders.prompts import NO_PROMPTS, Prompts, prompts_of
+from counterpoint.encoders.roles import ByRole, both
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,8 +39,6 @@ class Tokens:
     ids: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
     pad: int
-    commit: str | None = None
-    """Of the tokenizer on the hub; None for one on this machine."""
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -53,6 +55,15 @@ class Tokens:
         ids = np.full(mask.shape, self.pad, dtype=np.int64)
         ids[mask] = np.concatenate([self.ids[self.starts[t] : self.starts[t + 1]] for t in texts])
         return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class RoleTokens(ByRole[Tokens]):
+    """The tokens of a corpus's texts as queries and as candidates, each behind its prompt."""
+
+    prompts: Prompts = NO_PROMPTS
+    commit: str | None = None
+    """Of the tokenizer on the hub; None for one on this machine."""
 
 
 def load_tokenizer(options: EncoderOptions, commit: str | None = None) -> "PreTrainedTokenizerBase":
@@ -74,24 +85,40 @@ def load_tokenizer(options: EncoderOptions, commit: str | None = None) -> "PreTr
 
 
 def tokenise(
-    corpus: Texts, options: EncoderOptions, tokenizer: "PreTrainedTokenizerBase | None" = None
-) -> Tokens:
-    """Tokenise every unique text of a corpus.
+    corpus: Texts,
+    options: EncoderOptions,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
+    prompts: Prompts | None = None,
+) -> RoleTokens:
+    """Tokenise every unique text of a corpus in each role; once where their prompts are the same.
 
     Args:
         corpus: the texts.
-        options: `name`, `revision` and `max_tokens`.
+        options: `name`, `revision`, `max_tokens` and `prompts`.
         tokenizer: the encoder's, where it is loaded already.
+        prompts: where they are known already.
 
     Raises:
-        InputError: the tokenizer cannot be loaded.
+        InputError: the tokenizer or the model's prompts cannot be loaded or used.
     """
     commit = None
     if tokenizer is None:
         commit = commit_of(options)
         tokenizer = load_tokenizer(options, commit)
+    if prompts is None:
+        prompts = prompts_of(options, commit)
+    loaded, same = tokenizer, prompts.query == prompts.candidate
+    tokens = (both(prompts.candidate) if same else prompts).map(
+        lambda prompt: _tokenised(corpus, prompt, loaded, options)
+    )
+    return RoleTokens(tokens.query, tokens.candidate, prompts, commit)
+
+
+def _tokenised(
+    corpus: Texts, prompt: str, tokenizer: "PreTrainedTokenizerBase", options: EncoderOptions
+) -> Tokens:
     batch = tokenizer(
-        corpus.texts,
+        [prompt + text for text in corpus.texts] if prompt else corpus.texts,
         truncation=True,
         max_length=options.max_tokens,
         padding=False,
@@ -103,31 +130,38 @@ def tokenise(
         ids=np.concatenate([np.asarray(ids, dtype=np.int32) for ids in batch]),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         pad=0 if pad is None else int(pad),
-        commit=commit,
     )
 
 
 OF_TOKENS = ("name", "revision", "max_tokens")
-"""The options that tokens are made with."""
+"""The options that tokens are made with, beside prompts."""
 
 
 def write_tokens(
-    tokens: Tokens, corpus: Texts, path: str | Path, options: EncoderOptions | None = None
+    tokens: RoleTokens, corpus: Texts, path: str | Path, options: EncoderOptions | None = None
 ) -> None:
     """Write the tokens of a corpus (safetensors, mapped into memory by whoever reads it).
 
     With the options that they were made with, `read_tokens` knows them.
     """
-    arrays: dict[str, npt.NDArray[Any]] = {"ids": tokens.ids, "starts": tokens.starts}
-    facts = {"pad": str(tokens.pad), **at_commit(tokens.commit), **described(options, OF_TOKENS)}
-    write_arrays(arrays, facts, corpus, path)
+
+    def arrays(of_role: Tokens) -> dict[str, npt.NDArray[Any]]:
+        return {"ids": of_role.ids, "starts": of_role.starts}
+
+    made_with = {**at_commit(tokens.commit), **prompt_facts(tokens.prompts)}
+    facts = {"pad": str(tokens.candidate.pad), **made_with, **described(options, OF_TOKENS)}
+    write_arrays(tokens.map(arrays), facts, corpus, path)
 
 
-def read_tokens(path: str | Path, corpus: Texts, options: EncoderOptions | None = None) -> Tokens:
+def read_tokens(
+    path: str | Path, corpus: Texts, options: EncoderOptions | None = None
+) -> RoleTokens:
     """Read what `write_tokens` wrote; the arrays stay in the file, which all jobs share.
 
     Raises:
         InputError: it is no such file, belongs to another corpus, or was made with other options.
     """
-    arrays, facts = read_arrays(path, ("ids", "starts"), corpus, described(options, OF_TOKENS))
-    return Tokens(arrays["ids"], arrays["starts"], int(facts["pad"]), facts.get(COMMIT))
+    arrays, facts = read_arrays(path, ("ids", "starts"), corpus, options, OF_TOKENS)
+    pad = int(facts["pad"])
+    tokens = arrays.map(lambda of_role: Tokens(of_role["ids"], of_role["starts"], pad))
+    return RoleTokens(tokens.query, tokens.candidate, prompts_in(facts), facts.get(COMMIT))

@@ -11,7 +11,7 @@ from torch.nn import functional
 from counterpoint.arrays import Floats, Ints
 from counterpoint.config.languages import ENGLISH
 from counterpoint.corpus.arguments import Argument, Corpus
-from counterpoint.encoders.features import read_features
+from counterpoint.encoders.features import Outputs, read_features
 from counterpoint.errors import InputError
 from counterpoint.evaluation.evaluate import query_results
 from counterpoint.evaluation.records import QueryResults
@@ -40,8 +40,8 @@ class Search:
     """(queries,) likewise."""
     training: Sequence[str]
     """All texts of the training split."""
-    outputs: Callable[[], Floats]
-    """Gives the untrained encoder's outputs for every text of the corpus, (texts, H)."""
+    outputs: Callable[[], Outputs]
+    """Gives the untrained encoder's outputs for every text of the corpus."""
     language: str = ENGLISH
     """Of all texts, as ISO 639-1 has it."""
 
@@ -57,8 +57,11 @@ def untrained(search: Search) -> Costs:
     """
     x = search.outputs()
     queries, candidates = (
-        functional.normalize(torch.from_numpy(x[texts]), dim=-1)
-        for texts in (search.query_texts, search.candidate_texts)
+        functional.normalize(torch.from_numpy(of_role[texts]), dim=-1)
+        for of_role, texts in (
+            (x.query, search.query_texts),
+            (x.candidate, search.candidate_texts),
+        )
     )
     return Euclidean(queries, candidates)
 
@@ -172,7 +175,7 @@ def search_of(
     sets: CandidateSets,
     folder: str,
     training: Sequence[str],
-    outputs: Callable[[], Floats],
+    outputs: Callable[[], Outputs],
     language: str = ENGLISH,
 ) -> Search:
     """A split as something to search.
@@ -182,7 +185,7 @@ def search_of(
         sets: of the split.
         folder: its name.
         training: the texts of the training split.
-        outputs: gives the encoder's outputs for every text of the corpus, (texts, H).
+        outputs: gives the encoder's outputs for every text of the corpus.
         language: of the texts.
     """
     return Search(
@@ -215,7 +218,7 @@ def evaluate_baseline(name: str, corpus: Corpus, features: Path | None) -> Evalu
         InputError: there is no such baseline, or it needs features and none were given.
     """
 
-    def outputs() -> Floats:
+    def outputs() -> Outputs:
         if features is None:
             raise InputError(
                 f"baseline {name}: needs --features, as `counterpoint features` writes"

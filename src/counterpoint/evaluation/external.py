@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from counterpoint.arrays import Floats
 from counterpoint.corpus.arguments import Argument, Corpus, debates_of
 from counterpoint.corpus.script import script_doubts
+from counterpoint.encoders.features import Outputs
 from counterpoint.evaluation import trec
 from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
 from counterpoint.evaluation.beir_ranking import BEIR, LABELS
@@ -83,7 +83,7 @@ def evaluate_debates(
     ranker: Ranker,
     corpus: Corpus,
     training: Sequence[Argument] | None,
-    outputs: Callable[[], Floats],
+    outputs: Callable[[], Outputs],
     out: Path,
     *,
     export: bool,
@@ -97,7 +97,7 @@ def evaluate_debates(
         ranker: what is evaluated.
         corpus: each split that is evaluated is a role of its own.
         training: what counts as seen; where nothing does, baselines are fitted on each split.
-        outputs: gives the untrained encoder's outputs for every text of the corpus, (texts, H).
+        outputs: gives the untrained encoder's outputs for every text of the corpus.
         out: the folder.
         export: whether to write TREC's files.
         top_k: see `metrics.metrics`.

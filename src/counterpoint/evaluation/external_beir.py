@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpoint.arrays import Floats
 from counterpoint.corpus.beir import BeirCorpus
 from counterpoint.corpus.script import script_doubts
+from counterpoint.encoders.features import Outputs
 from counterpoint.evaluation import beir_ranking, trec
 from counterpoint.evaluation.baselines import Search
 from counterpoint.evaluation.beir_ranking import BEIR, LABELS, WITHOUT_COPIES, Ranking
@@ -23,7 +23,7 @@ def evaluate_beir(
     collection: BeirCorpus,
     split: str,
     training: Sequence[str] | None,
-    outputs: Callable[[], Floats],
+    outputs: Callable[[], Outputs],
     out: Path,
     *,
     export: bool,
@@ -39,7 +39,7 @@ def evaluate_beir(
         collection: the corpus.
         split: whose judgements it has.
         training: the texts that baselines are fitted on; the documents by default.
-        outputs: gives the untrained encoder's outputs for every text of the corpus, (texts, H).
+        outputs: gives the untrained encoder's outputs for every text of the corpus.
         out: the folder.
         export: whether to write TREC's files.
         language: of the texts.

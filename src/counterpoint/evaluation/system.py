@@ -63,7 +63,7 @@ def embedding(
     query = table(x, "query")
     if not model.roles_differ:
         return {"query": query, "candidate": query}
-    if model.encoder.towers_differ:
+    if model.encoder.roles_differ:
         x = yield from encoded("candidate")
     return {"query": query, "candidate": table(x, "candidate")}
 

@@ -71,9 +71,12 @@ class CellModel(nn.Module):
     @property
     def roles_differ(self) -> bool:
         """Whether a text has other vectors as a query than as a candidate."""
-        return self.encoder.towers_differ or (
-            self.projections["query"] is not self.projections["candidate"]
-        )
+        return self.encoder.roles_differ or self.projections_differ
+
+    @property
+    def projections_differ(self) -> bool:
+        """Whether each role has a projection of its own."""
+        return self.projections["query"] is not self.projections["candidate"]
 
     def parameter_count(self) -> dict[str, int]:
         """Parameters of each part; shared ones count once."""

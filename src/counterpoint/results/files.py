@@ -161,3 +161,5 @@ class Provenance(JsonFile):
     packages: Mapping[str, str | None]
     encoder_commit: str | None = None
     """Of an encoder on the hub; None for one on the machine, and in files older than this."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """By role, what was put before each text; empty in results older than prompts."""

@@ -153,12 +153,12 @@ def _what(trained: Trained) -> str:
 
 
 def _use(trained: Trained, repository: str) -> str:
-    apart = trained.options.projection.towers == "separate" or (
-        trained.options.encoder.towers == "separate"
-    )
+    encoder = trained.options.encoder
+    apart = "separate" in (trained.options.projection.towers, encoder.towers)
+    own = "layers" if apart else "prompts"
     why = (
-        "Points and counters have layers of their own, so use the two methods and never `encode`."
-        if apart
+        f"Points and counters have {own} of their own, so use the two methods and never `encode`."
+        if apart or encoder.prompts.query != encoder.prompts.candidate
         else "Points and counters are encoded alike."
     )
     return f"""## Use

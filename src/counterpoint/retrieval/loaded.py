@@ -9,15 +9,16 @@ import torch
 from counterpoint.config.cache_keys import shared_options
 from counterpoint.config.loading import load_written
 from counterpoint.config.options import CellOptions, EncoderOptions
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.encoders.names import commit_of
-from counterpoint.encoders.tokens import Tokens, load_tokenizer
+from counterpoint.encoders.prompts import Prompts, pinned, prompts_of
+from counterpoint.encoders.tokens import RoleTokens, Tokens, load_tokenizer
 from counterpoint.errors import InputError
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
 from counterpoint.runs.folder import CellFolder
-from counterpoint.runs.trained import encoder_commit
+from counterpoint.runs.trained import NOW, TrainedWith
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,6 +36,11 @@ class LoadedModel:
     tokenizer: "PreTrainedTokenizerBase"
     model: CellModel
     """Projections, fusion and head."""
+
+    @property
+    def prompts(self) -> Prompts:
+        """What is put before texts of each role."""
+        return self.encoder.prompts
 
     @property
     def encoder_options(self) -> EncoderOptions:
@@ -76,7 +82,7 @@ def load_trained(folder: CellFolder, name: str, device: torch.device) -> LoadedM
         if not path.is_file():
             raise InputError(f"{path}: no such file; give the folder of a cell that is trained")
     options = load_written(CellOptions, folder.options)
-    loaded = built(name, options, device, encoder_commit(folder))
+    loaded = built(name, options, device, TrainedWith.of(folder))
     load_weights(loaded.model, folder.model)
     return loaded
 
@@ -91,7 +97,7 @@ def load_untrained(encoder: EncoderOptions, device: torch.device) -> LoadedModel
 
 
 def built(
-    name: str, options: CellOptions, device: torch.device, commit: str | None = None
+    name: str, options: CellOptions, device: torch.device, trained: TrainedWith = NOW
 ) -> LoadedModel:
     """A model of these options, its encoder as it comes and the rest random.
 
@@ -99,19 +105,24 @@ def built(
         name: of the system, for people.
         options: of the cell.
         device: where it computes.
-        commit: of an encoder on the hub; None for what its revision is now.
+        trained: what the encoder is loaded as.
 
     Raises:
         InputError: the encoder cannot be loaded.
     """
     wanted = inference_options(options)
-    commit = commit or commit_of(wanted)
+    commit = trained.commit or commit_of(wanted)
     tokenizer = load_tokenizer(wanted, commit)
-    nothing = Tokens(np.empty(0, np.int32), np.zeros(1, np.int64), pad=0, commit=commit)
-    encoder = LiveEncoder(wanted, nothing)
+    prompts = prompts_of(pinned(wanted, trained.prompts), commit)
+    if any((prompts.query, prompts.candidate)):
+        # So that whoever is given the options has the prompts too.
+        changes = {"encoder": pinned(options.encoder, prompts)}
+        options = options.model_copy(update=changes)
+    nothing = Tokens(np.empty(0, np.int32), np.zeros(1, np.int64), pad=0)
+    encoder = LiveEncoder(wanted, RoleTokens(nothing, nothing, prompts, commit))
     frozen = options.encoder.trainable == "none"
     # A frozen encoder's weights are not the cell's; `FrozenFeatures` keeps them out of its file.
-    none = FrozenFeatures(np.empty((0, encoder.hidden_size), np.float32))
+    none = FrozenFeatures(same_outputs(np.empty((0, encoder.hidden_size), np.float32)))
     model = CellModel(options, none if frozen else encoder)
     for part in (encoder, model):
         part.to(device).eval().requires_grad_(False)

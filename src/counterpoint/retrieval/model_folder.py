@@ -164,7 +164,7 @@ def pipeline(loaded: LoadedModel) -> list[Module]:
     if loaded.encoder.towers_differ:
         both = {route: encoded(role) + projected(role) for role, route in ROUTES.items()}
         modules = [Router(both)]
-    elif loaded.model.roles_differ:
+    elif loaded.model.projections_differ:
         both = {route: projected(role) for role, route in ROUTES.items()}
         modules = [*encoded("query"), Router(both)]
     else:
@@ -229,7 +229,9 @@ def write(loaded: LoadedModel, folder: Path, card: str) -> None:
             )
         write_text(temporary / "modules.json", json_text(described))
         settings: dict[str, object] = {
-            "prompts": {},
+            "prompts": {
+                ROUTES[role]: loaded.prompts[role] for role in ROUTES if loaded.prompts[role]
+            },
             "default_prompt_name": None,
             "similarity_fn_name": "cosine" if loaded.model.normalised else "euclidean",
         }

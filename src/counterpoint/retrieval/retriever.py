@@ -18,6 +18,7 @@ from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.corpus.arguments import text_hash
 from counterpoint.corpus.texts import number_texts
 from counterpoint.encoders.encoder import gathered
+from counterpoint.encoders.roles import both
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from counterpoint.evaluation.second_stage import probability
@@ -145,6 +146,8 @@ class Retriever:
         digest = hashlib.sha256(loaded.encoder.fingerprint().encode())
         encoder = loaded.encoder_options
         told = [encoder.pooling, encoder.max_tokens, self.has_unit_length, self.options.fusion]
+        prompts = [loaded.prompts.query, loaded.prompts.candidate]
+        told += prompts if any(prompts) else []
         digest.update(json.dumps([*told, self.reranks]).encode())
         counts = ("projections.", "head.") if self.reranks > 1 else ("projections.",)
         for name, tensor in sorted(loaded.model.state_dict().items()):
@@ -193,7 +196,9 @@ class Retriever:
         """
         loaded, numbered = self._loaded, number_texts(texts)
         encoder = loaded.encoder
-        encoder.tokens = tokenise(numbered, loaded.encoder_options, loaded.tokenizer)
+        encoder.tokens = tokenise(
+            numbered, loaded.encoder_options, loaded.tokenizer, both(loaded.prompts[role])
+        )
         n = len(numbered.texts)
         x = gathered(encoder.embed(torch.arange(n), role), n)
         return loaded.model.project(x, role).rows(torch.from_numpy(numbered.numbers))

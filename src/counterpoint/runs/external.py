@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from counterpoint.arrays import Floats
 from counterpoint.config import languages
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus import opening
@@ -20,6 +19,7 @@ from counterpoint.corpus.beir import read_beir
 from counterpoint.corpus.beir_files import BadFiles
 from counterpoint.corpus.problems import Problem
 from counterpoint.corpus.sources import Source
+from counterpoint.encoders.features import Outputs
 from counterpoint.errors import InputError
 from counterpoint.evaluation import external
 from counterpoint.evaluation.external import Evaluated, Ranker
@@ -207,7 +207,7 @@ class ExternalEvaluation:
         system = load_cell(self.cell, texts, self.device, self._stored)
         return external.trained_ranker(self.system, system)
 
-    def _outputs(self, texts: Texts) -> Callable[[], Floats]:
+    def _outputs(self, texts: Texts) -> Callable[[], Outputs]:
         options = self.run.config.encoder if self.run is not None else EncoderOptions()
         return lambda: encoder_outputs(texts, options, self.device, self._stored)
 

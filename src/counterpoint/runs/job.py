@@ -229,6 +229,7 @@ class Job:
         facts = provenance(
             corpus=corpus,
             encoder_commit=commit_in(self._inputs),
+            prompts=trainer.model.encoder.prompts,
             device=device_name(trainer.device),
             threads=self.threads,
             seed=self.options.seed,

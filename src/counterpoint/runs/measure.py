@@ -18,8 +18,9 @@ from counterpoint.config import cache_keys
 from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig, StoppingOptions
 from counterpoint.corpus.arguments import Corpus, read_arguments
 from counterpoint.corpus.opening import open_corpus
-from counterpoint.encoders.features import FrozenFeatures, read_features
+from counterpoint.encoders.features import FrozenFeatures, read_features, same_outputs
 from counterpoint.encoders.live import LiveEncoder
+from counterpoint.encoders.roles import ROLES
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from counterpoint.evaluation.records import write_records
@@ -101,8 +102,10 @@ class Bench:
             return Cost(0.0, sum(path.stat().st_size for path in files))
         torch.set_num_threads(self.config.resources.encoding_threads)
         live, seconds = self._live(options)
-        tokens_a_text = len(live.tokens.ids) / len(live.tokens)
-        return Cost(seconds, 4 * len(self.corpus.texts) * (live.hidden_size + tokens_a_text))
+        tables = [live.tokens[role] for role in _roles(live)]
+        tokens_a_text = sum(len(tokens.ids) / len(tokens) for tokens in tables)
+        numbers_a_text = len(tables) * live.hidden_size + tokens_a_text
+        return Cost(seconds, 4 * len(self.corpus.texts) * numbers_a_text)
 
     def cell(self, options: CellOptions) -> CellCost:
         """Of a cell.
@@ -121,7 +124,9 @@ class Bench:
         size = (len(self.corpus.texts), live.hidden_size)
         x = generator(options.seed, -1, "plan").standard_normal(size, dtype=np.float32)
         on_vectors = self.on_vectors(
-            options, FrozenFeatures(x), f"made-up vectors of {live.hidden_size} dimensions"
+            options,
+            FrozenFeatures(same_outputs(x)),
+            f"made-up vectors of {live.hidden_size} dimensions",
         )
         if frozen:
             return on_vectors
@@ -141,8 +146,9 @@ class Bench:
         live = LiveEncoder(options, tokenise(some, options)).to(self.device).eval()
         begun = time.perf_counter()
         with torch.inference_mode():
-            for _, x in live.embed(torch.arange(len(some.texts)), "candidate"):
-                x.cpu()  # waits for the device
+            for role in _roles(live):
+                for _, x in live.embed(torch.arange(len(some.texts)), role):
+                    x.cpu()  # waits for the device
         seconds = (time.perf_counter() - begun) * len(self.corpus.texts) / len(some.texts)
         self._note(f"{len(some.texts)} of {len(self.corpus.texts)} texts encoded")
         self._encoders[options] = live, seconds
@@ -150,7 +156,7 @@ class Bench:
 
     def _step(self, live: LiveEncoder, options: CellOptions) -> float:
         """Seconds of a batch's three texts each through the encoder and back; the second time."""
-        texts = torch.arange(3 * options.training.batch_size) % len(live.tokens)
+        texts = torch.arange(3 * options.training.batch_size) % len(live.tokens.candidate)
         live.train()
         for _ in range(2):
             begun = time.perf_counter()
@@ -190,6 +196,11 @@ class Bench:
 
     def _note(self, text: str) -> None:
         self._notes[text] = None
+
+
+def _roles(live: LiveEncoder) -> Sequence[str]:
+    """The roles that texts have tokens of their own in."""
+    return ROLES if live.tokens.differ else ROLES[:1]
 
 
 def short(options: CellOptions) -> CellOptions:

@@ -13,6 +13,8 @@ import torch
 
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
+from counterpoint.encoders.prompts import Prompts
+from counterpoint.encoders.roles import ROLES
 from counterpoint.results.files import Provenance
 from counterpoint.training.checkpoint import Identity
 from counterpoint.versions import TRAINING_VERSION, program_version
@@ -106,7 +108,13 @@ def git_commit() -> str | None:
 
 
 def provenance(
-    *, corpus: str, encoder_commit: str | None, device: str, threads: int, seed: int
+    *,
+    corpus: str,
+    encoder_commit: str | None,
+    prompts: Prompts,
+    device: str,
+    threads: int,
+    seed: int,
 ) -> Provenance:
     """All of it, as it stands beside each cell's result."""
 
@@ -122,6 +130,7 @@ def provenance(
         code=running_code(),
         commit=git_commit(),
         corpus=corpus,
+        prompts={role: prompts[role] for role in ROLES},
         seed=seed,
         device=device,
         threads=threads,

@@ -16,7 +16,7 @@ import torch
 from counterpoint.config import cache_keys
 from counterpoint.config.matrix import all_cells
 from counterpoint.config.options import CellOptions, EncoderOptions
-from counterpoint.encoders.features import FrozenFeatures
+from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.encoders.hub import MissingEncoder
 from counterpoint.encoders.names import commit_of, folder_of
 from counterpoint.errors import InputError
@@ -159,7 +159,7 @@ class Quick:
         torch.set_num_threads(self._bench.config.resources.threads)
         x = generator(options.seed, -1, "plan").standard_normal((texts, shape.hidden))
         cost = self._bench.on_vectors(
-            options, FrozenFeatures(x.astype(np.float32)), "made-up vectors"
+            options, FrozenFeatures(same_outputs(x.astype(np.float32))), "made-up vectors"
         )
         if options.encoder.trainable == "none":
             return cost

@@ -11,11 +11,12 @@ from counterpoint.config.loading import load_written
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.corpus.arguments import Corpus, Texts
 from counterpoint.corpus.texts import NumberedTexts
-from counterpoint.encoders.arrays import commit_in
 from counterpoint.encoders.encoder import Encoder
-from counterpoint.encoders.features import FrozenFeatures, read_features
+from counterpoint.encoders.features import FrozenFeatures, Outputs, read_features
 from counterpoint.encoders.live import LiveEncoder, frozen_features
-from counterpoint.encoders.tokens import Tokens, read_tokens, tokenise
+from counterpoint.encoders.prompts import Prompts, pinned
+from counterpoint.encoders.roles import ROLES, ByRole
+from counterpoint.encoders.tokens import RoleTokens, Tokens, read_tokens, tokenise
 from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
@@ -36,34 +37,79 @@ class StoredTexts:
         return np.array([known.get(name, -1) for name in texts.text_number], dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class TrainedWith:
+    """What a cell's options leave to its encoder, as it was when the cell was trained."""
+
+    commit: str | None = None
+    """Of an encoder on the hub; None for what it is now."""
+    prompts: Prompts | None = None
+    """None for what the model names now."""
+
+    @classmethod
+    def of(cls, folder: CellFolder) -> "TrainedWith":
+        """As a cell's provenance tells it; one that is older than prompts was trained with none."""
+        if not folder.provenance.is_file():
+            return cls()
+        told = Provenance.read(folder.provenance)
+        prompts = ByRole(*(told.prompts.get(role, "") for role in ROLES))
+        return cls(told.encoder_commit, prompts)
+
+    def pinned(self, options: EncoderOptions) -> EncoderOptions:
+        """The options with all that filled in."""
+        revision = options.revision if self.commit is None else self.commit
+        return pinned(options, self.prompts).model_copy(update={"revision": revision})
+
+
+NOW = TrainedWith()
+
+
 def encoder_outputs(
     texts: Texts,
     options: EncoderOptions,
     device: torch.device,
     stored: StoredTexts | None = None,
-    commit: str | None = None,
-) -> Floats:
-    """(texts, H) float32: the untrained encoder's outputs for every text.
+    trained: TrainedWith = NOW,
+) -> Outputs:
+    """The untrained encoder's outputs for every text.
 
     Args:
         texts: of any corpus.
         options: of the encoder.
         device: where they are computed.
-        stored: of a run, whose outputs serve for the texts that it shares.
-        commit: of an encoder on the hub; None for what it is now. Stored outputs have their own.
+        stored: of a run, whose outputs serve for the texts that it shares, and whose commit and
+            prompts for the others.
+        trained: what they are computed with.
+
+    Raises:
+        InputError: the encoder cannot be loaded, or the run's outputs have other prompts.
     """
     options = shared_options(options)
     path = stored.run.features(features_key(options)) if stored is not None else None
     if stored is None or path is None or not path.is_file():
-        return _computed(texts, _pinned(options, commit), device)
-    table = read_features(path, stored.corpus, options)
+        return _computed(texts, trained.pinned(options), device)
+    table = read_features(path, stored.corpus, pinned(options, trained.prompts))
     rows = stored.rows(texts)
+    if np.array_equal(rows, np.arange(len(table.candidate))):
+        return table
     if (rows >= 0).all():
-        return table if np.array_equal(rows, np.arange(len(table))) else table[rows]
+        x = table.map(lambda of_role: of_role[rows])
+    else:
+        made = TrainedWith(table.commit, table.prompts).pinned(options)
+        new = _computed(_subset(texts, rows < 0), made, device)
+        x = table.roles.map(lambda role: _filled(table[role], rows, new[role]))
+    return Outputs(x.query, x.candidate, table.prompts, table.commit)
+
+
+def _computed(texts: Texts, options: EncoderOptions, device: torch.device) -> Outputs:
+    return frozen_features(texts, tokenise(texts, options), options, device)
+
+
+def _filled(table: Floats, rows: Ints, new: Floats) -> Floats:
+    """Outputs in the rows (texts,) of a table, and for rows of -1 the new ones in turn."""
     outputs = np.empty((len(rows), table.shape[1]), dtype=np.float32)
     outputs[rows >= 0] = table[rows[rows >= 0]]
-    new = _subset(texts, rows < 0)
-    outputs[rows < 0] = _computed(new, _pinned(options, commit_in(path)), device)
+    outputs[rows < 0] = new
     return outputs
 
 
@@ -71,37 +117,38 @@ def tokens_of(
     texts: Texts,
     options: EncoderOptions,
     stored: StoredTexts | None = None,
-    commit: str | None = None,
-) -> Tokens:
+    trained: TrainedWith = NOW,
+) -> RoleTokens:
     """The tokens of every text; those that a run has stored serve for the texts that it shares.
 
     Args:
         texts: of any corpus.
         options: of the encoder.
-        stored: of a run.
-        commit: as `encoder_outputs` takes it.
+        stored: as `encoder_outputs` takes it.
+        trained: likewise.
+
+    Raises:
+        InputError: the tokenizer cannot be loaded, or the run's tokens have other prompts.
     """
     path = stored.run.tokens(tokens_key(options)) if stored is not None else None
     if stored is None or path is None or not path.is_file():
-        return tokenise(texts, _pinned(options, commit))
-    table = read_tokens(path, stored.corpus, options)
+        return tokenise(texts, trained.pinned(options))
+    table = read_tokens(path, stored.corpus, pinned(options, trained.prompts))
     rows = stored.rows(texts)
+    subset = _subset(texts, rows < 0)
+    made = TrainedWith(table.commit, table.prompts).pinned(options)
+    new = tokenise(subset, made) if subset.texts else table
+    tokens = table.roles.map(lambda role: _merged(table[role], rows, new[role]))
+    return RoleTokens(tokens.query, tokens.candidate, table.prompts, table.commit)
+
+
+def _merged(table: Tokens, rows: Ints, new: Tokens) -> Tokens:
+    """The tokens in the rows (texts,) of a table, and for rows of -1 the new ones in turn."""
     ids = [table.ids[table.starts[row] : table.starts[row + 1]] for row in rows]
-    if (rows < 0).any():
-        new = tokenise(_subset(texts, rows < 0), _pinned(options, table.commit))
-        for number, place in enumerate(np.flatnonzero(rows < 0)):
-            ids[place] = new.ids[new.starts[number] : new.starts[number + 1]]
+    for number, place in enumerate(np.flatnonzero(rows < 0)):
+        ids[place] = new.ids[new.starts[number] : new.starts[number + 1]]
     ends = np.cumsum([len(part) for part in ids], dtype=np.int64)
-    return Tokens(np.concatenate(ids), np.concatenate([[0], ends]), table.pad, table.commit)
-
-
-def _pinned(options: EncoderOptions, commit: str | None) -> EncoderOptions:
-    """The options with the very commit of an encoder on the hub; as they are without one."""
-    return options if commit is None else options.model_copy(update={"revision": commit})
-
-
-def _computed(texts: Texts, options: EncoderOptions, device: torch.device) -> Floats:
-    return frozen_features(texts, tokenise(texts, options), options, device)
+    return Tokens(np.concatenate(ids), np.concatenate([[0], ends]), table.pad)
 
 
 def _subset(texts: Texts, wanted: Mask) -> NumberedTexts:
@@ -113,12 +160,6 @@ def _subset(texts: Texts, wanted: Mask) -> NumberedTexts:
         {hashes[number]: place for place, number in enumerate(numbers)},
         np.arange(len(numbers)),
     )
-
-
-def encoder_commit(folder: CellFolder) -> str | None:
-    """The commit of the encoder on the hub that a cell was trained with, where it tells one."""
-    made = folder.provenance
-    return Provenance.read(made).encoder_commit if made.is_file() else None
 
 
 def load_cell(
@@ -136,12 +177,12 @@ def load_cell(
         InputError: its options or weights cannot be used.
     """
     options = load_written(CellOptions, folder.options)
-    commit = encoder_commit(folder)
+    trained = TrainedWith.of(folder)
     encoder: Encoder
     if options.encoder.trainable == "none":
-        encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, stored, commit))
+        encoder = FrozenFeatures(encoder_outputs(texts, options.encoder, device, stored, trained))
     else:
-        encoder = LiveEncoder(options.encoder, tokens_of(texts, options.encoder, stored, commit))
+        encoder = LiveEncoder(options.encoder, tokens_of(texts, options.encoder, stored, trained))
     model = CellModel(options, encoder).to(device)
     load_weights(model, folder.model)
     numbers = torch.arange(len(texts.texts), device=device)

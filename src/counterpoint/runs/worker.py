@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Corpus, read_arguments
-from counterpoint.encoders.features import read_features
-from counterpoint.encoders.tokens import Tokens, read_tokens
+from counterpoint.encoders.features import Outputs, read_features
+from counterpoint.encoders.tokens import RoleTokens, read_tokens
 from counterpoint.errors import Interrupted
 from counterpoint.io import atomic
 from counterpoint.runs import devices, signals
@@ -46,16 +44,14 @@ class Inputs:
         """What tells that corpus apart."""
         return self._once(("hash", arguments), lambda: corpus_hash(self.corpus(arguments)))
 
-    def features(
-        self, path: Path, arguments: Path, options: EncoderOptions
-    ) -> npt.NDArray[np.float32]:
-        """(texts, H) outputs of a frozen encoder; see `read_features`."""
+    def features(self, path: Path, arguments: Path, options: EncoderOptions) -> Outputs:
+        """The outputs of a frozen encoder; see `read_features`."""
         return self._once(
             ("features", path, arguments, options),
             lambda: read_features(path, self.corpus(arguments), options),
         )
 
-    def tokens(self, path: Path, arguments: Path, options: EncoderOptions) -> Tokens:
+    def tokens(self, path: Path, arguments: Path, options: EncoderOptions) -> RoleTokens:
         """The tokens of a live one; see `read_tokens`."""
         return self._once(
             ("tokens", path, arguments, options),

@@ -62,7 +62,7 @@ class TripleLosses:
         return float((violation(distances, self._options) > 0).double().mean())
 
     def of_texts(self, triples: Tensor) -> Measured:
-        """Of (3 + g, B) int64 texts, with gradients; each unique text is encoded once a tower."""
+        """Of (3 + g, B) int64 texts, with gradients; each unique text is encoded once a role."""
         model, encoded = self._model, triples[:3]
         if not model.roles_differ:
             vectors = model(encoded.reshape(-1), "query").split(3)
@@ -70,7 +70,7 @@ class TripleLosses:
             return self.of_vectors(triples, point, vectors.rows(slice(1, None)), point.e)
         # No other loss looks at the points as candidates.
         first = 0 if self.depend_on_batch else 1
-        if model.encoder.towers_differ:
+        if model.encoder.roles_differ:
             point = model(encoded[0], "query")
             others = model(encoded[first:].reshape(-1), "candidate").split(3 - first)
         else:
