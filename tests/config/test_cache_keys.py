@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
-from counterpoint.config.options import EncoderOptions
+from counterpoint.config.options import EncoderOptions, PromptOptions
 
 some_options = st.builds(
     EncoderOptions,
@@ -86,13 +86,36 @@ def test_names_that_look_alike_in_a_folder_name_have_their_own_keys() -> None:
     assert len({features_key(EncoderOptions(name=name)) for name in names}) == len(names)
 
 
-def test_folders_of_before_there_were_revisions_keep_their_names() -> None:
-    assert features_key(EncoderOptions()) == "all-MiniLM-L6-v2-256-975730c3-mean"
+def test_folders_of_before_there_were_revisions_and_prompts_keep_their_names() -> None:
+    bundled = EncoderOptions()
+    assert tokens_key(bundled) == "all-MiniLM-L6-v2-256-975730c3"
+    assert features_key(bundled) == "all-MiniLM-L6-v2-256-975730c3-mean"
     of_hub = EncoderOptions(name="org/bert", pooling="cls", max_tokens=64)
     assert features_key(of_hub) == "org-bert-64-41292bd9-cls"
     pinned = of_hub.model_copy(update={"revision": "v1"})
     assert tokens_key(pinned) != tokens_key(of_hub)
     assert shared_options(pinned).revision == "v1"
+
+
+def test_options_that_are_younger_than_results_are_written_where_they_say_something() -> None:
+    assert not {"revision", "prompts"} & EncoderOptions().model_dump().keys()
+    options = EncoderOptions(revision="v1", prompts=PromptOptions(query=""))
+    written = options.model_dump()
+    assert written["revision"] == "v1"
+    assert written["prompts"] == {"query": "", "candidate": None}
+    assert EncoderOptions.model_validate(written) == options
+
+
+def test_prompts_have_keys_of_their_own() -> None:
+    given = [
+        PromptOptions(query=query, candidate=candidate)
+        for query in (None, "", "query: ")
+        for candidate in (None, "", "passage: ")
+    ]
+    options = [EncoderOptions(prompts=prompts) for prompts in given]
+    assert len({tokens_key(encoder) for encoder in options}) == len(given)
+    assert len({features_key(encoder) for encoder in options}) == len(given)
+    assert [shared_options(encoder).prompts for encoder in options] == given
 
 
 def test_a_key_tells_what_it_stands_for() -> None:

@@ -48,7 +48,8 @@ for values in json.loads(sys.argv[1]):
     try:
         tokens = tokenise(texts, options)
         x = frozen_features(texts, tokens, options, torch.device("cpu"))
-        answers.append({"commit": tokens.commit, "x": x.tolist()})
+        prompts = [tokens.prompts.query, tokens.prompts.candidate]
+        answers.append({"commit": tokens.commit, "x": x.candidate.tolist(), "prompts": prompts})
     except InputError as error:
         answers.append({"refused": str(error)})
 print(json.dumps(answers))
@@ -264,6 +265,26 @@ def test_a_revision_is_what_was_asked_for_whatever_main_is(
     assert [tag["commit"], by_name["commit"]] == [first, first]
     assert tag["x"] == by_name["x"] == folder["x"]
     assert main["x"] == latest["x"] != folder["x"]
+
+
+def test_prompts_are_of_the_commit_too(hub: Hub, home: Path, tiny_bert: Path) -> None:
+    """And offline afterwards; what the hub does not have is not asked for again."""
+    files = files_of(tiny_bert)
+    settings = {"prompts": {"query": "query: ", "passage": "passage: "}}
+    named = files | {"config_sentence_transformers.json": json.dumps(settings).encode()}
+    first, second = commit_named("first"), commit_named("second")
+    commits: dict[str, Mapping[str, bytes]] = {first: files, second: named}
+    hub.models["lab/tiny"] = Model(commits, {"main": second, "v1": first})
+    encoders = [{"name": "lab/tiny"}, {"name": "lab/tiny", "revision": "v1"}]
+    main, tag, folder = load(hub, home, *encoders, {"name": str(tiny_bert)})
+    assert main["prompts"] == ["query: ", "passage: "]
+    assert tag["prompts"] == folder["prompts"] == ["", ""]
+    assert tag["x"] == folder["x"] != main["x"]
+    begun = len(hub.asked)
+    assert load(hub, home, *encoders, HF_HUB_OFFLINE="1") == [main, tag]
+    assert hub.asked[begun:] == []
+    load(hub, home, *encoders)
+    assert not [line for line in hub.asked[begun:] if first in line and "sentence" in line]
 
 
 def test_weights_are_of_the_commit_of_the_tokens(

@@ -13,6 +13,8 @@ from counterpoint.errors import InputError
 from counterpoint.retrieval.retriever import Retriever
 from tests.support.retrieval import COUNTERS, POINTS, retriever
 
+PROMPTS = {"query": "query: ", "candidate": "passage: "}
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "frozen": {},
     "frozen, apart": {"projection": {"towers": "separate", "width": 8}},
@@ -24,6 +26,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "encoder": {"trainable": 1, "towers": "separate"},
         "projection": {"towers": "separate", "width": 8},
         "retrieval_loss": "infonce",
+    },
+    "frozen, prompts": {"encoder": {"prompts": PROMPTS}},
+    "live, prompts, apart": {
+        "encoder": {"trainable": "all", "towers": "separate", "prompts": PROMPTS}
+    },
+    "projections apart, a prompt": {
+        "encoder": {"trainable": "all", "prompts": {"query": "query: "}},
+        "projection": {"towers": "separate", "width": 8},
     },
     "live, one projection": {"encoder": {"trainable": "all", "towers": "separate"}},
     "first token": {"encoder": {"pooling": "cls"}},

@@ -174,7 +174,8 @@ def test_features_made_with_other_options_are_refused(
 def test_the_commit_of_an_encoder_on_the_hub_is_in_the_provenance(
     corpus: Corpus, inputs: JobInputs, commit: str | None
 ) -> None:
-    write_features(features(corpus), corpus, inputs["features"], commit=commit)
+    outputs = replace(same_outputs(features(corpus)), commit=commit)
+    write_features(outputs, corpus, inputs["features"])
     Job(options=cell(), **inputs).run()
     assert Provenance.read(CellFolder(inputs["out"]).provenance).encoder_commit == commit
 

@@ -1,5 +1,7 @@
 """Live encoders, and what they make of a few texts."""
 
+import json
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,3 +56,11 @@ def other_versions() -> Iterator[None]:
             yield
     finally:
         surgery.is_tested.cache_clear()
+
+
+def model_with_prompts(folder: Path, to: Path, prompts: object, default: str | None = None) -> Path:
+    """A copy of a model that names prompts, as sentence-transformers saves them."""
+    shutil.copytree(folder, to)
+    settings = {"prompts": prompts, "default_prompt_name": default}
+    (to / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    return to

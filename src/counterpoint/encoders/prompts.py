@@ -99,8 +99,8 @@ def _settings(options: EncoderOptions, commit: str | None, file: str) -> tuple[P
     path, known = file_beside(options, file, commit)
     if not known:
         warnings.warn(
-            f"encoder.prompts: whether {options.name} has a {file}, which may name prompts, cannot be "
-            "told without the hub; it is taken for one without. Set both of encoder.prompts to say",
+            f"encoder.prompts: whether {options.name} has a {file} cannot be told without the hub; "
+            "it is taken for one without. Set both of encoder.prompts to say what is so",
             stacklevel=2,
         )
     if path is None:

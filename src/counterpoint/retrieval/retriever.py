@@ -147,8 +147,8 @@ class Retriever:
         encoder = loaded.encoder_options
         told = [encoder.pooling, encoder.max_tokens, self.has_unit_length, self.options.fusion]
         prompts = [loaded.prompts.query, loaded.prompts.candidate]
-        told += prompts if any(prompts) else []
-        digest.update(json.dumps([*told, self.reranks]).encode())
+        # Indexes are older than prompts: without any, what they hold of their model stays.
+        digest.update(json.dumps([*told, *(prompts * any(prompts)), self.reranks]).encode())
         counts = ("projections.", "head.") if self.reranks > 1 else ("projections.",)
         for name, tensor in sorted(loaded.model.state_dict().items()):
             if name.startswith(counts):
