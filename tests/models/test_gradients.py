@@ -62,12 +62,12 @@ def test_gradients_reach_what_should_learn_and_nothing_else(
 
 def test_frozen_features_neither_learn_nor_are_saved() -> None:
     model = build(options_of())
-    before = model.encoder.get_buffer("features").clone()
+    before = model.encoder.get_buffer("candidate").clone()
     optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
     p, c = model(torch.arange(4), "query"), model(torch.arange(4, 8), "candidate")
     (model.logits(p, c).mean() + distance(p.e, c.e).mean()).backward()
     optimiser.step()
-    assert torch.equal(model.encoder.get_buffer("features"), before)
+    assert torch.equal(model.encoder.get_buffer("candidate"), before)
     assert not model.encoder.candidate.requires_grad
     assert not [name for name in model.state_dict() if name.startswith("encoder")]
 
