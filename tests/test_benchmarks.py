@@ -196,7 +196,8 @@ def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
     *_, epoch = measured
 
     def tokens(texts: set[int]) -> int:
-        return sum(int(work.tokens.starts[t + 1] - work.tokens.starts[t]) for t in texts)
+        starts = work.tokens.candidate.starts
+        return sum(int(starts[t + 1] - starts[t]) for t in texts)
 
     pairs = trainer.data.pairs
     trained = {*pairs.point.tolist(), *pairs.counter.tolist(), *trainer.negatives.text.tolist()}
