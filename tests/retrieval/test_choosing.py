@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from counterpoint.errors import InputError
-from counterpoint.retrieval import choosing, systems
+from counterpoint.reporting.scores import current_scores
+from counterpoint.retrieval import systems
 from counterpoint.retrieval.choosing import load_system, told_of_best
 from counterpoint.retrieval.systems import best_with_vectors
-from counterpoint.runs.folder import read_run
+from counterpoint.runs.folder import Run, read_run
 from tests.support.trained import Trained, make_run
 
 
@@ -35,21 +37,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Traine
     ],
 )
 def test_the_best_on_dev_that_has_vectors_answers(
-    scores: dict, name: str, told: str, trained: Trained, monkeypatch: pytest.MonkeyPatch
+    scores: dict, name: str, told: str, trained: Trained
 ) -> None:
-    for module in (choosing, systems):
-        monkeypatch.setattr(module, "own_scores", lambda run: scores)
-    run = read_run(trained.folder)
-    assert best_with_vectors(run) == name
-    assert told_of_best(run, name) == told
+    assert best_with_vectors(read_run(trained.folder), scores) == name
+    assert told_of_best(scores, name) == told
 
 
-def test_without_a_score_nothing_is_the_best(
+def test_without_a_score_nothing_is_the_best(trained: Trained) -> None:
+    with pytest.raises(InputError, match="best: no system with vectors has a score"):
+        best_with_vectors(read_run(trained.folder), {"baseline/bm25": 0.5})
+
+
+def test_the_scores_of_a_run_are_read_once(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(systems, "own_scores", lambda run: {"baseline/bm25": 0.5})
-    with pytest.raises(InputError, match="best: no system with vectors has a score"):
-        load_system("best", trained.folder, "cpu")
+    calls = []
+
+    def counted(run: Run) -> pd.DataFrame:
+        calls.append(run)
+        return current_scores(run)
+
+    monkeypatch.setattr(systems, "current_scores", counted)
+    load_system("best", trained.folder, "cpu")
+    assert len(calls) == 1
 
 
 def test_systems_are_loaded_by_name_and_by_folder(trained: Trained) -> None:

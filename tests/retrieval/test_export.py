@@ -52,6 +52,12 @@ def test_a_cell_without_its_run_says_that_its_scores_are_unknown(
     card = (tmp_path / "model" / "README.md").read_text()
     assert "None are known: the cell was exported without its run." in card
     assert "not stated" in card
+    assert "- Random seed: 1" in card
+    (alone / "provenance.json").unlink()
+    assert main(["export", str(alone), "--out", str(tmp_path / "again")]) == 0
+    card = (tmp_path / "again" / "README.md").read_text()
+    assert "How it was trained is not recorded" in card
+    assert "Nothing was trained" not in card
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def test_the_nearest_come_first_and_never_the_points_own_text(tiny_bert: Path) -
         np.testing.assert_allclose([answer.distance for answer in found], distances[number][order])
         assert [answer.first_stage_rank for answer in found] == list(range(1, len(order) + 1))
         assert all(answer.probability is None and answer.similarity is None for answer in found)
-    assert len(made.search([" Cars  pollute the air."], COUNTERS)[0]) == 4  # white space apart
+    several = made.search([" Cars  pollute the air.", "Else."], [*COUNTERS, *COUNTERS])
+    assert [len(found) for found in several] == [8, 10]  # white space apart
 
 
 def test_vectors_of_length_1_have_a_cosine(tiny_bert: Path) -> None:

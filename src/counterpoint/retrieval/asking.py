@@ -11,7 +11,7 @@ from counterpoint.corpus.pairs import faults_of_text
 from counterpoint.errors import InputError
 from counterpoint.models.fusion import Vectors
 from counterpoint.retrieval.index import Index
-from counterpoint.retrieval.nearest import Searchable
+from counterpoint.retrieval.nearest import Searchable, excluded_rows
 from counterpoint.retrieval.retriever import Ranked, Retriever
 
 
@@ -97,15 +97,13 @@ class Asker:
         self, points: Vectors, texts: Sequence[str], k: int, allowed: Tensor | None
     ) -> Iterator[list[Answer]]:
         own = [self._index.rows_with_text(text).tolist() for text in texts]
-        width = max(map(len, own))
-        excluded = torch.tensor([rows + [-1] * (width - len(rows)) for rows in own])
         ranked = self._retriever.rank(
             points,
             self._index.stored if self._searched is None else self._searched,
             lambda rows: self._candidates(rows, points.e.device),
             k,
             allowed=allowed,
-            excluded=excluded.long(),
+            excluded=excluded_rows(own),
         )
         return map(self._answers, ranked)
 

@@ -14,7 +14,7 @@ from counterpoint.reporting.scores import current_scores
 from counterpoint.results.files import Provenance
 from counterpoint.retrieval.systems import UNTRAINED
 from counterpoint.runs.folder import CellFolder, Run
-from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
+from counterpoint.tasks.protocols import CLEAN
 
 PROTOCOLS_SHOWN = {CLEAN.name: "unseen queries", "official": "all queries"}
 """What the card tells, and which queries each asks."""
@@ -201,8 +201,10 @@ def _training(trained: Trained, stated: Stated) -> str:
             f"- Random seed: {made.seed}",
             f"- Machine: {made.device}, {made.threads} threads, Python {made.python}, {packages}",
         ]
-    else:
+    elif trained.folder is None:
         lines.append("- Nothing was trained, so there is no record of a training.")
+    else:
+        lines.append("- How it was trained is not recorded: its folder has no provenance.json.")
     return "\n".join(
         [
             *("## Training", "", *lines, "", "All options:", ""),
@@ -255,7 +257,7 @@ def _limits(trained: Trained) -> str:
             "- Training pairs that share a text with dev or test were left out."
             if decontaminated
             else "- Texts of dev and test that also stand in the training split were trained on. "
-            f"The protocol `{PROTOCOLS['official'].name}` asks their queries too, so its scores "
+            "The protocol `official` asks their queries too, so its scores "
             "are too high for new arguments; `clean` leaves them out."
         )
         if trained.run.config.corpus.splits.dev == trained.run.config.corpus.splits.test:

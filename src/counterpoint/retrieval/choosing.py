@@ -1,14 +1,18 @@
 """A system by its name or folder, loaded, and what is told of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from counterpoint.io.text import percent
+from counterpoint.reporting.standing import BASELINES
 from counterpoint.retrieval.retriever import Retriever
 from counterpoint.retrieval.systems import BEST, UNTRAINED, best_with_vectors, own_scores
-from counterpoint.runs.folder import Run, find_run, read_run
+from counterpoint.runs.folder import find_run, read_run
 
-CALLED = {"baseline/bm25": "BM25", "baseline/tfidf": "TF-IDF", UNTRAINED: "the encoder as it comes"}
-"""What a sentence calls a baseline."""
+
+def _called(name: str) -> str:
+    """What a sentence calls a system."""
+    return BASELINES.get(name.removeprefix("baseline/"), name)
 
 
 def load_system(system: str, run: Path | None, device: str) -> tuple[Retriever, str]:
@@ -32,20 +36,25 @@ def load_system(system: str, run: Path | None, device: str) -> tuple[Retriever, 
     told = system
     if system == BEST:
         of_run = read_run(folder)
-        system = best_with_vectors(of_run)
-        told = told_of_best(of_run, system)
+        scores = own_scores(of_run)
+        system = best_with_vectors(of_run, scores)
+        told = told_of_best(scores, system)
     return Retriever.load(folder, system, device=device), told
 
 
-def told_of_best(run: Run, best: str) -> str:
-    """Which system of a run is the best that has vectors, and which beat it without any."""
-    scores = own_scores(run)
+def told_of_best(scores: Mapping[str, float], best: str) -> str:
+    """Which system of a run is the best that has vectors, and which beat it without any.
+
+    Args:
+        scores: as `systems.own_scores` gives them.
+        best: its name.
+    """
     told = (
-        f"the best on dev is {CALLED.get(best, best)}, which answers {percent(scores[best], 1)} % "
+        f"the best on dev is {_called(best)}, which answers {percent(scores[best], 1)} % "
         "of the unseen queries"
     )
     better = [
-        f"{CALLED.get(name, name)} ({percent(score, 1)} %)"
+        f"{_called(name)} ({percent(score, 1)} %)"
         for name, score in scores.items()
         if score > scores[best]
     ]

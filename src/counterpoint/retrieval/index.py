@@ -20,7 +20,7 @@ from counterpoint.retrieval import index_files
 from counterpoint.retrieval.collection import Document
 from counterpoint.retrieval.index_files import PREFIX, IndexFolder
 from counterpoint.retrieval.manifest import Manifest, Part
-from counterpoint.retrieval.nearest import StoredVectors, gathered
+from counterpoint.retrieval.nearest import StoredVectors, vectors_of_rows
 from counterpoint.retrieval.retriever import Retriever
 
 if TYPE_CHECKING:
@@ -155,9 +155,9 @@ class Index:
 
         x has no columns where the classifier does not see it.
         """
-        e = gathered([part.e for part in self._parts], rows)
+        e = vectors_of_rows([part.e for part in self._parts], rows)
         outputs = [part.x for part in self._parts if part.x is not None]
-        x = gathered(outputs, rows) if outputs else torch.empty((*rows.shape, 0))
+        x = vectors_of_rows(outputs, rows) if outputs else torch.empty((*rows.shape, 0))
         return Vectors(x, e)
 
     def part(self, name: str) -> OpenPart:
@@ -229,15 +229,17 @@ class Index:
         Raises:
             InputError: there is no such column, or no document has the value.
         """
-        there = self.values(column)
-        if value not in there:
+        found = self._column(column)
+        mask = np.zeros_like(self.live)
+        if value in found.values:
+            mask = found.codes == found.values.index(value)
+        if not (mask & self.live).any():
+            there = self.values(column)
             more = f" and {len(there) - 20:,} more" if len(there) > 20 else ""
             raise InputError(
                 f"{column}={value}: no document of the index has this value; those that there "
                 f"are: {listed(list(there))}{more}"
             )
-        found = self._column(column)
-        mask: Mask = found.codes == found.values.index(value)
         return mask
 
     def allowed(self, where: Mapping[str, str], not_side: str | None = None) -> Mask:
@@ -250,11 +252,21 @@ class Index:
         Raises:
             InputError: there is no such column, or no document has the value.
         """
+        if not where and not_side is None:
+            return self._answering
         allowed = self.live.copy()
         for column, value in where.items():
             allowed &= self.with_value(column, value)
         if not_side is not None:
             allowed &= ~self.with_value(SIDE, not_side)
+        return self._each_text_once(allowed)
+
+    @cached_property
+    def _answering(self) -> Mask:
+        """What `allowed` gives without a filter: for nearly every question the same."""
+        return self._each_text_once(self.live)
+
+    def _each_text_once(self, allowed: Mask) -> Mask:
         if self._text_codes is not None:
             rows = np.flatnonzero(allowed)
             _, first = np.unique(self._text_codes[rows], return_index=True)

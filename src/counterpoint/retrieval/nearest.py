@@ -41,7 +41,7 @@ class Searchable(Protocol):
         """See `StoredVectors.nearest`."""
 
 
-def gathered(parts: Sequence[Tensor], rows: Tensor) -> Tensor:
+def vectors_of_rows(parts: Sequence[Tensor], rows: Tensor) -> Tensor:
     """Vectors (…, d) float32 of (…) int64 rows, which are counted through all parts."""
     starts = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
     flat = rows.flatten()
@@ -52,6 +52,13 @@ def gathered(parts: Sequence[Tensor], rows: Tensor) -> Tensor:
         here = owner == number
         vectors[here] = parts[number][flat[here] - starts[number]].float()
     return vectors.reshape(*rows.shape, width)
+
+
+def excluded_rows(rows: Sequence[Sequence[int]]) -> Tensor:
+    """(q, r) int64: the rows that each query may not get, -1 where others may not get more."""
+    width = max(map(len, rows), default=0)
+    padded = [[*own, *[-1] * (width - len(own))] for own in rows]
+    return torch.tensor(padded, dtype=torch.int64).reshape(len(rows), width)
 
 
 def in_order(costs: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,7 +90,7 @@ class StoredVectors:
 
     def rows(self, rows: Tensor) -> Tensor:
         """(…, d) float32 vectors of (…) int64 rows."""
-        return gathered(self._parts, rows)
+        return vectors_of_rows(self._parts, rows)
 
     def squared_distances(self, queries: Tensor, rows: Tensor) -> Tensor:
         """Squared distances (q, n) float64 of q queries, each to rows of its own (q, n)."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -25,7 +26,7 @@ from counterpoint.evaluation.second_stage import probability
 from counterpoint.models.fusion import Vectors
 from counterpoint.retrieval import model_folder
 from counterpoint.retrieval.loaded import LoadedModel, load_trained, load_untrained
-from counterpoint.retrieval.nearest import Searchable, StoredVectors
+from counterpoint.retrieval.nearest import Searchable, StoredVectors, excluded_rows
 from counterpoint.retrieval.systems import named_system
 from counterpoint.runs.folder import CellFolder, read_run, run_and_cell
 
@@ -139,7 +140,7 @@ class Retriever:
         """Whether the classifier needs x beside e."""
         return self.reranks > 1 and self.options.fusion != "embedding"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that its vectors and probabilities depend on."""
         loaded = self._loaded
@@ -251,11 +252,11 @@ class Retriever:
             InputError: a text is empty, there is none, or k is less than 1.
         """
         p, c = self.vectors(points, "query"), self.vectors(counters, "candidate")
-        hashes = [text_hash(text) for text in counters]
-        own = [[i for i, h in enumerate(hashes) if h == text_hash(point)] for point in points]
-        width = max(map(len, own))
-        excluded = torch.tensor([places + [-1] * (width - len(places)) for places in own])
-        ranked = self.rank(p, StoredVectors([c.e.cpu()]), c.rows, k, excluded=excluded.long())
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(counters):
+            places.setdefault(text_hash(text), []).append(place)
+        own = excluded_rows([places.get(text_hash(point), []) for point in points])
+        ranked = self.rank(p, StoredVectors([c.e.cpu()]), c.rows, k, excluded=own)
         return [
             [Found(**vars(result), text=counters[result.place]) for result in results]
             for results in ranked

@@ -1,5 +1,7 @@
 """Which system of a run is meant: a cell, a recipe, the untrained encoder, or the best of them."""
 
+from collections.abc import Mapping
+
 from counterpoint.errors import InputError
 from counterpoint.evaluation.scoring import select
 from counterpoint.reporting.scores import current_scores, records_of
@@ -25,7 +27,7 @@ def named_system(run: Run, name: str) -> tuple[str, CellFolder | None]:
         InputError: the run has no such system, or the system has no vectors.
     """
     if name == BEST:
-        name = best_with_vectors(run)
+        name = best_with_vectors(run, own_scores(run))
     name, records = records_of(run, name)
     if name == UNTRAINED:
         return name, None
@@ -36,15 +38,19 @@ def named_system(run: Run, name: str) -> tuple[str, CellFolder | None]:
     return name, CellFolder(records.parent)
 
 
-def best_with_vectors(run: Run) -> str:
+def best_with_vectors(run: Run, scores: Mapping[str, float]) -> str:
     """The name of the system with vectors that is best on dev; ties go to the name in order.
+
+    Args:
+        run: for the message.
+        scores: as `own_scores` gives them.
 
     Raises:
         InputError: none has a score on dev.
     """
     with_vectors = {
         name: score
-        for name, score in own_scores(run).items()
+        for name, score in scores.items()
         if name == UNTRAINED or not name.startswith("baseline/")
     }
     if not with_vectors:
