@@ -1,5 +1,7 @@
 """Questions with filters to answers."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,12 @@ def test_filters_leave_what_they_say(tiny_bert: Path) -> None:
     assert {tuple(one.metadata.values()) for one in both} == {("animals", "con")}
     assert len(not_con) == 7
     assert {one.metadata.get("side") for one in not_con} == {"pro", None}
+
+
+def test_an_index_is_asked_without_what_reads_tables() -> None:
+    code = "import sys, counterpoint.retrieval.asking; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_questions_own_text_never_answers(tiny_bert: Path) -> None:

@@ -27,7 +27,6 @@ from counterpoint.models.fusion import Vectors
 from counterpoint.retrieval import model_folder
 from counterpoint.retrieval.loaded import LoadedModel, load_trained, load_untrained
 from counterpoint.retrieval.nearest import Searchable, StoredVectors, excluded_rows
-from counterpoint.retrieval.systems import named_system
 from counterpoint.runs.folder import CellFolder, read_run, run_and_cell
 
 Role = Literal["query", "candidate"]
@@ -83,6 +82,9 @@ class Retriever:
         """
         path, where = Path(source), torch.device(device)
         if name is not None:
+            # With pandas, which whoever asks an index does without.
+            from counterpoint.retrieval.systems import named_system
+
             run = read_run(path)
             name, folder = named_system(run, name)
             if folder is None:
