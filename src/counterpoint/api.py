@@ -10,8 +10,9 @@ from typing import Literal
 import pandas as pd
 
 from counterpoint.arrays import Floats
+from counterpoint.config.corpus_options import CorpusOptions
 from counterpoint.config.loading import parse
-from counterpoint.config.options import CorpusOptions, EncoderOptions
+from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus import opening
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.texts import number_texts

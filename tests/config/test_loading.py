@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from counterpoint.config.layers import Layer, merge
 from counterpoint.config.loading import InvalidOptions, dump, load, load_options, parse
-from counterpoint.config.options import CellOptions, MiningOptions, RunConfig
+from counterpoint.config.options import CellOptions, MiningOptions
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 
 CHECKSUM = "0123456789abcdef" * 4

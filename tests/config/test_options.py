@@ -8,19 +8,13 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from counterpoint.config.corpus_options import CorpusOptions
 from counterpoint.config.loading import dump, known_paths, load, load_options, parse
 from counterpoint.config.matrix import base_options, expand
-from counterpoint.config.options import (
-    CellOptions,
-    CorpusOptions,
-    EncoderOptions,
-    PlotOptions,
-    ResourceOptions,
-    RunConfig,
-    Section,
-    TableOptions,
-)
+from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.config.presets import PRESETS
+from counterpoint.config.run_options import PlotOptions, ResourceOptions, RunConfig, TableOptions
+from counterpoint.config.section import Section
 from counterpoint.errors import InputError
 from tests.support.configuration import ROOT, on_top, read_yaml
 

@@ -6,7 +6,7 @@ import pytest
 
 from counterpoint.config.loading import load
 from counterpoint.config.matrix import all_cells, base_options, expand, recipes
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 
 

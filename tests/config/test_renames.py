@@ -8,8 +8,9 @@ import pytest
 
 from counterpoint.config.loading import dump, known_paths, load, load_options, load_written
 from counterpoint.config.matrix import expand
-from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig
+from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.config.renames import RENAMED, new_path
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 
 VALUES: dict[str, Any] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint.config.options import Splits
+from counterpoint.config.corpus_options import Splits
 from counterpoint.corpus.arguana import read_corpus
 from counterpoint.corpus.beir import beir_root
 from counterpoint.corpus.opening import is_pair_file, read, read_all, split_folders

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from counterpoint.config.options import CorpusOptions
+from counterpoint.config.corpus_options import CorpusOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.opening import open_corpus
 from counterpoint.corpus.pair_names import named_split, proposed, role_of, side_of

@@ -14,7 +14,7 @@ import pytest
 from ir_measures import RR, R, Success, nDCG
 
 from counterpoint.cli.main import main
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Texts
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.evaluation import baselines

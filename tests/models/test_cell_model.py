@@ -11,8 +11,8 @@ from counterpoint.config.options import (
     HeadOptions,
     MiningOptions,
     RetrievalLossOptions,
-    RunConfig,
 )
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.evaluation.baselines import BASELINES
 from counterpoint.models.fusion import FUSIONS

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.config.options import (
-    ProjectionOptions,
-)
+from counterpoint.config.options import ProjectionOptions
 from counterpoint.models.projection import make_projection
 from tests.support.models import (
     H,

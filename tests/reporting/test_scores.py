@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import read_debates
 from counterpoint.errors import InputError
 from counterpoint.evaluation import metrics, statistics

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from counterpoint.config import loading
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.results.files import Failure, Outcome

@@ -8,7 +8,8 @@ import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.config import matrix
-from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig
+from counterpoint.config.options import CellOptions, EncoderOptions
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.io import atomic
 from counterpoint.results.files import Seconds

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from counterpoint.config import cache_keys, matrix
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.encoders.features import same_outputs, write_features
 from counterpoint.errors import InputError

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from counterpoint.config.loading import load, load_written
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.runs.opening import Opened, open_run
 from tests.support.existing import existing

@@ -13,7 +13,8 @@ from torch.nn import functional
 from counterpoint import Retriever, api
 from counterpoint.cli.main import main
 from counterpoint.config import cache_keys, loading, matrix
-from counterpoint.config.options import EncoderOptions, RunConfig
+from counterpoint.config.options import EncoderOptions
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Corpus, read_arguments, write_arguments
 from counterpoint.corpus.texts import number_texts
 from counterpoint.encoders.features import read_features

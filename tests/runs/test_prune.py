@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from counterpoint.cli.main import main
 from counterpoint.config import loading, matrix
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.io import atomic
 from counterpoint.runs import prune

@@ -9,7 +9,8 @@ import torch
 from counterpoint.cli.main import main
 from counterpoint.config.loading import dump
 from counterpoint.config.matrix import expand
-from counterpoint.config.options import CellOptions, RunConfig
+from counterpoint.config.options import CellOptions
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Corpus, write_arguments
 from counterpoint.encoders.hub import MissingEncoder
 from counterpoint.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 
 from counterpoint.config.loading import dump
 from counterpoint.config.matrix import expand
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import write_text

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.config import loading
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 
 
 def configuration(tiny_bert: Path, **values: Any) -> RunConfig:

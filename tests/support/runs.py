@@ -10,7 +10,7 @@ import numpy as np
 from counterpoint.config import matrix
 from counterpoint.config.loading import parse
 from counterpoint.config.matrix import Cell
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Argument, Corpus, write_arguments
 from counterpoint.evaluation.records import QueryResults, write_records
 from counterpoint.io.atomic import write_json, write_text

@@ -62,14 +62,13 @@ def add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _corpus(arguments: argparse.Namespace) -> None:
-    from counterpoint.config import loading
-    from counterpoint.config import options as options_module
+    from counterpoint.config import corpus_options, loading
     from counterpoint.corpus import opening
     from counterpoint.corpus.problems import grouped
     from counterpoint.tasks import audit
 
     options = loading.parse(
-        options_module.CorpusOptions,
+        corpus_options.CorpusOptions,
         {
             "path": None if arguments.url else arguments.file or arguments.corpus,
             "url": arguments.url,

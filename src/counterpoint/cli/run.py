@@ -28,10 +28,10 @@ def add_matrix(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _matrix(arguments: argparse.Namespace) -> None:
-    from counterpoint.config import loading, matrix, options
+    from counterpoint.config import loading, matrix, run_options
     from counterpoint.runs import folder, opening
 
-    read = loading.load_options(options.RunConfig, arguments.config, "--config")
+    read = loading.load_options(run_options.RunConfig, arguments.config, "--config")
     cells = matrix.all_cells(read, "--config")
     opening.write_plan(folder.RunFolder(arguments.out), read, cells)
 
@@ -78,16 +78,16 @@ def _plan(arguments: argparse.Namespace) -> None:
     begun = time.perf_counter()
     import torch
 
-    from counterpoint.config import loading, options
+    from counterpoint.config import loading, run_options
     from counterpoint.runs import devices, estimate, measure, quick
     from counterpoint.runs import folder as folder_module
 
     if arguments.run is None:
-        config = loading.load_options(options.RunConfig, arguments.config, "--config")
+        config = loading.load_options(run_options.RunConfig, arguments.config, "--config")
         folder = folder_module.RunFolder(Path("results") / config.run)
     else:
         folder = folder_module.RunFolder(arguments.run)
-        config = loading.load_written(options.RunConfig, folder.config)
+        config = loading.load_written(run_options.RunConfig, folder.config)
     with devices.device_for_job(config.resources.jobs_per_gpu) as device:
         bench = measure.Bench(config, folder, arguments.arguments, torch.device(device))
         if arguments.quick:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterpoint.config.loading import sections_of
-from counterpoint.config.options import MatrixOptions, RunConfig, Section
 from counterpoint.config.origins import Origins
+from counterpoint.config.run_options import MatrixOptions, RunConfig
+from counterpoint.config.section import Section
 
 COMMAND_LINE = "--config"
 """The source of what was given on the command line."""

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from counterpoint.config.options import CellOptions, RunConfig, Section
+from counterpoint.config.options import CellOptions
 from counterpoint.config.origins import Source, origin
 from counterpoint.config.renames import RENAMED, translate
+from counterpoint.config.run_options import RunConfig
+from counterpoint.config.section import Section
 from counterpoint.errors import InputError
 
 SomeSection = TypeVar("SomeSection", bound=Section)

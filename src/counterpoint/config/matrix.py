@@ -9,9 +9,11 @@ from urllib.parse import quote
 
 from counterpoint.config.axes import PRESET, RATES, Setting, by_path, option_path, planned
 from counterpoint.config.loading import InvalidOptions, Problem, parse, sections_of
-from counterpoint.config.options import CellOptions, RunConfig, Section
+from counterpoint.config.options import CellOptions
 from counterpoint.config.origins import Source, origin
+from counterpoint.config.run_options import RunConfig
 from counterpoint.config.scalars import Scalar
+from counterpoint.config.section import Section
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
 

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from counterpoint.config.options import RunConfig, Section
+from counterpoint.config.run_options import RunConfig
+from counterpoint.config.section import Section
 
 
 def json_schema() -> str:

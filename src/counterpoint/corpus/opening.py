@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from counterpoint.config.options import CorpusOptions, Splits
+from counterpoint.config.corpus_options import CorpusOptions, Splits
 from counterpoint.corpus import pairs, sources
 from counterpoint.corpus.arguana import read_corpus, read_splits
 from counterpoint.corpus.arguments import Argument, Corpus

@@ -11,7 +11,7 @@ from pathlib import Path
 from counterpoint.config.batches import inputs_key
 from counterpoint.config.loading import load_written
 from counterpoint.config.matrix import Cell, all_cells
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.runs.folder import CELLS, RunFolder
 from counterpoint.runs.job import Job

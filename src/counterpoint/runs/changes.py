@@ -8,7 +8,8 @@ from typing import Any
 
 from counterpoint.config.loading import dump, load_written
 from counterpoint.config.matrix import Cell, all_cells
-from counterpoint.config.options import CellOptions, RunConfig
+from counterpoint.config.options import CellOptions
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.results.files import Seconds
 from counterpoint.runs.folder import CellFolder, RunFolder

@@ -13,7 +13,8 @@ from typing import Protocol
 from counterpoint.config import cache_keys
 from counterpoint.config.batches import batches
 from counterpoint.config.matrix import Cell, all_cells
-from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig
+from counterpoint.config.options import CellOptions, EncoderOptions
+from counterpoint.config.run_options import RunConfig
 from counterpoint.results.files import Seconds
 from counterpoint.runs.devices import visible_devices
 from counterpoint.runs.folder import CellFolder, RunFolder

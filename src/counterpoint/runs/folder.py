@@ -22,8 +22,8 @@ from typing import Literal
 
 from counterpoint.config.loading import load_written
 from counterpoint.config.matrix import RECIPE
-from counterpoint.config.options import RunConfig
 from counterpoint.config.renames import new_path
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
 from counterpoint.results.files import Failure, Outcome, Provenance, Seconds, Ties

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from counterpoint.config import cache_keys
-from counterpoint.config.options import CellOptions, EncoderOptions, RunConfig, StoppingOptions
+from counterpoint.config.options import CellOptions, EncoderOptions, StoppingOptions
+from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Corpus, read_arguments
 from counterpoint.corpus.opening import open_corpus
 from counterpoint.encoders.features import FrozenFeatures, read_features, same_outputs

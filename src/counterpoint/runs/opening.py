@@ -13,8 +13,9 @@ from typing import Any
 from counterpoint.config.layers import COMMAND_LINE, Layer, merge
 from counterpoint.config.loading import load, load_written
 from counterpoint.config.matrix import Cell, all_cells, rows
-from counterpoint.config.options import EncoderOptions, RunConfig
+from counterpoint.config.options import EncoderOptions
 from counterpoint.config.origins import Origins
+from counterpoint.config.run_options import RunConfig
 from counterpoint.config.scalars import read_scalar
 from counterpoint.corpus.sources import checked_fingerprint
 from counterpoint.encoders.names import check_name

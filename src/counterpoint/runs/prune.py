@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from counterpoint.config import loading, matrix
-from counterpoint.config.options import RunConfig
+from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.runs.folder import RunFolder, StateFolder
 from counterpoint.runs.provenance import is_of_this_code

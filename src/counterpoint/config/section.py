@@ -1,0 +1,44 @@
+"""A frozen part of the configuration, and the kinds of numbers that fields take."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from counterpoint.config.scalars import read_scalar, takes_text
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys.
+
+    A section with a `main` key may be written as that key's value alone: `head: relu` is
+    `head: {kind: relu}`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
+    )
+    main: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scalar(cls, value: Any) -> Any:
+        if cls.main is not None and isinstance(value, str | int | float):
+            return {cls.main: value}
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_text(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        # Text given for a whole section stands for its main key, which decides itself.
+        is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+        return value if is_section or takes_text(annotation) else read_scalar(value)
