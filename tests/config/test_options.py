@@ -1,5 +1,6 @@
 """The options: the commented files, defaults, shorthands, presets and numbers given as text."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from counterpoint.config.matrix import base_options, expand
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.config.presets import PRESETS
 from counterpoint.config.run_options import PlotOptions, ResourceOptions, RunConfig, TableOptions
-from counterpoint.config.section import Section
+from counterpoint.config.section import Section, leaves
 from counterpoint.errors import InputError
 from tests.support.configuration import ROOT, on_top, read_yaml
 
@@ -297,6 +298,27 @@ def test_every_main_key_is_a_key_of_its_section() -> None:
     mains = {kind: kind.main for kind in Section.__subclasses__() if kind.main is not None}
     assert EncoderOptions in mains
     assert all(main in kind.model_fields for kind, main in mains.items())
+
+
+def test_every_younger_option_is_one_of_its_section_and_not_written_by_default() -> None:
+    for kind in Section.__subclasses__():
+        assert set(kind.younger) <= kind.model_fields.keys()
+    assert not {"revision", "prompts"} & EncoderOptions().model_dump().keys()
+
+
+def test_a_cell_of_defaults_has_the_identity_of_results_from_before_the_younger_options() -> None:
+    digest = hashlib.sha256(dump(CellOptions()).encode()).hexdigest()
+    assert digest[:16] == "e2cfde7afb429c67"
+
+
+def test_leaves_are_all_options_also_those_that_are_not_written() -> None:
+    options = CellOptions(encoder=EncoderOptions(max_tokens=64))
+    found = dict(leaves(options))
+    assert found["encoder.max_tokens"] == 64
+    assert found["encoder.prompts.query"] is None
+    assert found["evaluation.top_k"] == [1]
+    sections = {"encoder.prompts", *(name for name, _ in options if "." not in name)}
+    assert found.keys() | sections == set(known_paths(CellOptions))
 
 
 # ---- decontaminated training ----

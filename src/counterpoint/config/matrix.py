@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from counterpoint.config.axes import PRESET, RATES, Setting, by_path, option_path, planned
@@ -13,7 +12,7 @@ from counterpoint.config.options import CellOptions
 from counterpoint.config.origins import Source, origin
 from counterpoint.config.run_options import RunConfig
 from counterpoint.config.scalars import Scalar
-from counterpoint.config.section import Section
+from counterpoint.config.section import leaves
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
 
@@ -121,9 +120,9 @@ def recipes(config: RunConfig, source: Source) -> list[Cell]:
         values = dict(base)
         for key, change in changes.items():
             if key in sections and isinstance(change, Mapping):
-                values[key] = {**base[key], **change}
+                values[key] = {**base.get(key, {}), **change}
             elif key in sections and sections[key].main is not None:
-                values[key] = {**base[key], str(sections[key].main): change}
+                values[key] = {**base.get(key, {}), str(sections[key].main): change}
             else:
                 values[key] = change
         where = f"{origin(source, 'recipes')}: recipes.{name}"
@@ -160,7 +159,7 @@ def base_options(config: RunConfig) -> CellOptions:
 
 def option_values(options: CellOptions) -> dict[str, Scalar]:
     """Every option by its dotted path."""
-    return dict(_leaves(options))
+    return dict(leaves(options))
 
 
 def make_cell(base: CellOptions, setting: Setting) -> Cell:
@@ -311,15 +310,6 @@ def _options_column(extra: Setting) -> str:
 
 def _value_text(value: Scalar) -> str:
     return rate_text(value) if isinstance(value, float) else str(value)
-
-
-def _leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    # Not of what is written, which leaves out prompts where there are none.
-    for key, value in section:
-        if isinstance(value, Section):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, list(value) if isinstance(value, tuple) else value
 
 
 def _with(base: CellOptions, setting: Setting) -> CellOptions:

@@ -8,7 +8,7 @@ docstring under each field is its description there.
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from counterpoint.config.presets import PRESETS
 from counterpoint.config.section import NonNegative, Positive, Probability, Section
@@ -31,6 +31,7 @@ class EncoderOptions(Section):
     """The text encoder (docs/method.md, "The model")."""
 
     main: ClassVar[str | None] = "name"
+    younger: ClassVar[tuple[str, ...]] = ("revision", "prompts")
 
     name: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
     """A folder, `all-MiniLM-L6-v2` (installed with the package), or a name on the hub."""
@@ -55,15 +56,6 @@ class EncoderOptions(Section):
     """Compile a live encoder with `torch.compile` (docs/method.md, "Speed", has what it gains)."""
     prompts: PromptOptions = PromptOptions()
     """What is put before each text of a role."""
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Results are older than these options: where they say nothing, keys and identities stay.
-        values: dict[str, Any] = written(self)
-        for name in ("revision", "prompts"):
-            if getattr(self, name) == type(self).model_fields[name].default:
-                del values[name]
-        return values
 
 
 class ProjectionOptions(Section):

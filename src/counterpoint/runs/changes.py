@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from counterpoint.config.loading import dump, load_written
 from counterpoint.config.matrix import Cell, all_cells
 from counterpoint.config.options import CellOptions
 from counterpoint.config.run_options import RunConfig
+from counterpoint.config.section import leaves
 from counterpoint.errors import InputError
 from counterpoint.results.files import Seconds
 from counterpoint.runs.folder import CellFolder, RunFolder
@@ -147,20 +148,11 @@ def _median(cells: Sequence[CellFolder]) -> float | None:
 
 def _values(config: RunConfig) -> dict[str, Any]:
     """The options that a result may depend on, by dotted path."""
-    values = config.model_dump(mode="json")
     return {
         path: value
-        for path, value in _leaves(values)
+        for path, value in leaves(config)
         if path.startswith(OF_ALL_CELLS) or path.partition(".")[0] not in NOT_COMPARED
     }
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _line(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
