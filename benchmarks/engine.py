@@ -170,7 +170,7 @@ def compare_trainers(work: epochs.Work, repeat: int) -> dict[str, list[float]]:
         trainer = work.trainer(options)
         seconds["ours"].append(epochs.run_epochs(trainer)[-1].seconds["train"])
         pairs = trainer.data.pairs
-        numbers = np.stack([pairs.point, pairs.counter, trainer.negatives.text])
+        numbers = np.stack([pairs.point, pairs.counter, *trainer.negatives.text])
         triples = [[work.corpus.texts[number] for number in part] for part in numbers.tolist()]
         seconds["theirs"].append(peers.train_seconds(triples, options))
     return seconds

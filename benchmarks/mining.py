@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.evaluate import timed
-from counterpoint.training.mining import AllowedNegatives, hard_balltree, hard_exact
+from counterpoint.training.allowed import AllowedNegatives
+from counterpoint.training.hard import hard_balltree, hard_exact
 
 WIDTH = 128
 
@@ -39,15 +40,15 @@ def vectors(points: int) -> tuple[Tensor, Tensor, AllowedNegatives]:
     own = np.arange(points)
     nothing = np.full(points, -1)
     forbidden = np.stack([own, own + points, nothing, nothing], axis=1)
-    return e[points:], e, AllowedNegatives(np.arange(2 * points), points, forbidden)
+    return e[points:], e, AllowedNegatives(np.arange(2 * points), points, forbidden, own[:, None])
 
 
 def ours(queries: Tensor, candidates: Tensor, sets: AllowedNegatives) -> Ints:
-    return hard_exact(queries, candidates, sets, 1)[:, 0]
+    return hard_exact(queries, candidates, sets, 1).place[:, 0]
 
 
 def balltree(queries: Tensor, candidates: Tensor, sets: AllowedNegatives) -> Ints:
-    return hard_balltree(queries, candidates, sets, 1)[:, 0]
+    return hard_balltree(queries, candidates, sets, 1).place[:, 0]
 
 
 def compare(other: Miner, points: int, repeat: int, alike: float) -> dict[str, list[float]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.evaluate import timed
 from counterpoint.config.options import CellOptions
 from counterpoint.encoders.names import resolve
-from counterpoint.training.mining import AllowedNegatives
+from counterpoint.training.allowed import AllowedNegatives
 
 PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 

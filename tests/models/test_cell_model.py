@@ -18,7 +18,7 @@ from counterpoint.evaluation.baselines import BASELINES
 from counterpoint.models.fusion import FUSIONS
 from counterpoint.models.heads import HEADS
 from counterpoint.models.losses import RETRIEVAL_LOSSES
-from counterpoint.training.mining import BACKENDS
+from counterpoint.training.hard import BACKENDS
 from tests.support.models import (
     BETWEEN,
     NORMALISES,

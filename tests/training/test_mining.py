@@ -1,7 +1,5 @@
 """The random rate, hard and random negatives and their composition, against design §5."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 import torch
@@ -13,51 +11,27 @@ from counterpoint.errors import InputError
 from counterpoint.results.epoch_log import NegativeCounts
 from counterpoint.search.distances import Euclidean
 from counterpoint.tasks.candidates import candidate_sets
-from counterpoint.tasks.training_pairs import TrainingPairs, training_pairs
-from counterpoint.training import mining
-from counterpoint.training.mining import (
-    BACKENDS,
-    allowed_negatives,
-    composition,
-    draw_random,
-    hard_balltree,
-    hard_exact,
-    mine,
-    random_rate,
+from counterpoint.tasks.training_pairs import training_pairs
+from counterpoint.training import hard
+from counterpoint.training.allowed import allowed_negatives, draw_random
+from counterpoint.training.hard import BACKENDS, hard_balltree, hard_exact
+from counterpoint.training.mining import Negatives, composition, mine, random_rate
+from tests.support.mining import (
+    KINDS,
+    line,
+    pairs_of,
+    plain,
+    random_pairs,
+    tables,
+    tied,
+    within_five_sigma,
 )
 
 HARD = MiningOptions(initial_random_rate=0.0, decrease_rate=0.0)
 RANDOM = MiningOptions(initial_random_rate=1.0, decrease_rate=0.0)
 
 
-def pairs_of(*triples):
-    """(point, counter, debates) for each pair, as numbers of texts."""
-    of_point, of_counter = {}, {}
-    for point, counter, debates in triples:
-        of_point[point] = of_point.get(point, frozenset()) | debates
-        of_counter[counter] = of_counter.get(counter, frozenset()) | debates
-    return TrainingPairs(
-        point=np.array([point for point, _, _ in triples], dtype=np.int64),
-        counter=np.array([counter for _, counter, _ in triples], dtype=np.int64),
-        others=np.empty((len(triples), 0), dtype=np.int64),
-        debates=tuple(debates for _, _, debates in triples),
-        debates_of_point=of_point,
-        debates_of_counter=of_counter,
-    )
-
-
-def plain(*pairs):
-    """Pairs of a point and a counter, each in a debate of its own."""
-    return pairs_of(*((*pair, frozenset({row})) for row, pair in enumerate(pairs)))
-
-
-def tables(pairs, allowed, vectors):
-    """Query and candidate vectors from one table of a vector a text."""
-    table = torch.as_tensor(vectors, dtype=torch.float32)
-    return table[torch.from_numpy(pairs.point)], table[torch.from_numpy(allowed.texts)]
-
-
-def mined(pairs, vectors, options=HARD, epoch=0, seed=0):
+def all_mined(pairs, vectors, options=HARD, epoch=0, seed=0):
     """The negatives of all pairs, by one table of a vector a text."""
     allowed = allowed_negatives(pairs, "training")
     rng = np.random.default_rng(seed)
@@ -65,15 +39,14 @@ def mined(pairs, vectors, options=HARD, epoch=0, seed=0):
     return mine(queries, candidates, allowed, options, epoch, rng)
 
 
-def line(*positions):
-    """Texts 0, 1, … at some positions of a line."""
-    return [[float(position)] for position in positions]
+def first(negatives):
+    """The first negative of each pair, (n,) numbers."""
+    return Negatives(negatives.place[0], negatives.text[0], negatives.random[0])
 
 
-def random_pairs(rng, texts, count):
-    """Different pairs over few texts, so that many are a point here and a counter there."""
-    codes = rng.choice(texts * texts, size=count, replace=False)
-    return plain(*((int(code) // texts, int(code) % texts) for code in codes))
+def mined(*args, **named):
+    """The same, of each pair the first, which is all unless `negatives` says otherwise."""
+    return first(all_mined(*args, **named))
 
 
 def slow_places(queries, candidates, allowed, pairs, k):
@@ -86,11 +59,6 @@ def slow_places(queries, candidates, allowed, pairs, k):
         places.sort(key=lambda place: (cost[place], place))
         found.append((places + [-1] * k)[:k])
     return np.array(found)
-
-
-def within_five_sigma(count, trials, probability):
-    sigma = (trials * probability * (1 - probability)) ** 0.5
-    return abs(count - trials * probability) <= 5 * sigma
 
 
 # --- the rate
@@ -145,10 +113,10 @@ def test_negatives_are_random_at_the_rate_of_the_epoch(epoch, rate) -> None:
     vectors = np.random.default_rng(5).standard_normal((4000, 4))
     allowed = allowed_negatives(pairs, "training")
     queries, candidates = tables(pairs, allowed, vectors)
-    found = mine(queries, candidates, allowed, options, epoch, np.random.default_rng(3))
+    found = first(mine(queries, candidates, allowed, options, epoch, np.random.default_rng(3)))
     assert within_five_sigma(int(found.random.sum()), 2000, rate)
     # Whoever is not random is the nearest, and hardly any random one is.
-    nearest = hard_exact(queries, candidates, allowed, 1)[:, 0]
+    nearest = hard_exact(queries, candidates, allowed, 1).place[:, 0]
     assert (found.place == nearest)[~found.random].all()
     assert (found.place == nearest)[found.random].sum() < 10
 
@@ -214,7 +182,7 @@ def test_the_distance_is_from_the_query_vector_to_the_candidate_vector() -> None
     queries = torch.tensor([[100.0], [200.0], [300.0]])
     for backend in BACKENDS:
         options = HARD.model_copy(update={"backend": backend})
-        found = mine(queries, candidates, allowed, options, 0, np.random.default_rng(0))
+        found = first(mine(queries, candidates, allowed, options, 0, np.random.default_rng(0)))
         assert found.text.tolist() == [3, 5, 1]
 
 
@@ -244,30 +212,6 @@ def test_m_beyond_the_allowed_draws_among_all_that_are_there() -> None:
 # --- vectors of many kinds: backends and blocks
 
 
-def random(rng, count):
-    return rng.standard_normal((count, 8))
-
-
-def tied(rng, count):
-    return rng.integers(-1, 2, (count, 3))
-
-
-def duplicated(rng, count):
-    return rng.standard_normal((4, 8))[rng.integers(0, 4, count)]
-
-
-def near_equal(rng, count):
-    """A few units in the last place of 1000: float32 products cannot order these."""
-    return 1000 + 2.0**-14 * rng.integers(-3, 4, (count, 6))
-
-
-def all_one(rng, count):
-    return np.ones((count, 4))
-
-
-KINDS = [random, tied, duplicated, near_equal, all_one]
-
-
 def problem(kind, seed, texts=40, count=70):
     rng = np.random.default_rng(seed)
     pairs = random_pairs(rng, texts, count)
@@ -281,8 +225,8 @@ def test_both_backends_choose_as_sorting_everything_does(kind, k) -> None:
     for seed in range(3):
         pairs, allowed, queries, candidates = problem(kind, seed)
         slow = slow_places(queries, candidates, allowed, pairs, k)
-        np.testing.assert_array_equal(hard_exact(queries, candidates, allowed, k), slow)
-        np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, k), slow)
+        np.testing.assert_array_equal(hard_exact(queries, candidates, allowed, k).place, slow)
+        np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, k).place, slow)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -290,7 +234,7 @@ def test_both_backends_choose_as_sorting_everything_does(kind, k) -> None:
 def test_no_hard_negative_depends_on_the_block(kind, block) -> None:
     pairs, allowed, queries, candidates = problem(kind, 11)
     np.testing.assert_array_equal(
-        hard_exact(queries, candidates, allowed, 5, block),
+        hard_exact(queries, candidates, allowed, 5, block=block).place,
         slow_places(queries, candidates, allowed, pairs, 5),
     )
 
@@ -302,7 +246,7 @@ def test_fewer_allowed_than_k_leave_minus_one(backend) -> None:
     pairs = plain((0, 1), (2, 3))
     allowed = allowed_negatives(pairs, "training")
     queries, candidates = tables(pairs, allowed, line(0, 1, 2, 4))
-    found = BACKENDS[backend](queries, candidates, allowed, 3)
+    found = BACKENDS[backend](queries, candidates, allowed, 3).place
     assert found.tolist() == [[3, 1, -1], [0, 2, -1]]
 
 
@@ -316,17 +260,19 @@ def test_backends_and_blocks_agree_where_only_float64_rounding_decides(width) ->
     allowed = allowed_negatives(pairs, "training")
     candidates = torch.from_numpy(np.stack([rng.permutation(base) for _ in allowed.texts])).float()
     queries = torch.zeros((20, width))
-    exact = hard_exact(queries, candidates, allowed, 5)
+    exact = hard_exact(queries, candidates, allowed, 5).place
     for block in (1, 7, 64):
-        np.testing.assert_array_equal(hard_exact(queries, candidates, allowed, 5, block), exact)
-    np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, 5), exact)
+        np.testing.assert_array_equal(
+            hard_exact(queries, candidates, allowed, 5, block=block).place, exact
+        )
+    np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, 5).place, exact)
 
 
 @pytest.mark.parametrize("held", [0, 100, 1000])
 def test_costs_held_at_a_time_decide_how_many_points_are_mined_at_once(held, monkeypatch) -> None:
     allowed = allowed_negatives(plain(*((2 * row, 2 * row + 1) for row in range(20))), "training")
     vectors = torch.from_numpy(np.random.default_rng(1).standard_normal((40, 8))).float()
-    whole = hard_exact(vectors[20:], vectors, allowed, 3)
+    whole = hard_exact(vectors[20:], vectors, allowed, 3).place
     sizes = []
     block_of = Euclidean.block
 
@@ -335,8 +281,8 @@ def test_costs_held_at_a_time_decide_how_many_points_are_mined_at_once(held, mon
         return block_of(costs, rows)
 
     monkeypatch.setattr(Euclidean, "block", block)
-    monkeypatch.setattr(mining, "BLOCK_COSTS", held)
-    np.testing.assert_array_equal(hard_exact(vectors[20:], vectors, allowed, 3), whole)
+    monkeypatch.setattr(hard, "BLOCK_COSTS", held)
+    np.testing.assert_array_equal(hard_exact(vectors[20:], vectors, allowed, 3).place, whole)
     # Each point has a cost to all 40; one point at least goes at a time.
     assert max(sizes) == {0: 1, 100: 2, 1000: 20}[held]
     assert sum(sizes) == 20
@@ -373,10 +319,12 @@ def test_backends_and_blocks_agree_on_the_real_training_texts(real, copies) -> N
         # Every third text takes the vector of some other text.
         vectors[::3] = vectors[rng.integers(0, len(vectors), len(vectors[::3]))]
     queries, candidates = tables(pairs, allowed, vectors)
-    small = hard_exact(queries, candidates, allowed, 1, 64)
+    small = hard_exact(queries, candidates, allowed, 1, block=64).place
     assert small.shape == (3103, 1)
-    np.testing.assert_array_equal(hard_exact(queries, candidates, allowed, 1, 4096), small)
-    np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, 1), small)
+    np.testing.assert_array_equal(
+        hard_exact(queries, candidates, allowed, 1, block=4096).place, small
+    )
+    np.testing.assert_array_equal(hard_balltree(queries, candidates, allowed, 1).place, small)
 
 
 # --- random negatives
@@ -530,8 +478,8 @@ def test_composition_is_that_worked_by_hand() -> None:
         (6, 7, frozenset({2})),
     )
     allowed = allowed_negatives(pairs, "training")
-    found = mined(pairs, line(0, 90, 20, 1, 40, 21, 41, 99))
-    assert found.text.tolist() == [3, 5, 6, 4]
+    found = all_mined(pairs, line(0, 90, 20, 1, 40, 21, 41, 99))
+    assert found.text.tolist() == [[3, 5, 6, 4]]
     assert composition(found, pairs, allowed) == NegativeCounts(
         random=0, hard_point=2, hard_counter=2, same_debate=2
     )
@@ -542,8 +490,9 @@ def test_random_negatives_count_as_random_whatever_their_kind() -> None:
     allowed = allowed_negatives(pairs, "training")
     vectors = np.random.default_rng(0).standard_normal((400, 3))
     options = MiningOptions(initial_random_rate=0.5, decrease_rate=0.0)
-    found = mined(pairs, vectors, options)
-    counts = composition(found, pairs, allowed)
+    negatives = all_mined(pairs, vectors, options)
+    counts = composition(negatives, pairs, allowed)
+    found = first(negatives)
     is_counter = [int(text) % 2 == 1 for text in found.text]
     hard = (~found.random).tolist()
     assert counts == NegativeCounts(
@@ -554,4 +503,4 @@ def test_random_negatives_count_as_random_whatever_their_kind() -> None:
         same_debate=sum(int(text) // 20 == row // 10 for row, text in enumerate(found.text)),
     )
     assert counts.random + counts.hard_point + counts.hard_counter == 200
-    assert min(asdict(counts).values()) > 0
+    assert min(counts.random, counts.hard_point, counts.hard_counter, counts.same_debate) > 0

@@ -11,7 +11,8 @@ from counterpoint.corpus.arguments import Corpus
 from counterpoint.corpus.pairs import read_pairs
 from counterpoint.tasks.candidates import candidate_sets
 from counterpoint.tasks.training_pairs import TrainingPairs, trainable, training_pairs
-from counterpoint.training.mining import allowed_negatives, mine
+from counterpoint.training.allowed import allowed_negatives
+from counterpoint.training.mining import mine
 
 ROLES = {"train": "training", "dev": "validation"}
 
@@ -68,7 +69,7 @@ def test_no_counter_of_a_point_is_its_negative(
         queries = torch.from_numpy(rng.standard_normal((len(pairs), 3))).float()
         candidates = torch.from_numpy(rng.standard_normal((len(allowed.texts), 3))).float()
         negatives = mine(queries, candidates, allowed, options, epoch, rng)
-        for point, text in zip(pairs.point.tolist(), negatives.text.tolist(), strict=True):
+        for point, text in zip(pairs.point.tolist(), negatives.text[0].tolist(), strict=True):
             chosen[point].add(text)
     for point, texts in chosen.items():
         never = counters_of(corpus, point) | {point}

@@ -124,7 +124,9 @@ class ClassifierLossOptions(Section):
 
 
 class MiningOptions(Section):
-    """How each point gets its negative (docs/method.md, "Negatives")."""
+    """How each point gets its negatives (docs/method.md, "Negatives")."""
+
+    younger: ClassVar[tuple[str, ...]] = ("negatives", "absolute_margin", "relative_margin")
 
     initial_random_rate: Probability = 1.0
     """r0, the probability of a random negative in epoch 0."""
@@ -136,6 +138,21 @@ class MiningOptions(Section):
     cells, the ends and the middle of either rate."""
     top_m: Annotated[int, Field(ge=1)] = 1
     """A hard negative is drawn uniformly among this many nearest."""
+    negatives: Annotated[int, Field(ge=1)] = 1
+    """Different negatives that a point gets an epoch, one after the other: each is random or hard
+    for itself, and what the point has got is left out for the next. So `top_m` may be smaller: 1
+    gives the nearest ones in order. The losses are means over them; `infonce` has those of the
+    whole batch as columns. Refused where a point has fewer different texts to choose from."""
+    absolute_margin: float | None = None
+    """A hard candidate stays only where its score is at least this much below the gold's, as
+    `absolute_margin` of sentence-transformers' `mine_hard_negatives`; what is nearer may be an
+    answer too. Under `infonce` the score is the cosine, so the distances obey d² ≥ d_gold² + 2m;
+    under `triplet` it is minus the distance: d ≥ d_gold + m. 0 lets no hard negative be nearer than
+    the gold; below 0 those stay that are nearer by no more than that. `null` filters nothing."""
+    relative_margin: Annotated[float, Field(ge=-1)] | None = None
+    """The same as a share of the gold's score, its sign aside, as `relative_margin` there:
+    d² ≥ d_gold² + 2r · |cosine of the gold| under `infonce`, d ≥ (1 + r) · d_gold under `triplet`.
+    With both margins a candidate must keep both."""
     backend: Literal["exact", "balltree"] = "exact"
     """Blocked matrix products, or scikit-learn's BallTree; both choose the same negatives."""
 
@@ -146,6 +163,16 @@ class MiningOptions(Section):
         if isinstance(preset, str) and preset in PRESETS:
             return {**value, **PRESETS[preset].middle}
         return value
+
+    @property
+    def texts_a_point(self) -> int:
+        """How many texts a step encodes for each point: itself, its counter and its negatives."""
+        return 2 + self.negatives
+
+    @property
+    def filters(self) -> bool:
+        """Whether hard candidates that may be answers are left out."""
+        return self.absolute_margin is not None or self.relative_margin is not None
 
 
 class TrainingOptions(Section):

@@ -13,11 +13,11 @@ from counterpoint.config.options import RetrievalLossOptions
 
 @dataclass(frozen=True)
 class Batch:
-    """Embedding vectors of a batch of B triples, float32, and their texts.
+    """Embedding vectors of a batch of B points, float32, and their texts.
 
-    `point` (B, d) is in the query's role; `point_as_candidate` (B, d) and `others` (2, B, d), the
-    counters and the negatives, are in the candidate's. `texts` (3 + g, B) int64 are the
-    points, counters and negatives, and the points' other counters, -1 for none.
+    `point` (B, d) is in the query's role; `point_as_candidate` (B, d) and `others` (1 + k, B, d),
+    the counters and k negatives of each point, are in the candidate's. `texts` (2 + k + g, B) int64
+    are the points, counters and negatives, and the points' other counters, -1 for none.
     """
 
     point: Tensor
@@ -27,8 +27,10 @@ class Batch:
 
     @cached_property
     def distances(self) -> Tensor:
-        """‖e_p − e_c‖ and ‖e_p − e_n‖, (2, B)."""
-        return distance(self.point, self.others)
+        """‖e_p − e_c‖ and ‖e_p − e_n‖ of the triplets, (2, k · B); each point has k of them."""
+        found = distance(self.point, self.others)
+        positive, negative = found[:1], found[1:]
+        return torch.stack([positive.expand_as(negative), negative]).flatten(1)
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -38,7 +40,7 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def margin_violation(distances: Tensor, options: RetrievalLossOptions) -> Tensor:
-    """‖e_p − e_c‖ − ‖e_p − e_n‖ + m of triplets: (2, B) distances to (B,).
+    """‖e_p − e_c‖ − ‖e_p − e_n‖ + m of n triplets: (2, n) distances to (n,).
 
     A triplet is *active*, and has a gradient, where this is above 0.
     """
@@ -47,7 +49,7 @@ def margin_violation(distances: Tensor, options: RetrievalLossOptions) -> Tensor
 
 
 def triplet(batch: Batch, options: RetrievalLossOptions) -> Tensor:
-    """Mean of max(0, ‖e_p − e_c‖ − ‖e_p − e_n‖ + m); scalar.
+    """Mean of max(0, ‖e_p − e_c‖ − ‖e_p − e_n‖ + m) over all triplets; scalar.
 
     Schroff, Kalenichenko, Philbin, *FaceNet* (CVPR 2015), equation 1, with distances that are not
     squared.
@@ -63,13 +65,14 @@ def infonce(batch: Batch, options: RetrievalLossOptions) -> Tensor:
     of its golds are masked out: they would push the query away from itself or from an answer.
     """
     columns = torch.cat([batch.point_as_candidate, *batch.others])
-    texts = batch.texts[:3].flatten()
+    parts = 1 + len(batch.others)
+    texts = batch.texts[:parts].flatten()
     logits = batch.point @ columns.T / options.temperature
     size = len(batch.point)
     rows = torch.arange(size, device=logits.device)
     gold = size + rows
     masked = (texts == batch.texts[1, :, None]) | (texts == batch.texts[0, :, None])
-    for others in batch.texts[3:]:
+    for others in batch.texts[parts:]:
         masked |= texts == others[:, None]
     masked[rows, gold] = False
     return functional.cross_entropy(logits.masked_fill(masked, -torch.inf), gold)
@@ -101,14 +104,15 @@ RETRIEVAL_LOSSES: dict[str, RetrievalLoss] = {
 
 
 def classifier(logits: Tensor) -> Tensor:
-    """Mean cross-entropy of (2, B, 2) logits, of the counters as class 1 and the negatives as 0.
+    """Mean cross-entropy of (1 + k, B, 2) logits, of counters as class 1 and of k negatives as 0.
 
     With two classes it is softplus of how far the other one's logit lies above.
 
     Returns:
         (2,) one loss for the counters, one for the negatives.
     """
-    counters, negatives = logits
+    counters, negatives = logits[:1], logits[1:]
     # Signs in a tensor would have to be copied to a GPU, for which everything waits.
-    wrong = torch.stack([counters[:, 0] - counters[:, 1], negatives[:, 1] - negatives[:, 0]])
-    return functional.softplus(wrong).mean(dim=1)
+    wrong = torch.cat([counters[..., 0] - counters[..., 1], negatives[..., 1] - negatives[..., 0]])
+    each = functional.softplus(wrong).mean(dim=1)
+    return torch.cat([each[:1], each[1:].mean(dim=0, keepdim=True)])

@@ -61,12 +61,18 @@ class Distances:
 
 @dataclass(frozen=True)
 class NegativeCounts:
-    """How many of an epoch's negatives were of which kind; `same_debate` cuts across the others."""
+    """How many of an epoch's negatives were of which kind; `same_debate` cuts across the others.
+
+    `mining.negatives` of each point. The last two are None where nothing filters."""
 
     random: int
     hard_point: int
     hard_counter: int
     same_debate: int
+    filtered: int | None = None
+    """Candidates that were too near to be hard negatives, of all points that asked for one."""
+    replaced: int | None = None
+    """Random ones among `random` because no hard candidate was left."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,9 @@ class EpochRecord:
             ):
                 if part[name] is None:
                     del part[name]
+        values["negatives"] = {
+            name: count for name, count in values["negatives"].items() if count is not None
+        }
         if not values["tasks"]:
             del values["tasks"]
         return values

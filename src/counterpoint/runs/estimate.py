@@ -170,6 +170,8 @@ def _kind(options: CellOptions) -> Hashable:
         options.projection,
         options.fusion,
         options.mining.backend,
+        options.mining.negatives,
+        options.mining.filters,
         options.training.batch_size,
         options.training.batch_sampler,
         options.evaluation,

@@ -156,8 +156,9 @@ class Bench:
         return live, seconds
 
     def _step(self, live: LiveEncoder, options: CellOptions) -> float:
-        """Seconds of a batch's three texts each through the encoder and back; the second time."""
-        texts = torch.arange(3 * options.training.batch_size) % len(live.tokens.candidate)
+        """Seconds of a batch's texts through the encoder and back; the second time."""
+        size = options.mining.texts_a_point * options.training.batch_size
+        texts = torch.arange(size) % len(live.tokens.candidate)
         live.train()
         for _ in range(2):
             begun = time.perf_counter()

@@ -139,7 +139,8 @@ class Quick:
     def cell(self, options: CellOptions) -> CellCost:
         """Of a cell: about that of the dearest that was tried, where it was not."""
         training = (options.training.batch_size, options.training.batch_sampler)
-        kind = (options.encoder, options.projection, options.mining.backend, training)
+        mining = (options.mining.backend, options.mining.negatives, options.mining.filters)
+        kind = (options.encoder, options.projection, mining, training)
         known = self._known.setdefault(options.encoder.trainable != "none", {})
         if kind not in known:
             is_late = time.perf_counter() - self._began > BUDGET_SECONDS
@@ -167,8 +168,8 @@ class Quick:
         one_pass = self._pass(shape, tokens, self._bench.config.resources.threads)
         batch = options.training.batch_size
         steps = number_of_pairs(self._bench.corpus) // batch
-        # Three texts a triple, there and back.
-        step = one_pass * 3 * batch / texts * (1 + BACKWARD)
+        # There and back.
+        step = one_pass * options.mining.texts_a_point * batch / texts * (1 + BACKWARD)
         return CellCost(
             cost.fixed + Cost(2 * one_pass, shape.weights),
             cost.epoch + Cost(one_pass + steps * step, 0.0),

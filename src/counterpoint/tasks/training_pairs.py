@@ -31,7 +31,7 @@ class TrainingPairs:
         return len(self.point)
 
     def triples(self, negatives: Ints) -> Ints:
-        """(3 + g, n) int64 texts: points, counters, negatives (n,), and the points' `others`."""
+        """(2 + k + g, n) int64 texts: points, counters, negatives (k, n), the points' `others`."""
         return np.vstack([self.point, self.counter, negatives, self.others.T])
 
 

@@ -12,7 +12,7 @@ from counterpoint.errors import InputError
 from counterpoint.io.rng import generator
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from counterpoint.tasks.training_pairs import TrainingPairs, trainable, training_pairs
-from counterpoint.training.mining import AllowedNegatives, allowed_negatives, draw_random
+from counterpoint.training.allowed import AllowedNegatives, allowed_negatives, draw_random
 
 
 class CorpusData:
@@ -71,7 +71,7 @@ class CellData:
         options: of the cell.
 
     Raises:
-        InputError: the training pairs make no batch.
+        InputError: the training pairs make no batch, or have fewer negatives than are wanted.
     """
 
     def __init__(self, corpus: CorpusData, options: CellOptions) -> None:
@@ -82,6 +82,12 @@ class CellData:
             raise InputError(
                 f"training.batch_size: {options.training.batch_size} is more than the "
                 f"{len(self.pairs)} different training pairs; give a smaller batch"
+            )
+        wanted, fewest = options.mining.negatives, self.allowed.fewest()
+        if wanted > fewest:
+            raise InputError(
+                f"mining.negatives: {wanted} different ones are wanted, but a point of the "
+                f"training split has only {fewest} texts that may be one; give at most {fewest}"
             )
         self.held_out = {role: _triples(corpus, role, options) for role in ("dev", "test")}
         self.train_queries = _train_sample(corpus, options)

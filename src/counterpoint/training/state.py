@@ -24,7 +24,7 @@ class RunningEpoch:
     losses: list[Tensor] = field(default_factory=list)
     """(3,) a step, on the device, so that no step waits for its numbers."""
     distances: list[Tensor] = field(default_factory=list)
-    """(2, ·) positive and negative distances of the steps."""
+    """(2, ·) positive and negative distances of the steps' triplets."""
     events: list[str] = field(default_factory=list)
     """For the epoch's record."""
 
@@ -75,7 +75,8 @@ class TrainingState:
         if self.negatives is not None:
             for part in dataclasses.fields(Negatives):
                 array = getattr(self.negatives, part.name)
-                tensors[f"negatives.{part.name}"] = torch.from_numpy(array)
+                if array is not None:
+                    tensors[f"negatives.{part.name}"] = torch.from_numpy(array)
         if self.running.steps:
             tensors["running.losses"] = torch.stack(self.running.losses)
             tensors["running.distances"] = torch.cat(self.running.distances, dim=1)

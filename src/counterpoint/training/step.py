@@ -14,10 +14,11 @@ from counterpoint.training.memory import BackOff
 
 @dataclass(frozen=True)
 class Measured:
-    """What some triples gave.
+    """What some points gave.
 
     `losses` (3,) are the retrieval loss and the classifier's on counters and on negatives;
-    `distances` (2, n) go from points to counters and to negatives, without gradients.
+    `distances` (2, n) of the triplets go from points to counters and to negatives, without
+    gradients.
     """
 
     losses: Tensor
@@ -27,8 +28,8 @@ class Measured:
 class TripleLosses:
     """The losses of triples of texts: points, counters, negatives.
 
-    Triples are (3 + g, B): below the three stand the points' other counters, -1 for none, which no
-    loss may push away.
+    Triples are (2 + k + g, B), with k negatives of each point: below them stand the points' other
+    counters, -1 for none, which no loss may push away.
 
     Args:
         model: whose vectors and classifier they are of.
@@ -41,6 +42,7 @@ class TripleLosses:
         self._options = options.retrieval_loss
         self._retrieval = losses.RETRIEVAL_LOSSES[options.retrieval_loss.kind]
         self._device = device
+        self._encoded = options.mining.texts_a_point
         retrieval, classifier = options.retrieval_loss.weight, options.classifier_loss.weight
         self._weights = torch.tensor([retrieval, classifier, classifier], device=device)
         self.depend_on_batch = self._retrieval.across_batch
@@ -62,24 +64,28 @@ class TripleLosses:
         return float((violation(distances, self._options) > 0).double().mean())
 
     def of_texts(self, triples: Tensor) -> Measured:
-        """Of (3 + g, B) int64 texts, with gradients; each unique text is encoded once a role."""
-        model, encoded = self._model, triples[:3]
+        """Of (2 + k + g, B) int64 texts, with gradients; each unique text is encoded once a role.
+
+        k is `mining.negatives`.
+        """
+        model, parts = self._model, self._encoded
+        encoded = triples[:parts]
         if not model.roles_differ:
-            vectors = model(encoded.reshape(-1), "query").split(3)
+            vectors = model(encoded.reshape(-1), "query").split(parts)
             point = vectors.rows(0)
             return self.of_vectors(triples, point, vectors.rows(slice(1, None)), point.e)
         # No other loss looks at the points as candidates.
         first = 0 if self.depend_on_batch else 1
         if model.encoder.roles_differ:
             point = model(encoded[0], "query")
-            others = model(encoded[first:].reshape(-1), "candidate").split(3 - first)
+            others = model(encoded[first:].reshape(-1), "candidate").split(parts - first)
         else:
             x = model.encoder(encoded.reshape(-1), "query")
             size = triples.shape[1]
             point = model.project(x[:size], "query")
-            others = model.project(x[first * size :], "candidate").split(3 - first)
+            others = model.project(x[first * size :], "candidate").split(parts - first)
         as_candidate = others.e[0] if first == 0 else point.e
-        return self.of_vectors(triples, point, others.rows(slice(-2, None)), as_candidate)
+        return self.of_vectors(triples, point, others.rows(slice(1 - parts, None)), as_candidate)
 
     def of_vectors(
         self, triples: Tensor, point: Vectors, others: Vectors, as_candidate: Tensor
@@ -87,9 +93,9 @@ class TripleLosses:
         """Of texts whose vectors are known.
 
         Args:
-            triples: (3 + g, B) int64 texts.
+            triples: (2 + k + g, B) int64 texts.
             point: (B, ·) vectors of the points as queries.
-            others: (2, B, ·) vectors of the counters and the negatives as candidates.
+            others: (1 + k, B, ·) vectors of the counters and the negatives as candidates.
             as_candidate: (B, d) e of the points as candidates.
         """
         texts = triples.to(self._device, non_blocking=True)
@@ -132,8 +138,8 @@ class Step:
         """Learn from a batch of triples.
 
         Args:
-            triples: (3 + g, B) int64 texts on the CPU, where a live encoder looks up their tokens:
-                to ask the device for them would wait for all that it has still to do.
+            triples: (2 + k + g, B) int64 texts on the CPU, where a live encoder looks up their
+                tokens: to ask the device for them would wait for all that it has still to do.
             scale: what the learning rates are multiplied with.
             seed: of what the encoder draws.
         """

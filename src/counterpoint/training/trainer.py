@@ -156,7 +156,7 @@ class Trainer:
         )
 
     def mined(self, epoch: int, vectors: RoleVectors) -> Negatives:
-        """An epoch's negative of every training pair."""
+        """An epoch's negatives of every training pair."""
         data = self.data
         return mine(
             vectors["query"].e[torch.from_numpy(data.pairs.point).to(self.device)],
@@ -165,6 +165,7 @@ class Trainer:
             self.options.mining,
             epoch,
             generator(self.options.seed, epoch, "mining"),
+            unit_length=self.model.normalised,
         )
 
     def _weights(self) -> dict[str, Tensor]:

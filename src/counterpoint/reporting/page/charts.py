@@ -244,7 +244,9 @@ def curve_of(records: Sequence[EpochRecord]) -> dict[str, Any]:
         "epochs": [record.epoch for record in records],
         "columns": _columns([_numbers(record) for record in records]),
         "negatives": {
-            kind: [row[kind] for row in counts] for kind in (counts[0] if counts else ())
+            kind: [row[kind] for row in counts]
+            for kind in (counts[0] if counts else ())
+            if counts[0][kind] is not None
         },
     }
 
