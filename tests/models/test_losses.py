@@ -29,6 +29,7 @@ def batch_of(
     texts: tuple[list[int], list[int], list[int]] | None = None,
     as_candidate: object | None = None,
 ) -> Batch:
+    """`negative` is one for each point."""
     p, c, n = (torch.tensor(rows, dtype=torch.float64) for rows in (point, counter, negative))
     b = len(p)
     numbers = texts or (list(range(b)), list(range(b, 2 * b)), list(range(2 * b, 3 * b)))
@@ -36,14 +37,14 @@ def batch_of(
     return Batch(p, as_point, torch.stack([c, n]), torch.tensor(numbers))
 
 
-def random_batch(rng: np.random.Generator, rows: int, texts: int) -> Batch:
+def random_batch(rng: np.random.Generator, rows: int, texts: int, negatives: int = 1) -> Batch:
     """Unit vectors; few texts, so that many of a batch are the same."""
-    p, q, c, n = (
+    p, q, *c = (
         vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        for vectors in rng.normal(size=(4, rows, 5))
+        for vectors in rng.normal(size=(3 + negatives, rows, 5))
     )
-    numbers = rng.integers(0, texts, size=(3, rows))
-    others = np.stack([c, n])
+    numbers = rng.integers(0, texts, size=(2 + negatives, rows))
+    others = np.stack(c)
     return Batch(*(torch.from_numpy(part) for part in (p, q, others, numbers)))
 
 
@@ -60,6 +61,25 @@ def test_triplet_by_hand() -> None:
     # Row 1: |p − c| = 5, |p − n| = 2: 5 − 2 + 1 = 4. Row 2: 1 − 5 + 1 < 0, so 0. Mean 2.
     batch = batch_of([[0, 0], [0, 0]], [[3, 4], [1, 0]], [[0, 2], [3, 4]])
     assert triplet(batch, TRIPLET).item() == 2.0
+
+
+def several(batch: Batch, further: list[list[list[float]]], texts: list[list[int]]) -> Batch:
+    """The batch with further negatives, a list of vectors of all points for each."""
+    others = torch.cat([batch.others, torch.tensor(further, dtype=torch.float64)])
+    return Batch(
+        batch.point,
+        batch.point_as_candidate,
+        others,
+        torch.cat([batch.texts, torch.tensor(texts)]),
+    )
+
+
+def test_triplet_is_the_mean_over_all_of_a_points_triplets() -> None:
+    # As above, 4 and 0; with the second negatives 5 − 5 + 1 = 1 and 1 − 1 + 1 = 1. Mean 6/4.
+    one = batch_of([[0, 0], [0, 0]], [[3, 4], [1, 0]], [[0, 2], [3, 4]])
+    two = several(one, [[[4, 3], [0, 1]]], [[6, 7]])
+    assert two.distances.tolist() == [[5, 1, 5, 1], [2, 5, 5, 1]]
+    assert triplet(two, TRIPLET).item() == 1.5
 
 
 @pytest.mark.parametrize(("margin", "expected"), [(0.5, 0.0), (2.0, 0.5), (3.5, 2.0)])
@@ -147,6 +167,17 @@ def test_infonce_masks_a_copy_of_the_gold() -> None:
     assert infonce(copy, NCE).item() == 0.0
 
 
+def test_every_negative_of_the_batch_is_a_column_of_every_row() -> None:
+    # As in the example by hand, and second negatives at cosine 0 to either query, of which the
+    # second point's has the text of the first one's gold: log(e² + 3 + e⁻² + 1) − 2 in the first
+    # row, log(e² + 3 + e⁻² + 2) − 2 in the second.
+    one = batch_of([[1, 0, 0], [0, 1, 0]], [[1, 0, 0], [0, 1, 0]], [[-1, 0, 0], [0, -1, 0]])
+    two = several(one, [[[0, 0, 1], [0, 0, 1]]], [[6, 2]])
+    base = math.exp(2) + 3 + math.exp(-2)
+    expected = (math.log(base + 1) + math.log(base + 2)) / 2 - 2
+    assert infonce(two, NCE).item() == pytest.approx(expected, rel=1e-12)
+
+
 def test_infonce_masks_a_copy_of_the_query() -> None:
     copy = batch_of([[1, 0]], [[0, 1]], [[1, 0]], ([0], [1], [0]))
     assert infonce(copy, NCE).item() == 0.0
@@ -184,9 +215,9 @@ def test_the_gold_itself_is_never_masked() -> None:
 
 def slow_infonce(batch: Batch, temperature: float) -> float:
     """One row and one column at a time, from the words of the design."""
-    counters, negatives = batch.others
-    columns = torch.cat([counters, batch.point_as_candidate, negatives]).tolist()
-    texts = batch.texts[[1, 0, 2]].flatten().tolist()
+    counters, *negatives = batch.others
+    columns = torch.cat([counters, batch.point_as_candidate, *negatives]).tolist()
+    texts = torch.cat([batch.texts[[1, 0]], batch.texts[2:]]).flatten().tolist()
     losses = []
     for row, query in enumerate(batch.point.tolist()):
         own = batch.texts[:2, row].tolist()
@@ -202,16 +233,22 @@ def slow_infonce(batch: Batch, temperature: float) -> float:
 
 @pytest.mark.parametrize("texts", [3, 8, 1000])
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_infonce_is_the_slow_one(rng: np.random.Generator, rows: int, texts: int) -> None:
+@pytest.mark.parametrize("negatives", [1, 3])
+def test_infonce_is_the_slow_one(
+    rng: np.random.Generator, rows: int, texts: int, negatives: int
+) -> None:
     for _ in range(5):
-        batch = random_batch(rng, rows, texts)
+        batch = random_batch(rng, rows, texts, negatives)
         expected = slow_infonce(batch, 0.5)
         assert infonce(batch, NCE).item() == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", RETRIEVAL_LOSSES)
-def test_no_loss_depends_on_the_order_of_the_batch(kind: str, rng: np.random.Generator) -> None:
-    batch = random_batch(rng, 6, 8)
+@pytest.mark.parametrize("negatives", [1, 3])
+def test_no_loss_depends_on_the_order_of_the_batch(
+    kind: str, negatives: int, rng: np.random.Generator
+) -> None:
+    batch = random_batch(rng, 6, 8, negatives)
     order = torch.from_numpy(rng.permutation(6))
     turned = Batch(
         batch.point[order],
@@ -261,6 +298,14 @@ def test_classifier_is_the_mean_over_the_batch() -> None:
     logits = torch.tensor([[5.0, 5.0], [0.0, math.log(3)]], dtype=torch.float64)
     found = classifier(torch.stack([logits, logits])).tolist()
     assert found == pytest.approx([math.log(8 / 3) / 2, math.log(8) / 2], rel=1e-12)
+
+
+def test_classifier_is_the_mean_over_all_negatives() -> None:
+    # For class 0, of three negatives: log 4, log 2 and log 4/3, a third of log 32/3.
+    rows = [[0.0, 0.0], [0.0, math.log(3)], [1.0, 1.0], [math.log(3), 0.0]]
+    logits = torch.tensor(rows, dtype=torch.float64)[:, None]
+    found = classifier(logits).tolist()
+    assert found == pytest.approx([math.log(2), math.log(32 / 3) / 3], rel=1e-12)
 
 
 def test_classifier_overflows_nothing() -> None:

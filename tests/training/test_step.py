@@ -77,14 +77,21 @@ def test_with_a_live_encoder_gradients_reach_what_should_learn_and_nothing_else(
 
 @pytest.mark.parametrize("loss", ["triplet", "infonce"])
 @pytest.mark.parametrize("roles", ["shared", "separate"])
+@pytest.mark.parametrize("negatives", [1, 4])
 def test_one_encoder_sees_each_text_once_whatever_the_projections(
-    corpus: Corpus, tiny_bert: Path, roles: str, loss: str, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus,
+    tiny_bert: Path,
+    roles: str,
+    loss: str,
+    negatives: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all", "towers": roles}
     options = cell(
         encoder=encoder,
         projection={"towers": "separate", "width": 8},
         retrieval_loss={"kind": loss},
+        mining={"negatives": negatives},
         training={"epochs": 1, "batch_size": 4},
     )
     trainer = live_trainer(options, corpus)
@@ -103,7 +110,8 @@ def test_one_encoder_sees_each_text_once_whatever_the_projections(
         "forward",
         lambda self, texts, role: steps.append(len(texts)) or forward(self, texts, role),
     )
-    triples = torch.from_numpy(trainer.data.held_out["dev"][:, :3])
-    trainer.losses.of_texts(triples)
-    others = 9 if loss == "infonce" else 6
-    assert steps == ([9] if roles == "shared" else [3, others])
+    pairs = trainer.data.pairs
+    texts = np.stack([np.roll(pairs.counter, shift) for shift in range(1, 1 + negatives)])
+    trainer.losses.of_texts(torch.from_numpy(pairs.triples(texts))[:, :3])
+    candidates = 1 + negatives + (loss == "infonce")
+    assert steps == ([3 * (2 + negatives)] if roles == "shared" else [3, 3 * candidates])
