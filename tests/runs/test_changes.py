@@ -86,6 +86,14 @@ def test_the_language_costs_no_cell(tmp_path: Path) -> None:
     assert found.options == ['corpus.language: "en" → "de"']
 
 
+def test_an_option_that_is_not_written_by_default_is_told_with_its_default(tmp_path: Path) -> None:
+    existing(tmp_path, BEFORE, finished=4)
+    found = change(tmp_path, mining={"negatives": 2})
+    assert counts(found) == (0, 4, 0, 0)
+    assert found is not None
+    assert found.options == ["mining.negatives: 1 → 2"]
+
+
 def test_an_option_that_only_the_base_has_costs_the_cells_that_have_it(tmp_path: Path) -> None:
     existing(tmp_path, BEFORE, finished=4)
     # Every cell sets its own.
