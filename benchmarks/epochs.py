@@ -25,8 +25,9 @@ from counterpoint.encoders.tokens import RoleTokens, tokenise
 from counterpoint.errors import InputError
 from counterpoint.models.fusion import Vectors
 from counterpoint.training.data import CorpusData
+from counterpoint.training.epochs import Ended, Event
 from counterpoint.training.mining import Negatives
-from counterpoint.training.trainer import Ended, Event, Trainer
+from counterpoint.training.trainer import Trainer
 
 STAGES = ("embed", "mine", "train", "evaluate")
 

@@ -14,7 +14,8 @@ from counterpoint.encoders.live import LiveEncoder
 from counterpoint.models.weights import unique_weights
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.training.data import CorpusData
-from counterpoint.training.trainer import StepTaken, Trainer
+from counterpoint.training.epochs import StepTaken
+from counterpoint.training.trainer import Trainer
 from tests.support.encoders import other_versions
 from tests.support.training import cell, live_encoder, train
 

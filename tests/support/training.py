@@ -24,8 +24,9 @@ from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Outcome
 from counterpoint.training.checkpoint import Identity
 from counterpoint.training.data import CorpusData
+from counterpoint.training.epochs import Ended, EpochEnded, Evaluated
 from counterpoint.training.evaluation import Results
-from counterpoint.training.trainer import Ended, EpochEnded, Evaluated, Trainer
+from counterpoint.training.trainer import Trainer
 from tests.support.debates import ROLES
 
 CPU = torch.device("cpu")

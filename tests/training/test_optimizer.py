@@ -37,7 +37,9 @@ def test_the_encoder_has_a_rate_of_its_own_and_only_matrices_decay(
     corpus: Corpus, tiny_bert: Path
 ) -> None:
     trainer = tiny_live(corpus, tiny_bert, encoder_learning_rate=1e-5, weight_decay=0.1)
-    optimizer, rates = make_optimizer(trainer.model, trainer.options.training)
+    model = trainer.model
+    own = nn.ModuleList([model.projections, model.head])
+    optimizer, rates = make_optimizer(own, model.encoder, trainer.options.training)
     groups = optimizer.param_groups
     encoder = {id(p) for p in trainer.model.encoder.parameters()}
     for group, rate in zip(groups, rates, strict=True):

@@ -16,9 +16,9 @@ from counterpoint.models.weights import unique_weights
 from counterpoint.training.allowed import allowed_negatives
 from counterpoint.training.checkpoint import CheckpointFolder
 from counterpoint.training.data import CorpusData
+from counterpoint.training.epochs import EpochEnded, StepTaken
 from counterpoint.training.hard import BACKENDS
 from counterpoint.training.mining import composition, mine
-from counterpoint.training.trainer import EpochEnded, StepTaken
 from tests.support.mining import (
     KINDS,
     line,

@@ -8,7 +8,8 @@ import torch
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.models.weights import unique_weights
 from counterpoint.training.checkpoint import CheckpointFolder
-from counterpoint.training.trainer import EpochEnded, Trainer
+from counterpoint.training.epochs import EpochEnded
+from counterpoint.training.trainer import Trainer
 from tests.support.training import an_identity, cell, frozen_trainer, live_trainer, train
 
 

@@ -18,7 +18,8 @@ from counterpoint.models.weights import unique_weights
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Outcome
 from counterpoint.training.data import CorpusData
-from counterpoint.training.trainer import CheckpointDue, Trainer
+from counterpoint.training.epochs import CheckpointDue
+from counterpoint.training.trainer import Trainer
 from tests.support.training import (
     CPU,
     NO_STOP,

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from counterpoint.config.loading import known_paths, sections_of, suggest
+from counterpoint.config.loading import ending_in, known_paths, sections_of, suggest
 from counterpoint.config.options import CellOptions
 from counterpoint.config.presets import PRESETS
 from counterpoint.config.renames import new_path
@@ -65,9 +65,7 @@ def option_path(name: str, source: str) -> str:
         InputError: it is no option of a cell, or may be several.
     """
     paths = list(known_paths(CellOptions))
-    matches = [path for path in paths if path == name] or [
-        path for path in paths if path.endswith(f".{name}")
-    ]
+    matches = [path for path in paths if path == name] or ending_in(name, paths)
     if len(matches) > 1:
         raise InputError(
             f"{source}: {name!r} may mean {' or '.join(matches)}; write the whole path"

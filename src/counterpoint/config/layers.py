@@ -30,12 +30,12 @@ def merge(layers: Sequence[Layer]) -> tuple[dict[str, Any], Origins]:
     """What layers add up to, the last on top, and where each option came from."""
     values: dict[str, Any] = {}
     for layer in layers:
-        values = _on_top(RunConfig, values, layer.values)
+        values = on_top(RunConfig, values, layer.values)
     origins = [(layer.source, frozenset(_given(RunConfig, layer.values))) for layer in layers]
     return values, Origins(origins)
 
 
-def _on_top(kind: type[Section], below: Any, above: Any) -> Any:
+def on_top(kind: type[Section], below: Any, above: Any) -> Any:
     """The options of one section with others on top."""
     above = _spelled_out(kind, above)
     if kind is MatrixOptions or not (isinstance(below, Mapping) and isinstance(above, Mapping)):
@@ -44,7 +44,7 @@ def _on_top(kind: type[Section], below: Any, above: Any) -> Any:
     merged = dict(below)
     for key, value in above.items():
         # A section that is not there yet is spelled out all the same, for the layers above.
-        merged[key] = _on_top(inner[key], merged.get(key, {}), value) if key in inner else value
+        merged[key] = on_top(inner[key], merged.get(key, {}), value) if key in inner else value
     return merged
 
 

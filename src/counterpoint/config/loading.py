@@ -210,6 +210,16 @@ def known_paths(kind: type[Section], prefix: str = "") -> Iterator[str]:
             yield from known_paths(inner[name], f"{prefix}{name}.")
 
 
+def ending_in(name: str, paths: Iterable[str]) -> list[str]:
+    """The paths whose last part is a name.
+
+    A cross-encoder has options of the same names as a first stage, which are meant alone where they
+    are said in full.
+    """
+    found = [path for path in paths if path.endswith(f".{name}")]
+    return [path for path in found if not path.startswith("reranker.")] or found
+
+
 def suggest(path: str, known: Iterator[str]) -> str:
     """`; did you mean …?` for the known path nearest to an unknown one, or nothing."""
     paths = list(known)

@@ -3,16 +3,18 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote
 
 from counterpoint.config.axes import PRESET, RATES, Setting, by_path, option_path, planned
-from counterpoint.config.loading import InvalidOptions, Problem, parse, sections_of
+from counterpoint.config.layers import on_top
+from counterpoint.config.loading import InvalidOptions, Problem, parse
 from counterpoint.config.options import CellOptions
 from counterpoint.config.origins import Source, origin
 from counterpoint.config.run_options import RunConfig
 from counterpoint.config.scalars import Scalar
-from counterpoint.config.section import leaves
+from counterpoint.config.section import Section, leaves
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
 
@@ -32,6 +34,9 @@ into the column `options`. So a further axis renames no cell that keeps the base
 MAX_OPTIONS = 180
 """Characters of the column `options` in a name."""
 
+FIRST_STAGE = ".first"
+"""Ends the name of the cell that trains the first stage of a recipe."""
+
 RECIPE = "recipe/"
 """Begins the name of a cell that is not of the matrix."""
 
@@ -47,6 +52,8 @@ class Cell:
     """Column to value, as in the name (`COLUMNS`); none of a recipe."""
     extra: Setting
     """The options beyond the columns that depart from the base options; none of a recipe."""
+    first: str | None = None
+    """Where the second stage is a cross-encoder, the cell that trains the first."""
 
 
 def expand(config: RunConfig, source: Source) -> list[Cell]:
@@ -113,29 +120,44 @@ def recipes(config: RunConfig, source: Source) -> list[Cell]:
     Raises:
         InputError: options that are none, or not valid.
     """
-    base = base_options(config).model_dump(mode="json")
-    sections = dict(sections_of(CellOptions))
+    base = _values(base_options(config))
     cells = []
     for name, changes in config.recipes.items():
-        values = dict(base)
-        for key, change in changes.items():
-            if key in sections and isinstance(change, Mapping):
-                values[key] = {**base.get(key, {}), **change}
-            elif key in sections and sections[key].main is not None:
-                values[key] = {**base.get(key, {}), str(sections[key].main): change}
-            else:
-                values[key] = change
+        values = on_top(CellOptions, base, changes)
         where = f"{origin(source, 'recipes')}: recipes.{name}"
-        options = parse(CellOptions, values, where)
+        options = parse(CellOptions, values, where).settled()
         if unusable := _unusable(options, {}):
             raise InputError(f"{where}: {unusable}")
         cells.append(Cell(f"{RECIPE}{name}", options, {}, {}))
     return cells
 
 
+def _with_first_stages(cells: Sequence[Cell], base: CellOptions) -> list[Cell]:
+    """The cells, those with a cross-encoder behind the cells that train their first stages."""
+    planned = {cell.name: cell for cell in cells}
+    complete: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.options.reads_pairs:
+            first = _first_stage(cell, base)
+            complete.setdefault(first.name, planned.get(first.name, first))
+            complete[cell.name] = replace(cell, first=first.name)
+        else:
+            complete.setdefault(cell.name, cell)
+    return list(complete.values())
+
+
+def _first_stage(cell: Cell, base: CellOptions) -> Cell:
+    """The cell that trains the first stage of one with a cross-encoder."""
+    options = cell.options.first_stage()
+    if cell.name.startswith(RECIPE):
+        return Cell(f"{cell.name}{FIRST_STAGE}", options, {}, {})
+    return _named(base, options)
+
+
 def all_cells(config: RunConfig, source: Source) -> list[Cell]:
     """What a run trains: the cells of its matrix, then its recipes; see `expand`."""
-    return [*expand(config, source), *recipes(config, source)]
+    cells = [*expand(config, source), *recipes(config, source)]
+    return _with_first_stages(cells, base_options(config))
 
 
 def rows(cells: Iterable[Cell]) -> list[dict[str, Scalar]]:
@@ -168,14 +190,22 @@ def make_cell(base: CellOptions, setting: Setting) -> Cell:
     Raises:
         InvalidOptions: the options do not go together.
     """
-    options = _with(base, setting)
+    options = _with(base, setting).settled()
     if unusable := _unusable(options, setting):
         raise InvalidOptions([Problem("", unusable)], _label(setting))
+    return _named(base, options)
+
+
+def _named(base: CellOptions, options: CellOptions) -> Cell:
+    """The cell of some options, by its name among those that start from the base options."""
     base_values = option_values(base)
     extra = {
         path: value
         for path, value in option_values(options).items()
-        if path not in NAMED_BY_COLUMN and value != base_values[path]
+        if path not in NAMED_BY_COLUMN
+        and value != base_values[path]
+        # What no cross-encoder reads tells no cell apart.
+        and (options.reads_pairs or not path.startswith("reranker.") or path == "reranker.kind")
     }
     columns = {
         "fusion": options.fusion,
@@ -314,7 +344,7 @@ def _value_text(value: Scalar) -> str:
 
 def _with(base: CellOptions, setting: Setting) -> CellOptions:
     """The base options with some of them set, validated."""
-    values = base.model_dump(mode="json")
+    values = _values(base)
     for path, value in setting.items():
         *sections, key = path.split(".")
         inner = values
@@ -322,6 +352,18 @@ def _with(base: CellOptions, setting: Setting) -> CellOptions:
             inner = inner.setdefault(section, {})
         inner[key] = value
     return parse(CellOptions, values, f"cell {_label(setting)}")
+
+
+def _values(section: Section) -> dict[str, Any]:
+    """All of a section's options as JSON has them, also those that are not written."""
+    return {
+        key: _values(value)
+        if isinstance(value, Section)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for key, value in section
+    }
 
 
 def _matches(base: CellOptions, setting: Setting, excluded: Mapping[str, Sequence[Scalar]]) -> bool:

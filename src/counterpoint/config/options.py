@@ -233,8 +233,73 @@ class EvaluationOptions(Section):
     """Tasks that each epoch's record has scores of, beside `epa`, by which decisions are taken."""
 
 
+_CROSS_ENCODER: dict[str, dict[str, Any]] = {
+    "encoder": {
+        "trainable": "all",
+        "max_tokens": 96,
+        "prompts": {"query": "", "candidate": ""},
+    },
+    "mining": {"initial_random_rate": 0.0, "decrease_rate": 0.0, "top_m": 20, "negatives": 7},
+    "training": {
+        "epochs": 3,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "encoder_learning_rate": 1e-4,
+        "weight_decay": 0.01,
+        "schedule": "linear",
+        "warmup_ratio": 0.1,
+    },
+}
+"""Defaults of a cross-encoder, where they are not a first stage's."""
+
+
+class RerankerOptions(Section):
+    """The second stage, which re-orders the first stage's nearest (`evaluation.rerank`)."""
+
+    main: ClassVar[str | None] = "kind"
+
+    kind: Literal["classifier", "cross_encoder", "none"] = "classifier"
+    """The classifier over both texts' vectors, trained with them; a cross-encoder, which reads both
+    texts in one sequence and is trained after the first stage, by a job of its own; or nothing. The
+    options below are the cross-encoder's."""
+    encoder: EncoderOptions = EncoderOptions(**_CROSS_ENCODER["encoder"])
+    """A pretrained transformer of its own; `max_tokens` is of each of the two texts."""
+    mining: MiningOptions = MiningOptions(**_CROSS_ENCODER["mining"])
+    """What a point's counter is to be told from: `negatives` of them, mined anew each epoch by the
+    vectors of the first stage."""
+    training: TrainingOptions = TrainingOptions(**_CROSS_ENCODER["training"])
+    """The optimisation; `batch_size` is in points, each with its counter and its negatives."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_defaults(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        filled = {
+            name: {**defaults, **value[name]}
+            for name, defaults in _CROSS_ENCODER.items()
+            if isinstance(value.get(name), Mapping)
+        }
+        return {**value, **filled}
+
+    @model_validator(mode="after")
+    def _reads_pairs(self) -> Self:
+        if self.encoder.trainable != "all":
+            raise ValueError("reranker.encoder.trainable must be all: a pair's layers all learn")
+        if self.encoder.towers != "shared":
+            raise ValueError("reranker.encoder.towers must be shared: one encoder reads both texts")
+        if self.training.batch_sampler == "debates":
+            raise ValueError(
+                "reranker.training.batch_sampler must be bucketed or plain: points of a batch are "
+                "not each other's negatives"
+            )
+        return self
+
+
 class CellOptions(Section):
     """Everything that one cell's result depends on, beside the corpus; any of it may be an axis."""
+
+    younger: ClassVar[tuple[str, ...]] = ("reranker",)
 
     encoder: EncoderOptions = EncoderOptions()
     """The text encoder."""
@@ -256,6 +321,8 @@ class CellOptions(Section):
     """Controls that act between epochs."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """What is measured."""
+    reranker: RerankerOptions = RerankerOptions()
+    """The second stage."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Of every random number."""
 
@@ -267,5 +334,22 @@ class CellOptions(Section):
 
     @property
     def rerank(self) -> int:
-        """How many are re-ranked: one, which moves nobody, where nothing trains the classifier."""
-        return self.evaluation.rerank if self.classifier_loss.weight > 0 else 1
+        """How many are re-ranked: one, which moves nobody, where there is no second stage."""
+        if self.reranker.kind == "classifier":
+            return self.evaluation.rerank if self.classifier_loss.weight > 0 else 1
+        return self.evaluation.rerank if self.reads_pairs else 1
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether the second stage is a cross-encoder, so that another cell is the first stage."""
+        return self.reranker.kind == "cross_encoder"
+
+    def settled(self) -> Self:
+        """The same without options that nothing reads, so that they make no other cell."""
+        if self.reads_pairs:
+            return self
+        return self.model_copy(update={"reranker": RerankerOptions(kind=self.reranker.kind)})
+
+    def first_stage(self) -> Self:
+        """The options of the cell that trains the first stage of this one."""
+        return self.model_copy(update={"reranker": RerankerOptions()})

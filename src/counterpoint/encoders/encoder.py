@@ -10,8 +10,25 @@ from torch import Tensor, nn
 from counterpoint.arrays import Ints
 from counterpoint.encoders.prompts import NO_PROMPTS, Prompts
 
+MOST_PIECES = 4096
+"""Pieces beyond which no batch is cut."""
 
-class Encoder(nn.Module, ABC):
+
+class InPieces(nn.Module):
+    """An encoder whose batches can be cut where memory is short."""
+
+    pieces: int = 1
+    """In how many pieces a batch is encoded and differentiated, one after the other."""
+
+    def back_off(self) -> bool:
+        """Double `pieces`, where there is something to split; whether there was."""
+        if self.pieces >= MOST_PIECES:
+            return False
+        self.pieces *= 2
+        return True
+
+
+class Encoder(InPieces, ABC):
     """Texts to vectors x of H numbers; texts are named by their numbers in the corpus.
 
     A role is `query` or `candidate`.
@@ -21,8 +38,6 @@ class Encoder(nn.Module, ABC):
     """H."""
     prompts: Prompts = NO_PROMPTS
     """What is put before each text."""
-    pieces: int = 1
-    """In how many pieces a batch is encoded and differentiated, one after the other."""
 
     @property
     @abstractmethod
@@ -59,10 +74,6 @@ class Encoder(nn.Module, ABC):
 
         As candidates: a prompt for queries adds the same to each of them.
         """
-
-    @abstractmethod
-    def back_off(self) -> bool:
-        """Double `pieces`, where there is something to split; whether there was."""
 
     @abstractmethod
     def fingerprint(self) -> str | None:

@@ -3,38 +3,24 @@
 See docs/method.md, "Speed".
 """
 
-import hashlib
-import json
 from collections.abc import Generator, Iterator
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from counterpoint.arrays import Floats, Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.corpus.arguments import Texts
 from counterpoint.encoders.encoder import Encoder, gathered, on_device
 from counterpoint.encoders.features import Outputs
-from counterpoint.encoders.packing import TokenInputs, length_batches, packs, token_rows
+from counterpoint.encoders.packing import TokenInputs, token_rows
 from counterpoint.encoders.precision import check_precision
 from counterpoint.encoders.pretrained import load_model
 from counterpoint.encoders.roles import ByRole, both
 from counterpoint.encoders.surgery import split
 from counterpoint.encoders.tokens import RoleTokens, Tokens
-from counterpoint.encoders.tower import Tower
-
-CALL_TOKENS = {"cpu": 64, "cuda": 8192}
-"""How many padded tokens cost as much as one more call of the encoder, by device."""
-
-BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
-"""Padded tokens in a call of an embedding pass, by device, unless the options say how many."""
-
-MOST_PIECES = 4096
-"""Pieces beyond which no batch is cut."""
+from counterpoint.encoders.tower import Tower, embedding_batches, fingerprint
 
 
 class LiveEncoder(Encoder):
@@ -92,61 +78,17 @@ class LiveEncoder(Encoder):
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights and the model's configuration, as they are now."""
-        digest = hashlib.sha256()
-        for role in self.models:
-            model: Any = self.models[role]
-            settings = model.config.to_dict()
-            for name in ("_name_or_path", "transformers_version"):
-                settings.pop(name, None)
-            digest.update(json.dumps(settings, sort_keys=True, default=str).encode("utf-8"))
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode("utf-8"))
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
-
-    def back_off(self) -> bool:
-        """Halve what is held in memory at a time; whether more than single texts were."""
-        if self.pieces >= MOST_PIECES:
-            return False
-        self.pieces *= 2
-        return True
+        return fingerprint(self.models.values(), self.state_dict())
 
     def forward(self, texts: Tensor, role: str) -> Tensor:
         """(n,) int64 text numbers to (n, H) float32; each unique text is encoded once.
 
-        In several pieces, a piece's activations are computed again, by the same masks of dropout,
-        when its gradient is due, and gradients add up over pieces: from less memory the gradient of
-        the whole batch, for every loss (Gao, Zhang, Han, Callan, *Scaling Deep Contrastive Learning
-        Batch Size under Memory Limited Setup*, RepL4NLP 2021). Without dropout that is the one of a
-        single piece, to rounding; with dropout the masks depend on the pieces.
+        In several pieces it needs less memory; see `Tower.encode`.
         """
         unique, position = torch.unique(texts.cpu(), return_inverse=True)
         tower = self._towers[role]
-        inputs = self._inputs(role, unique.numpy())
-        encode_texts = tower.encode_packed if tower.packs else tower.encode_padded
-
-        def encode_part(table: Tensor, part: Ints) -> Tensor:
-            return encode_texts(replace(inputs, table=table), part)
-
-        def encode(part: Ints) -> Tensor:
-            if self.pieces == 1 or not torch.is_grad_enabled():
-                return encode_part(inputs.table, part)
-            # The table is an argument because the second pass gets a GPU's random numbers of the
-            # first, for dropout, only where a tensor among the arguments lies on it.
-            x: Tensor = checkpoint(encode_part, inputs.table, part, use_reentrant=False)
-            return x
-
-        parts = self._pieces(inputs.lengths, tower)
-        x = gathered([(part, encode(part)) for part in parts], len(unique))
+        x = tower.encode(self._inputs(role, unique.numpy()), self.pieces)
         return x[on_device(position, tower.device)]
-
-    def _pieces(self, lengths: Ints, tower: Tower) -> Iterator[Ints]:
-        """Positions of a batch's texts, of (n,) lengths, in the calls that take them."""
-        longest = int(lengths.max())
-        if tower.packs:
-            return packs(lengths, max(longest, int(lengths.sum()) // self.pieces))
-        budget = max(longest, longest * len(lengths) // self.pieces)
-        return length_batches(lengths, budget, CALL_TOKENS[tower.device.type])
 
     def embed(self, texts: Tensor, role: str) -> Iterator[tuple[Ints, Tensor]]:
         """x of unique texts in batches of like lengths; see `Encoder`.
@@ -168,10 +110,7 @@ class LiveEncoder(Encoder):
                 yield part, tower.encode_ids(*tokens.padded(numbers[part]))
 
     def _embedding_batches(self, lengths: Ints) -> Iterator[Ints]:
-        """`length_batches` of an embedding pass."""
-        device = self._towers["query"].device.type
-        tokens = self.options.batch_tokens or BATCH_TOKENS[device]
-        return length_batches(lengths, max(1, tokens // self.pieces), CALL_TOKENS[device])
+        return embedding_batches(lengths, self.options, self.pieces, self._towers["query"].device)
 
     def _inputs(self, role: str, texts: Ints) -> TokenInputs:
         """What enters the transformer for every token of some texts.

@@ -40,6 +40,8 @@ class TokenInputs:
     """(n,) the row behind each text's last token."""
     lengths: Ints
     """(n,) tokens of each text."""
+    types: Ints | None = None
+    """(tokens,) the token type of each row; None where all are 0."""
 
     def rows(self, part: Ints) -> Ints:
         """The rows of some texts' tokens, one text after the other."""

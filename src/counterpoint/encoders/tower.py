@@ -1,28 +1,41 @@
 """One transformer at work: a batch of texts to their vectors, with or without padding."""
 
+import hashlib
+import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from counterpoint.arrays import Ints
 from counterpoint.config.options import EncoderOptions
 from counterpoint.encoders.attention import Packing, flash_takes
-from counterpoint.encoders.encoder import on_device
+from counterpoint.encoders.encoder import gathered, on_device
 from counterpoint.encoders.layers import SplitTransformer, first_position
 from counterpoint.encoders.packing import (
     TokenInputs,
+    length_batches,
     means_of_texts,
+    packs,
     takes_packed_texts,
     token_rows,
 )
 from counterpoint.encoders.pooling import apply_pooling
 from counterpoint.encoders.precision import uses_bfloat16
 from counterpoint.errors import InputError
+
+CALL_TOKENS = {"cpu": 64, "cuda": 8192}
+"""How many padded tokens cost as much as one more call of the encoder, by device."""
+
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Padded tokens in a call of an embedding pass, by device, unless the options say how many."""
 
 
 class Tower:
@@ -101,8 +114,48 @@ class Tower:
             on_device(index, self.device) if table.is_cuda else index, table
         )
         mask = on_device(torch.from_numpy(real.astype(np.int64)), self.device)
-        output = self._output(attention_mask=mask, inputs_embeds=on_device(looked_up, self.device))
+        types = {}
+        if inputs.types is not None:
+            padded = np.zeros(real.shape, dtype=np.int64)
+            padded[real] = inputs.types[inputs.rows(part)]
+            types = {"token_type_ids": on_device(torch.from_numpy(padded), self.device)}
+        output = self._output(
+            attention_mask=mask, inputs_embeds=on_device(looked_up, self.device), **types
+        )
         return apply_pooling(output, mask, self._options.pooling)
+
+    def encode(self, inputs: TokenInputs, pieces: int) -> Tensor:
+        """x (n, H) float32 of all the texts whose inputs are given, with gradients.
+
+        In several pieces, a piece's activations are computed again, by the same masks of dropout,
+        when its gradient is due, and gradients add up over pieces: from less memory the gradient of
+        the whole batch, for every loss (Gao, Zhang, Han, Callan, *Scaling Deep Contrastive Learning
+        Batch Size under Memory Limited Setup*, RepL4NLP 2021). Without dropout that is the one of a
+        single piece, to rounding; with dropout the masks depend on the pieces.
+        """
+        encode_texts = self.encode_packed if self.packs else self.encode_padded
+
+        def encode_part(table: Tensor, part: Ints) -> Tensor:
+            return encode_texts(replace(inputs, table=table), part)
+
+        def encode(part: Ints) -> Tensor:
+            if pieces == 1 or not torch.is_grad_enabled():
+                return encode_part(inputs.table, part)
+            # The table is an argument because the second pass gets a GPU's random numbers of the
+            # first, for dropout, only where a tensor among the arguments lies on it.
+            x: Tensor = checkpoint(encode_part, inputs.table, part, use_reentrant=False)
+            return x
+
+        parts = self._pieces(inputs.lengths, pieces)
+        return gathered([(part, encode(part)) for part in parts], len(inputs.lengths))
+
+    def _pieces(self, lengths: Ints, pieces: int) -> Iterator[Ints]:
+        """Positions of a batch's texts, of (n,) lengths, in the calls that take them."""
+        longest = int(lengths.max())
+        if self.packs:
+            return packs(lengths, max(longest, int(lengths.sum()) // pieces))
+        budget = max(longest, longest * len(lengths) // pieces)
+        return length_batches(lengths, budget, CALL_TOKENS[self.device.type])
 
     def encode_packed(self, inputs: TokenInputs, part: Ints) -> Tensor:
         """The same without padding: the texts stand one after the other, as one row of tokens."""
@@ -122,7 +175,9 @@ class Tower:
         output = self._output(
             inputs_embeds=on_device(tokens, self.device)[None],
             position_ids=positions,
-            token_type_ids=torch.zeros_like(positions),
+            token_type_ids=torch.zeros_like(positions)
+            if inputs.types is None
+            else on_device(torch.from_numpy(inputs.types[rows])[None], self.device),
             packing=Packing(starts, int(lengths.max())),
         )
         return self._pooled_packed(output.last_hidden_state[0].float(), starts)
@@ -145,6 +200,29 @@ class Tower:
     def _output(self, **inputs: Any) -> Any:
         with self._autocast():
             return self._call(**inputs)
+
+
+def embedding_batches(
+    lengths: Ints, options: EncoderOptions, pieces: int, device: torch.device
+) -> Iterator[Ints]:
+    """`length_batches` of an embedding pass over texts of (n,) lengths."""
+    tokens = options.batch_tokens or BATCH_TOKENS[device.type]
+    return length_batches(lengths, max(1, tokens // pieces), CALL_TOKENS[device.type])
+
+
+def fingerprint(models: Iterable[nn.Module], weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of some transformers' configurations, and of weights by name."""
+    digest = hashlib.sha256()
+    for model in models:
+        configuration: Any = model.config
+        settings = configuration.to_dict()
+        for name in ("_name_or_path", "transformers_version"):
+            settings.pop(name, None)
+        digest.update(json.dumps(settings, sort_keys=True, default=str).encode("utf-8"))
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode("utf-8"))
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def compiled(model: nn.Module, options: EncoderOptions) -> Any:

@@ -34,17 +34,17 @@ from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder, run_and_c
 from counterpoint.runs.provenance import identity_of, provenance
 from counterpoint.runs.worker import Worker, at_work
 from counterpoint.training.checkpoint import CheckpointFolder, Identity
-from counterpoint.training.evaluation import Results
-from counterpoint.training.memory import out_of_memory
-from counterpoint.training.trainer import (
+from counterpoint.training.epochs import (
     CheckpointDue,
     Ended,
     EpochEnded,
     Evaluated,
     Event,
     StepTaken,
-    Trainer,
 )
+from counterpoint.training.evaluation import Results
+from counterpoint.training.memory import out_of_memory
+from counterpoint.training.trainer import Trainer
 
 LOCK_SECONDS = 5.0
 """How long a job waits for the cell's lock, which `counterpoint clean` holds for a moment."""

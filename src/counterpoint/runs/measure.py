@@ -31,8 +31,9 @@ from counterpoint.results import epoch_log
 from counterpoint.runs.estimate import CellCost, Cost, size_of
 from counterpoint.runs.folder import CellFolder, RunFolder
 from counterpoint.training.data import CorpusData
+from counterpoint.training.epochs import EpochEnded, Evaluated
 from counterpoint.training.mining import random_rate
-from counterpoint.training.trainer import EpochEnded, Evaluated, Trainer
+from counterpoint.training.trainer import Trainer
 
 EPOCHS = 3
 """Measured of a cell; the median counts, because the first is slower."""

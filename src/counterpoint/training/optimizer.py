@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from counterpoint.config.options import TrainingOptions
-from counterpoint.models.cell_model import CellModel
 
 STUDY_BATCH = 8
 """The original study's batch, at which `training.scale_rate` changes nothing."""
@@ -39,19 +38,20 @@ def learning_rates(options: TrainingOptions) -> tuple[float, float]:
 
 
 def make_optimizer(
-    model: CellModel, options: TrainingOptions
+    own: nn.Module, encoder: nn.Module, options: TrainingOptions
 ) -> tuple[torch.optim.Optimizer, list[float]]:
     """AdamW over what learns, and the rate of each of its groups.
 
     Loshchilov and Hutter, *Decoupled Weight Decay Regularization* (ICLR 2019); without decay it is
     Adam. Only matrices decay, as usual: not biases, nor the scales of a LayerNorm.
+
+    Args:
+        own: what is ours, which learns at `learning_rate`.
+        encoder: a pretrained one.
+        options: rates and decay.
     """
     groups, rates = [], []
-    own, encoders = learning_rates(options)
-    for part, rate in (
-        (nn.ModuleList([model.projections, model.head]), own),
-        (model.encoder, encoders),
-    ):
+    for part, rate in zip((own, encoder), learning_rates(options), strict=True):
         learning = [parameter for parameter in part.parameters() if parameter.requires_grad]
         # One group where nothing decays: each costs a tenth of a small model's step.
         decays = [options.weight_decay > 0 and weight.dim() > 1 for weight in learning]
@@ -62,7 +62,7 @@ def make_optimizer(
             if weights:
                 groups.append({"params": weights, "weight_decay": decay})
                 rates.append(rate)
-    return PlainAdamW(groups, lr=own, fused=True), rates
+    return PlainAdamW(groups, lr=rates[0], fused=True), rates
 
 
 def schedule(done: float, options: TrainingOptions) -> float:

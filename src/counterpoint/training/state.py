@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.models.cell_model import CellModel
+from counterpoint.models.cross_encoder import CrossEncoder
 from counterpoint.models.weights import restore_weights, unique_weights
 from counterpoint.results.files import Ending
 from counterpoint.training.checkpoint import Checkpoint, Facts
@@ -16,13 +17,16 @@ from counterpoint.training.mining import Negatives
 from counterpoint.training.step import Measured
 from counterpoint.training.stopwatch import Stopwatch
 
+Model = CellModel | CrossEncoder
+"""What is trained: a first stage, or a second that reads both texts."""
+
 
 @dataclass
 class RunningEpoch:
     """What an epoch's steps have left so far."""
 
     losses: list[Tensor] = field(default_factory=list)
-    """(3,) a step, on the device, so that no step waits for its numbers."""
+    """(3,) a step, of a second stage (1,), on the device, so that no step waits for its numbers."""
     distances: list[Tensor] = field(default_factory=list)
     """(2, ·) positive and negative distances of the steps' triplets."""
     events: list[str] = field(default_factory=list)
@@ -47,7 +51,7 @@ class RunningEpoch:
 class TrainingState:
     """What a job must have so that it goes on as if nothing had happened."""
 
-    model: CellModel
+    model: Model
     """Its weights, and in how many pieces its encoder works."""
     optimizer: torch.optim.Optimizer
     controls: Controls
