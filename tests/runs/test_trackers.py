@@ -27,7 +27,11 @@ RECORD = epoch_record(7, "best", train_loss=None, retrieval_loss=1.25)
 SCALARS = {
     "learning_rate": 1e-3,
     "random_rate": 0.5,
-    **{f"negatives/{kind}": float(number) for kind, number in asdict(RECORD.negatives).items()},
+    **{
+        f"negatives/{kind}": float(number)
+        for kind, number in asdict(RECORD.negatives).items()
+        if number is not None
+    },
     "losses/dev/total": 1.0,
     **{
         f"losses/{split}/{name}": value

@@ -25,7 +25,7 @@ from counterpoint.results.files import Outcome
 from counterpoint.training.checkpoint import Identity
 from counterpoint.training.data import CorpusData
 from counterpoint.training.epochs import Ended, EpochEnded, Evaluated
-from counterpoint.training.evaluation import Results
+from counterpoint.training.split_scores import Results
 from counterpoint.training.trainer import Trainer
 from tests.support.debates import ROLES
 

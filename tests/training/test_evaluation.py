@@ -12,7 +12,7 @@ from counterpoint.evaluation.evaluate import query_results
 from counterpoint.evaluation.records import QueryResults
 from counterpoint.tasks.protocols import PROTOCOLS
 from counterpoint.training.data import CorpusData
-from counterpoint.training.evaluation import Results
+from counterpoint.training.split_scores import Results
 from counterpoint.training.trainer import Trainer
 from tests.support.training import (
     CPU,

@@ -64,8 +64,9 @@ shell.prefix(
 
 # Encoder options by what they share. The base options' are there for the untrained baseline.
 ENCODERS = [*(cell.options.encoder for cell in CELLS.values()), CONFIG.encoder]
+PAIR_ENCODERS = [cell.options.reranker.encoder for cell in CELLS.values() if cell.first is not None]
 FEATURES = {features_key(encoder): encoder for encoder in ENCODERS}
-TOKENS = {tokens_key(encoder): encoder for encoder in ENCODERS}
+TOKENS = {tokens_key(encoder): encoder for encoder in [*ENCODERS, *PAIR_ENCODERS]}
 
 # Only what is planned: a path that is made up computes nothing.
 
@@ -111,6 +112,16 @@ def batch_texts(batch):
     """What stands for the texts of a batch: frozen features, or tokens for live encoders."""
     kind, key = inputs_key(batch[0].options.encoder)
     return str(RUN.features(key) if kind == "features" else RUN.tokens(key))
+
+
+def first_stages(batch):
+    """What a cross-encoder's cell waits for: its first stage, and its tokens."""
+    cells = [cell for cell in batch if cell.first is not None]
+    return [
+        file
+        for cell in cells
+        for file in (str(RUN.cell(cell.first).mark), tokens_of(cell.options.reranker.encoder))
+    ]
 
 
 def batch_options(batch):

@@ -10,6 +10,7 @@ for number, batch in enumerate(BATCHES, start=1):
         input:
             arguments=rules.corpus.output.arguments,
             texts=batch_texts(batch),
+            first=first_stages(batch),
         output:
             [str(RUN.cell(cell.name).mark) for cell in batch],
         log:

@@ -28,9 +28,9 @@ def batches(
 ) -> list[list[Cell]]:
     """Spread the cells over jobs; those of a job read the same files.
 
-    A recipe has a job of its own. Where nobody says how many, so has a cell with a live encoder,
-    because it takes far longer than loading, and the frozen ones are spread so that every core is
-    busy to the end.
+    A recipe has a job of its own, and so has a cross-encoder. Where nobody says how many, so has a
+    cell with a live encoder, because it takes far longer than loading, and the frozen ones are
+    spread so that every core is busy to the end.
 
     Args:
         cells: of the matrix.
@@ -40,8 +40,9 @@ def batches(
     groups: dict[tuple[str, str], list[Cell]] = {}
     jobs: list[list[Cell]] = []
     for cell in cells:
-        # Snakemake must know a recipe's options, which its name does not tell.
-        if cell.name.startswith(RECIPE):
+        # Snakemake must know a recipe's options, which its name does not tell. A second stage waits
+        # for its first.
+        if cell.name.startswith(RECIPE) or cell.first is not None:
             jobs.append([cell])
         else:
             groups.setdefault(inputs_key(cell.options.encoder), []).append(cell)

@@ -163,3 +163,5 @@ class Provenance(JsonFile):
     """Of an encoder on the hub; None for one on the machine, and in files older than this."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     """By role, what was put before each text; empty in results older than prompts."""
+    first_stage: str | None = None
+    """Of a cell with a cross-encoder, the cell of the run that its candidates are from."""

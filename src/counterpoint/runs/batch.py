@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.config.batches import inputs_key
+from counterpoint.config.cache_keys import tokens_key
 from counterpoint.config.loading import load_written
 from counterpoint.config.matrix import Cell, all_cells
 from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.runs.folder import CELLS, RunFolder
 from counterpoint.runs.job import Job
+from counterpoint.runs.stages import FirstStage
 from counterpoint.runs.worker import Worker, at_work
 
 
@@ -100,6 +102,7 @@ class Batch:
         resources = self.config.resources
         kind, key = inputs_key(cell.options.encoder)
         frozen = kind == "features"
+        pairs = tokens_key(cell.options.reranker.encoder)
         return Job(
             options=cell.options,
             arguments=self.folder.arguments,
@@ -109,6 +112,8 @@ class Batch:
             jobs_per_gpu=resources.jobs_per_gpu,
             state=self.folder.state(cell.name).path,
             out=self.folder.cell(cell.name).path,
+            first=FirstStage(cell.first, self.folder) if cell.first else None,
+            pairs=self.folder.tokens(pairs) if cell.first else None,
             checkpoint_seconds=resources.checkpoint_seconds,
             checkpoint_steps=resources.checkpoint_steps,
             tracker_names=self.config.trackers,

@@ -19,32 +19,30 @@ from filelock import FileLock, Timeout
 
 from counterpoint.config.options import CellOptions
 from counterpoint.encoders.arrays import commit_in
-from counterpoint.encoders.encoder import Encoder
-from counterpoint.encoders.features import FrozenFeatures
-from counterpoint.encoders.live import LiveEncoder
 from counterpoint.errors import InputError, Interrupted
 from counterpoint.evaluation.records import write_records
 from counterpoint.io import atomic
 from counterpoint.models.weights import save_weights
 from counterpoint.results import epoch_log
 from counterpoint.results.epoch_log import EpochRecord
-from counterpoint.results.files import Failure, Outcome, Seconds
+from counterpoint.results.files import Failure, Outcome, Provenance, Seconds
 from counterpoint.runs import progress, trackers
 from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder, run_and_cell
 from counterpoint.runs.provenance import identity_of, provenance
+from counterpoint.runs.stages import FirstStage, Stage, first_stage, second_stage
 from counterpoint.runs.worker import Worker, at_work
 from counterpoint.training.checkpoint import CheckpointFolder, Identity
 from counterpoint.training.epochs import (
     CheckpointDue,
     Ended,
     EpochEnded,
+    EpochTrainer,
     Evaluated,
     Event,
     StepTaken,
 )
-from counterpoint.training.evaluation import Results
 from counterpoint.training.memory import out_of_memory
-from counterpoint.training.trainer import Trainer
+from counterpoint.training.split_scores import Results
 
 LOCK_SECONDS = 5.0
 """How long a job waits for the cell's lock, which `counterpoint clean` holds for a moment."""
@@ -90,6 +88,9 @@ class Job:
     state: Path
     """Folder for what a running job leaves; of this cell alone."""
     out: Path
+    first: FirstStage | None = None
+    """Of a cell with a cross-encoder, whose tokens are in `pairs`; the other texts are its own."""
+    pairs: Path | None = None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Save a checkpoint when so much time would be lost; an epoch's end is the next occasion."""
     checkpoint_steps: int | None = None
@@ -111,12 +112,6 @@ class Job:
             InputError: the inputs do not fit together, or another process trains this cell.
             Interrupted: SIGTERM or Ctrl-C came; a checkpoint is saved.
         """
-        frozen = self.options.encoder.trainable == "none"
-        if frozen != (self.features is not None):
-            wanted = "features" if frozen else "tokens"
-            raise InputError(
-                f"encoder.trainable: {self.options.encoder.trainable!r} needs {wanted}"
-            )
         self.state.mkdir(parents=True, exist_ok=True)
         state = StateFolder(self.state)
         with (
@@ -126,12 +121,12 @@ class Job:
             _lack_of_memory_told(),
         ):
             started = time.time()
-            encoder = self._encoder(worker)
+            stage = self._stage(worker)
             identity = identity_of(
                 self.options,
                 corpus=worker.inputs.corpus_hash(self.arguments),
-                inputs=worker.inputs.file_hash(self._inputs),
-                encoder=encoder.fingerprint(),
+                inputs=worker.inputs.file_hash(stage.inputs),
+                encoder=stage.fingerprint,
                 threads=self.threads,
                 device=device_name(worker.device),
             )
@@ -140,12 +135,12 @@ class Job:
                 return
             with trackers.opened(self.tracker_names, *run_and_cell(self.out)) as opened:
                 followers = Followers(reporter, opened)
-                self._train(worker, encoder, identity, followers, started)
+                self._train(worker, stage, identity, followers, started)
 
     def _train(
         self,
         worker: Worker,
-        encoder: Encoder,
+        stage: Stage,
         identity: Identity,
         followers: Followers,
         started: float,
@@ -156,21 +151,21 @@ class Job:
             followers.catch_up(results.epochs)
             print("trained before; its results are put in place", file=sys.stderr, flush=True)
         else:
-            corpus = worker.inputs.data(self.arguments)
-            trainer = Trainer(self.options, corpus, encoder, worker.device)
+            trainer = stage.trainer(worker.inputs.data(self.arguments))
             _resume(trainer, folder, results.epochs, followers.reporter)
             followers.catch_up(results.epochs)
             trainer.state.watch.seconds["load"] += time.time() - started
             outcome, records = self._events(
                 trainer, folder, results.epochs, followers, worker.asked_to_stop
             )
-            self._write(trainer, identity.corpus, outcome, records, results, started)
+            facts = self._facts(stage, identity)
+            self._write(trainer, facts, outcome, records, results, started)
         publish(results, self.out)
         folder.remove()
 
     def _events(
         self,
-        trainer: Trainer,
+        trainer: EpochTrainer,
         folder: CheckpointFolder,
         log: Path,
         followers: Followers,
@@ -214,8 +209,8 @@ class Job:
 
     def _write(
         self,
-        trainer: Trainer,
-        corpus: str,
+        trainer: EpochTrainer,
+        facts: Provenance,
         outcome: Outcome,
         records: Results,
         results: CellFolder,
@@ -225,15 +220,7 @@ class Job:
         watch = trainer.state.watch
         with watch("final evaluation"):
             write_records(records, results.records)
-        save_weights(trainer.model, results.model)
-        facts = provenance(
-            corpus=corpus,
-            encoder_commit=commit_in(self._inputs),
-            prompts=trainer.model.encoder.prompts,
-            device=device_name(trainer.device),
-            threads=self.threads,
-            seed=self.options.seed,
-        )
+        save_weights(trainer.state.model, results.model)
         seconds = Seconds(
             started=_iso(started),
             ended=_iso(time.time()),
@@ -245,31 +232,35 @@ class Job:
         seconds.write(results.seconds)
         outcome.write(results.outcome)
 
-    @property
-    def _inputs(self) -> Path:
-        """The file that the encoder is made from.
+    def _facts(self, stage: Stage, identity: Identity) -> Provenance:
+        return provenance(
+            corpus=identity.corpus,
+            encoder_commit=commit_in(stage.inputs),
+            prompts=stage.prompts,
+            first_stage=self.first.name if self.first else None,
+            device=identity.device,
+            threads=self.threads,
+            seed=self.options.seed,
+        )
+
+    def _stage(self, worker: Worker) -> Stage:
+        """What this job trains.
 
         Raises:
-            InputError: there is none.
+            InputError: its inputs cannot be used.
         """
-        path = self.features or self.tokens
-        if path is None:
-            raise InputError("a live encoder needs tokens")
-        return path
-
-    def _encoder(self, worker: Worker) -> Encoder:
-        options, inputs = self.options.encoder, worker.inputs
-        if self.features is not None:
-            return FrozenFeatures(inputs.features(self.features, self.arguments, options))
-        live = LiveEncoder(options, inputs.tokens(self._inputs, self.arguments, options))
-        if isinstance(options.trainable, int) and not live.computes_lower_layers_once:
-            print(
-                "encoder.trainable: the layers that do not learn are computed in every step; with "
-                "encoder.dropout: 0 and compile: false they are computed once",
-                file=sys.stderr,
-                flush=True,
+        if self.options.reads_pairs:
+            if self.first is None or self.pairs is None:
+                raise InputError("reranker.kind: 'cross_encoder' needs a first stage and tokens")
+            return second_stage(self.options, self.arguments, self.pairs, self.first, worker)
+        frozen = self.options.encoder.trainable == "none"
+        path = self.features if frozen else self.tokens
+        if path is None or frozen == (self.features is None):
+            wanted = "features" if frozen else "tokens"
+            raise InputError(
+                f"encoder.trainable: {self.options.encoder.trainable!r} needs {wanted}"
             )
-        return live
+        return first_stage(self.options, self.arguments, path, worker)
 
 
 def _is_finished(results: CellFolder, identity: Identity) -> bool:
@@ -335,7 +326,7 @@ def _lack_of_memory_told() -> Iterator[None]:
 
 
 def _resume(
-    trainer: Trainer, folder: CheckpointFolder, log: Path, reporter: progress.Reporter
+    trainer: EpochTrainer, folder: CheckpointFolder, log: Path, reporter: progress.Reporter
 ) -> None:
     """Take up a saved checkpoint; the log loses what was written after it."""
     saved = folder.load()

@@ -112,6 +112,7 @@ def provenance(
     corpus: str,
     encoder_commit: str | None,
     prompts: Prompts,
+    first_stage: str | None,
     device: str,
     threads: int,
     seed: int,
@@ -139,6 +140,7 @@ def provenance(
         processors=os.cpu_count(),
         packages={package: installed(package) for package in PACKAGES},
         encoder_commit=encoder_commit,
+        first_stage=first_stage,
     )
 
 

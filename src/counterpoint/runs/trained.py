@@ -162,10 +162,10 @@ def _subset(texts: Texts, wanted: Mask) -> NumberedTexts:
     )
 
 
-def load_cell(
+def load_model(
     folder: CellFolder, texts: Texts, device: torch.device, stored: StoredTexts | None = None
-) -> TrainedSystem:
-    """A trained cell with its vectors of some texts.
+) -> tuple[CellModel, CellOptions]:
+    """A trained cell's model over some texts, and its options.
 
     Args:
         folder: of the cell.
@@ -185,5 +185,13 @@ def load_cell(
         encoder = LiveEncoder(options.encoder, tokens_of(texts, options.encoder, stored, trained))
     model = CellModel(options, encoder).to(device)
     load_weights(model, folder.model)
+    return model, options
+
+
+def load_cell(
+    folder: CellFolder, texts: Texts, device: torch.device, stored: StoredTexts | None = None
+) -> TrainedSystem:
+    """A trained cell with its vectors of some texts; see `load_model`."""
+    model, options = load_model(folder, texts, device, stored)
     numbers = torch.arange(len(texts.texts), device=device)
     return TrainedSystem(model, embed(model, numbers, len(numbers)), options.rerank)

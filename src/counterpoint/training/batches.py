@@ -3,7 +3,7 @@
 import numpy as np
 
 from counterpoint.arrays import Ints
-from counterpoint.config.options import CellOptions
+from counterpoint.config.options import CellOptions, TrainingOptions
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.io.rng import generator
 from counterpoint.tasks.training_pairs import TrainingPairs
@@ -23,18 +23,39 @@ def batches_of_epoch(
         options: seed, batch size and sampler.
         epoch: counted from 0.
     """
-    training = options.training
-    size = training.batch_size
-    order = generator(options.seed, epoch, "order").permutation(len(pairs))
-    rng = generator(options.seed, epoch, "order of batches")
+    training, seed = options.training, options.seed
     if training.batch_sampler == "debates":
+        order, rng = _orders(len(pairs), seed, epoch)
         debates = np.array([min(pairs.debates[pair]) for pair in order])
-        return by_debate(order, debates, size, rng)
-    order = order[: len(order) - len(order) % size]
-    lengths = encoder.lengths(np.stack([pairs.point, pairs.counter])[:, order])
-    if lengths is None or training.batch_sampler == "plain":
-        return order.reshape(-1, size)
-    return bucketed(order, lengths.max(axis=0), size, rng)
+        return by_debate(order, debates, training.batch_size, rng)
+    lengths = encoder.lengths(np.stack([pairs.point, pairs.counter]))
+    if lengths is not None:
+        return batches_of_lengths(lengths.max(axis=0), training, seed, epoch)
+    order, _ = _orders(len(pairs), seed, epoch)
+    return _whole(order, training.batch_size).reshape(-1, training.batch_size)
+
+
+def batches_of_lengths(lengths: Ints, training: TrainingOptions, seed: int, epoch: int) -> Ints:
+    """(steps, B) shuffled groups, of (n,) lengths; the last short batch is dropped.
+
+    Those of a batch are about equally long, unless the sampler is `plain`.
+    """
+    order, rng = _orders(len(lengths), seed, epoch)
+    order = _whole(order, training.batch_size)
+    if training.batch_sampler == "plain":
+        return order.reshape(-1, training.batch_size)
+    return bucketed(order, lengths[order], training.batch_size, rng)
+
+
+def _orders(n: int, seed: int, epoch: int) -> tuple[Ints, np.random.Generator]:
+    """A shuffled order of n triples, and what shuffles their batches."""
+    order = generator(seed, epoch, "order").permutation(n)
+    return order, generator(seed, epoch, "order of batches")
+
+
+def _whole(order: Ints, size: int) -> Ints:
+    """Without the last short batch."""
+    return order[: len(order) - len(order) % size]
 
 
 def bucketed(order: Ints, lengths: Ints, size: int, rng: np.random.Generator) -> Ints:

@@ -78,16 +78,18 @@ class CellData:
         self.trained, self.pairs, self.allowed = corpus.trained, corpus.pairs, corpus.allowed
         self.sets, self.texts = corpus.sets, corpus.texts
         self.folders = corpus.folders
-        if len(self.pairs) < options.training.batch_size:
+        # The stage that is trained.
+        stage, of_stage = (options.reranker, "reranker.") if options.reads_pairs else (options, "")
+        if len(self.pairs) < stage.training.batch_size:
             raise InputError(
-                f"training.batch_size: {options.training.batch_size} is more than the "
+                f"{of_stage}training.batch_size: {stage.training.batch_size} is more than the "
                 f"{len(self.pairs)} different training pairs; give a smaller batch"
             )
-        wanted, fewest = options.mining.negatives, self.allowed.fewest()
+        wanted, fewest = stage.mining.negatives, self.allowed.fewest()
         if wanted > fewest:
             raise InputError(
-                f"mining.negatives: {wanted} different ones are wanted, but a point of the "
-                f"training split has only {fewest} texts that may be one; give at most {fewest}"
+                f"{of_stage}mining.negatives: {wanted} different ones are wanted, but a point of "
+                f"the training split has only {fewest} texts that may be one; give at most {fewest}"
             )
         self.held_out = {role: _triples(corpus, role, options) for role in ("dev", "test")}
         self.train_queries = _train_sample(corpus, options)

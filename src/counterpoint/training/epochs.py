@@ -13,8 +13,8 @@ from counterpoint.models.weights import restore_weights, unique_weights
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Outcome
 from counterpoint.training.checkpoint import Checkpoint
-from counterpoint.training.evaluation import Results
 from counterpoint.training.optimizer import schedule
+from counterpoint.training.split_scores import Results
 from counterpoint.training.state import Model, RunningEpoch, TrainingState
 
 

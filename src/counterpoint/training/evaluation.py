@@ -1,18 +1,14 @@
 """What a trained epoch is worth: held-out losses, accuracy, spread, and at the end the records."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from counterpoint.arrays import Ints
 from counterpoint.config.options import CellOptions
-from counterpoint.evaluation.evaluate import EPOCH_TASK, Evaluation, epoch_scores, query_results
-from counterpoint.evaluation.records import DEPTH, QueryResults
+from counterpoint.evaluation.evaluate import EPOCH_TASK
 from counterpoint.evaluation.system import RoleVectors, TrainedSystem
 from counterpoint.models.cell_model import CellModel
 from counterpoint.results.epoch_log import (
@@ -23,18 +19,12 @@ from counterpoint.results.epoch_log import (
     Quantiles,
     Spread,
 )
-from counterpoint.tasks.candidates import TASKS, CandidateSets
-from counterpoint.tasks.protocols import PROTOCOLS, WITH_TASKS
 from counterpoint.training.data import CellData
+from counterpoint.training.split_scores import Results, SplitScores
 from counterpoint.training.step import Measured, TripleLosses
-
-T = TypeVar("T")
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of distances, as `epoch_log.Quantiles` names them."""
-
-Results = dict[str, tuple[CandidateSets, list[QueryResults]]]
-"""By split: its candidate sets and what became of its queries."""
 
 
 class CellEvaluation:
@@ -58,8 +48,8 @@ class CellEvaluation:
         self._data = data
         self._options = options
         self._losses = triple_losses
-        test = options.evaluation.test_every_epoch
-        self.held_out = ("dev", "test") if test else ("dev",)
+        self._scores = SplitScores(data, options.evaluation)
+        self.held_out = self._scores.held_out
         """The splits that each epoch is evaluated on, beside train."""
 
     @torch.no_grad()
@@ -115,7 +105,7 @@ class CellEvaluation:
         return replace(
             record,
             accuracy=accuracy,
-            tasks={task: self.accuracy(vectors, task) for task in self._other_tasks()},
+            tasks={task: self.accuracy(vectors, task) for task in self._scores.other_tasks},
             gap=None if train is None or dev is None else train - dev,
             spread=self.spread(vectors),
         )
@@ -124,12 +114,7 @@ class CellEvaluation:
         self, vectors: RoleVectors, task: str = EPOCH_TASK
     ) -> dict[str, dict[str, EpochScores]]:
         """By split and protocol the scores of an epoch on a task."""
-        roles = ("train", *self.held_out)
-        return self._once_a_folder(roles, lambda role: self._scores(role, vectors, task))
-
-    def _other_tasks(self) -> list[str]:
-        asked = self._options.evaluation.epoch_tasks
-        return [task for task in TASKS if task in asked and task != EPOCH_TASK]
+        return self._scores.accuracy(self._system(vectors), task)
 
     def spread(self, vectors: RoleVectors) -> float:
         """Root mean square distance of the training texts' e to their mean, as candidates."""
@@ -138,58 +123,12 @@ class CellEvaluation:
         return float((e - e.mean(dim=0)).square().sum(dim=1).mean().sqrt())
 
     def final(self, vectors: RoleVectors) -> Results:
-        """Per-query results by split: all tasks and protocols.
-
-        The train split has its sample of queries; every one is seen, so `clean` asks none.
-        """
-        results = self._once_a_folder(
-            ("train", "dev", "test"), lambda role: self._results(role, vectors)
-        )
-        return {role: (self._data.sets(role), of_role) for role, of_role in results.items()}
-
-    def _once_a_folder(self, roles: Sequence[str], of_role: Callable[[str], T]) -> dict[str, T]:
-        """By role; dev and test may be the same folder, but train has queries of its own."""
-        known: dict[tuple[bool, str], T] = {}
-        result = {}
-        for role in roles:
-            key = role == "train", self._data.folders[role]
-            if key not in known:
-                known[key] = of_role(role)
-            result[role] = known[key]
-        return result
-
-    def _scores(self, role: str, vectors: RoleVectors, task: str) -> dict[str, EpochScores]:
-        """Of an epoch, split and task, by protocol."""
-        system, sets = self._system(vectors), self._data.sets(role)
-        protocols, queries = self._asked(role, WITH_TASKS)
-        return epoch_scores(
-            sets,
-            system.costs_of(sets),
-            system.reranker,
-            task=task,
-            protocols=protocols,
-            queries=queries,
-            top_k=self._options.evaluation.top_k,
-        )
-
-    def _results(self, role: str, vectors: RoleVectors) -> list[QueryResults]:
-        system, sets = self._system(vectors), self._data.sets(role)
-        protocols, queries = self._asked(role, PROTOCOLS)
-        depth = max(DEPTH, *self._options.evaluation.top_k)
-        evaluation = Evaluation(protocols=protocols, queries=queries, depth=depth)
-        return query_results(sets, system.costs_of(sets), system.reranker, evaluation)
+        """Per-query results by split: all tasks and protocols; see `SplitScores`."""
+        return self._scores.final(self._system(vectors))
 
     def _system(self, vectors: RoleVectors) -> TrainedSystem:
         self._model.eval()
         return TrainedSystem(self._model, vectors, self._options.rerank)
-
-    def _asked(self, role: str, protocols: Iterable[str]) -> tuple[list[str], Ints | None]:
-        """The protocols and queries of a split: every query of train is seen, and few are asked."""
-        train = role == "train"
-        return (
-            [name for name in protocols if not (train and PROTOCOLS[name].unseen_only)],
-            self._data.train_queries if train else None,
-        )
 
 
 def _finite(value: float) -> float | None:

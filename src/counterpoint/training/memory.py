@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from counterpoint.encoders.encoder import Encoder
+from counterpoint.encoders.encoder import InPieces
 from counterpoint.errors import InputError
 
 T = TypeVar("T")
@@ -35,7 +35,9 @@ class BackOff:
         note: gets a sentence for the epoch's record each time that pieces become smaller.
     """
 
-    def __init__(self, encoder: Encoder, device: torch.device, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, encoder: InPieces, device: torch.device, note: Callable[[str], None]
+    ) -> None:
         self._encoder = encoder
         self._device = device
         self._note = note

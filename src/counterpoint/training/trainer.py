@@ -18,10 +18,11 @@ from counterpoint.training.checkpoint import Checkpoint
 from counterpoint.training.controls import Controls, collapsed
 from counterpoint.training.data import CellData, CorpusData
 from counterpoint.training.epochs import CheckpointDue, EpochTrainer, Event, StepTaken, weights_of
-from counterpoint.training.evaluation import CellEvaluation, Results
+from counterpoint.training.evaluation import CellEvaluation
 from counterpoint.training.memory import BackOff
 from counterpoint.training.mining import Negatives, composition, mine, random_rate
 from counterpoint.training.optimizer import learning_rates, make_optimizer
+from counterpoint.training.split_scores import Results
 from counterpoint.training.state import TrainingState
 from counterpoint.training.step import Step, TripleLosses
 
