@@ -37,18 +37,19 @@ class SplitScores:
     Args:
         data: of the cell.
         options: what is measured.
-        protocols: of the final evaluation, by name.
+        reranked: the protocols under which the second stage is asked in the final evaluation; the
+            others have results of the first stage alone.
     """
 
     def __init__(
         self,
         data: CellData,
         options: EvaluationOptions,
-        protocols: Iterable[str] = tuple(PROTOCOLS),
+        reranked: Iterable[str] = tuple(PROTOCOLS),
     ) -> None:
         self._data = data
         self._options = options
-        self._protocols = tuple(protocols)
+        self._reranked = frozenset(reranked)
         self.held_out = ("dev", "test") if options.test_every_epoch else ("dev",)
         """The splits that each epoch is evaluated on, beside train."""
 
@@ -100,10 +101,21 @@ class SplitScores:
 
     def _results(self, role: str, system: System) -> list[QueryResults]:
         sets = self._data.sets(role)
-        protocols, queries = self._asked(role, self._protocols)
+        protocols, queries = self._asked(role, PROTOCOLS)
         depth = max(DEPTH, *self._options.top_k)
-        evaluation = Evaluation(protocols=protocols, queries=queries, depth=depth)
-        return query_results(sets, system.costs_of(sets), system.reranker, evaluation)
+        asked, alone = (
+            Evaluation(
+                protocols=[name for name in protocols if (name in self._reranked) is reranked],
+                queries=queries,
+                depth=depth,
+            )
+            for reranked in (True, False)
+        )
+        costs = system.costs_of(sets)
+        return [
+            *query_results(sets, costs, system.reranker, asked),
+            *query_results(sets, costs, None, alone),
+        ]
 
     def _asked(self, role: str, protocols: Iterable[str]) -> tuple[list[str], Ints | None]:
         """The protocols and queries of a split: every query of train is seen, and few are asked."""
