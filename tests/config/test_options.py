@@ -317,7 +317,8 @@ def test_leaves_are_all_options_also_those_that_are_not_written() -> None:
     assert found["encoder.max_tokens"] == 64
     assert found["encoder.prompts.query"] is None
     assert found["evaluation.top_k"] == [1]
-    sections = {"encoder.prompts", *(name for name, _ in options if "." not in name)}
+    sections = {path for path in known_paths(CellOptions)
+                if any(other.startswith(f"{path}.") for other in known_paths(CellOptions))}  # fmt: skip
     assert found.keys() | sections == set(known_paths(CellOptions))
 
 
@@ -395,3 +396,30 @@ def test_a_language_is_a_code_of_iso_639(language: str, expected: str) -> None:
 
 def test_norwegian_is_no_truth() -> None:
     assert run(corpus={"language": yaml.safe_load("no")}).corpus.language == "no"
+
+
+def test_a_cross_encoder_is_read_as_it_was_written() -> None:
+    given = {"kind": "cross_encoder", "mining": {"negatives": 1}, "training": {"epochs": 60}}
+    options = parse(CellOptions, {"reranker": given}, "test")
+    assert options.reranker.mining.negatives == 1
+    assert options.reranker.mining.top_m == 20
+    assert options.reranker.encoder.max_tokens == 96
+    assert options.reranker.training.epochs == 60
+    assert parse(CellOptions, options.model_dump(mode="json"), "test") == options
+    assert "reranker" not in options.first_stage().model_dump(mode="json")
+    idle = parse(CellOptions, {"reranker": {"training": {"epochs": 9}}}, "test")
+    assert idle.settled() == CellOptions()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"encoder": {"trainable": 2}}, "reranker.encoder.trainable must be all"),
+        ({"encoder": {"towers": "separate"}}, "reranker.encoder.towers must be shared"),
+        ({"training": {"batch_sampler": "debates"}}, "reranker.training.batch_sampler must be"),
+        ({"kind": "crossencoder"}, "reranker.kind"),
+    ],
+)
+def test_what_no_cross_encoder_can_do_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        parse(CellOptions, {"reranker": {"kind": "cross_encoder", **given}}, "test")

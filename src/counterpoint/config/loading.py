@@ -145,7 +145,7 @@ def _unknown(kind: type[Section], path: str, found: Any) -> str:
         return f"an option is given inside its section: {_inside(section, key, found)}"
     if new := _renamed(kind).get(path):
         return f"is called {new} now"
-    meant = [other for other in known if other.endswith(f".{path}")]
+    meant = ending_in(path, known)
     if len(meant) == 1:  # without its section
         section = meant[0].rpartition(".")[0]
         return f"unknown key; did you mean {meant[0]!r}? That is {_inside(section, key, found)}"

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import quote
 
 from counterpoint.config.axes import PRESET, RATES, Setting, by_path, option_path, planned
@@ -14,7 +13,7 @@ from counterpoint.config.options import CellOptions
 from counterpoint.config.origins import Source, origin
 from counterpoint.config.run_options import RunConfig
 from counterpoint.config.scalars import Scalar
-from counterpoint.config.section import Section, leaves
+from counterpoint.config.section import leaves, whole
 from counterpoint.errors import InputError
 from counterpoint.io.text import rate_text
 
@@ -120,7 +119,7 @@ def recipes(config: RunConfig, source: Source) -> list[Cell]:
     Raises:
         InputError: options that are none, or not valid.
     """
-    base = _values(base_options(config))
+    base = whole(base_options(config))
     cells = []
     for name, changes in config.recipes.items():
         values = on_top(CellOptions, base, changes)
@@ -344,7 +343,7 @@ def _value_text(value: Scalar) -> str:
 
 def _with(base: CellOptions, setting: Setting) -> CellOptions:
     """The base options with some of them set, validated."""
-    values = _values(base)
+    values = whole(base)
     for path, value in setting.items():
         *sections, key = path.split(".")
         inner = values
@@ -352,18 +351,6 @@ def _with(base: CellOptions, setting: Setting) -> CellOptions:
             inner = inner.setdefault(section, {})
         inner[key] = value
     return parse(CellOptions, values, f"cell {_label(setting)}")
-
-
-def _values(section: Section) -> dict[str, Any]:
-    """All of a section's options as JSON has them, also those that are not written."""
-    return {
-        key: _values(value)
-        if isinstance(value, Section)
-        else list(value)
-        if isinstance(value, tuple)
-        else value
-        for key, value in section
-    }
 
 
 def _matches(base: CellOptions, setting: Setting, excluded: Mapping[str, Sequence[Scalar]]) -> bool:

@@ -8,10 +8,10 @@ docstring under each field is its description there.
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from counterpoint.config.presets import PRESETS
-from counterpoint.config.section import NonNegative, Positive, Probability, Section
+from counterpoint.config.section import NonNegative, Positive, Probability, Section, whole
 
 TopK = Annotated[int, Field(ge=1, strict=True)]
 TaskName = Literal["sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"]
@@ -269,6 +269,12 @@ class RerankerOptions(Section):
     vectors of the first stage."""
     training: TrainingOptions = TrainingOptions(**_CROSS_ENCODER["training"])
     """The optimisation; `batch_size` is in points, each with its counter and its negatives."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # All of it: the defaults of its sections are not those of the same sections elsewhere.
+        del written
+        return whole(self)
 
     @model_validator(mode="before")
     @classmethod

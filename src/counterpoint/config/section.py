@@ -73,3 +73,15 @@ def leaves(values: Mapping[str, Any] | Section, prefix: str = "") -> Iterator[tu
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
+def whole(section: Section) -> dict[str, Any]:
+    """All of a section's options as JSON has them, also those that are not written."""
+    return {
+        key: whole(value)
+        if isinstance(value, Section)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for key, value in section
+    }
