@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -91,7 +92,17 @@ def watched(label: str, arguments: Sequence[str]) -> list[Sample]:
     if process.returncode:
         raise RuntimeError(f"the epoch ended with status {process.returncode}")
     # It may have ended between being asked for and answering.
-    return [each for each in found if each.resident > 0]
+    return thinned([each for each in found if each.resident > 0])
+
+
+def thinned(samples: Sequence[Sample]) -> list[Sample]:
+    """Those that tell something new: another step, or another MiB; and the last one."""
+    told = [
+        each
+        for before, each in pairwise(samples)
+        if each.steps != before.steps or round(each.resident) != round(before.resident)
+    ]
+    return [samples[0], *told, *([] if samples[-1] in told else samples[-1:])]
 
 
 def sample(pid: int, label: str, began: float, steps: int) -> Sample:
@@ -131,13 +142,14 @@ def read_csv(path: str) -> list[Sample]:
 
 def summary(samples: Sequence[Sample]) -> dict[str, object]:
     """A row of the table."""
-    steps = {each.steps: each for each in reversed(samples)}  # the first of each number of steps
-    last = max(steps)
-    per_step = (steps[last].cpu - steps[1].cpu) / max(1, last - 1)
+    last = max(each.steps for each in samples)
+    # Looked at so rarely that a short step may have been missed.
+    first, end = (next(e for e in samples if e.steps >= count) for count in (min(1, last), last))
+    per_step = (end.cpu - first.cpu) / max(1, end.steps - first.steps)
     return {
         "code": samples[0].label,
-        "resident before the first step, MiB": f"{steps[0].peak:,.0f}",
-        "peak of the first step, MiB": f"{steps[1].peak:,.0f}",
+        "resident at the start, MiB": f"{samples[0].peak:,.0f}",
+        "peak of the first step, MiB": f"{first.peak:,.0f}",
         "peak of the epoch, MiB": f"{samples[-1].peak:,.0f}",
         "seconds of CPU a step": f"{per_step:.1f}",
     }
