@@ -31,6 +31,9 @@ from counterpoint.training.trainer import Ended, StepTaken
 EVERY = 0.2
 """Seconds between two looks at a process."""
 
+BOUND = 2.5e9
+"""Bytes that fine-tuning the bundled encoder in batches of 32 triples of 128 tokens may take."""
+
 COLUMNS = ("label", "seconds", "resident_mib", "peak_mib", "steps", "cpu_seconds")
 
 
@@ -173,7 +176,7 @@ def draw(runs: Sequence[Sequence[Sample]], path: str) -> None:
             for each in samples
         ]
         axes.plot(place, [each.resident / 1024 for each in samples], label=samples[0].label)
-    axes.axhline(2.5, color="grey", linestyle=":", label="bound")
+    axes.axhline(BOUND / 2**30, color="grey", linestyle=":", label="2.5 GB")
     axes.set(xlabel="step of the epoch (before 1: embedding; after the last: embedding)")
     axes.set(ylabel="resident memory, GiB", ylim=(0, None))
     axes.legend()
