@@ -17,6 +17,7 @@ from benchmarks import (
     mining,
     operators,
     peers,
+    resident,
     small_corpus,
     study_loop,
 )
@@ -465,3 +466,26 @@ def test_programs_that_answer_otherwise_are_refused() -> None:
     }
     with pytest.raises(RuntimeError, match=r"b gives 0\.0% of the rows"):
         index.rounds(programs, torch.zeros((32, 1)), 1)
+
+
+def test_memory_over_an_epoch_from_end_to_end(tiny_bert, tmp_path, capsys) -> None:
+    given = {"corpus": "sample", "encoder": tiny_bert, "threads": 1, "max-tokens": 32}
+    given |= {"pairs": 12, "batch": 4, "label": "now", "csv": tmp_path / "now.csv"}
+    resident.main([part for name, value in given.items() for part in (f"--{name}", str(value))])
+    samples = resident.read_csv(str(tmp_path / "now.csv"))
+    assert samples == sorted(samples, key=lambda each: (each.steps, each.seconds))
+    assert samples[-1].peak >= max(each.resident for each in samples) > 100
+    assert "| now " in capsys.readouterr().out
+    png = tmp_path / "resident.png"
+    resident.main(["--plot", given["csv"].as_posix(), "--png", str(png)])
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_row_of_memory_tells_the_peaks_and_the_cost_of_a_step() -> None:
+    def at(seconds: float, mib: float, steps: int) -> resident.Sample:
+        return resident.Sample("now", seconds, mib, mib, steps, cpu=2 * seconds)
+
+    samples = [at(0, 100, 0), at(1, 300, 0), at(2, 900, 1), at(4, 950, 2), at(6, 960, 3)]
+    assert list(resident.summary(samples).values()) == ["now", "100", "900", "960", "4.0"]
+    held = [at(0, 100, 0), at(1, 100.2, 0), at(2, 100.1, 0), at(3, 100.3, 1), at(4, 100.3, 1)]
+    assert [each.seconds for each in resident.thinned(held)] == [0, 3, 4]

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,11 +122,66 @@ def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.Monkey
     library = SimpleNamespace(mallopt=lambda name, value: asked.append((name, value)))
     monkeypatch.setattr("ctypes.CDLL", lambda name: library)
     devices.keep_freed_memory()
-    # malloc.h: M_MMAP_MAX is -4, M_TRIM_THRESHOLD is -1.
-    assert dict(asked) == {-4: 0, -1: 2**31 - 1}
+    # malloc.h: M_MMAP_MAX is -4, M_TRIM_THRESHOLD is -1, M_MXFAST is 1.
+    assert dict(asked) == {-4: 0, -1: 2**31 - 1, 1: 0}
     monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace())
     devices.keep_freed_memory()
-    assert len(asked) == 2
+    assert len(asked) == 3
+
+
+ALLOCATIONS = """
+import ctypes
+import sys
+from counterpoint.runs import devices
+
+if sys.argv[1] == "restarted":
+    devices.restart_without_small_caches()
+devices.keep_freed_memory()
+library = ctypes.CDLL(None)
+library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def block():
+    place = ctypes.c_void_p()
+    assert library.posix_memalign(ctypes.byref(place), ctypes.c_size_t(64), 3_000_000) == 0
+    return place.value
+places = set()
+for _ in range(50):
+    first = block()
+    small = [library.malloc(size) for size in range(16, 112, 16)]  # never freed
+    library.free(first)
+    places.add(first)
+print(len(places))
+"""
+
+
+def places_of_blocks(way: str) -> int:
+    """At how many addresses fifty blocks lay, each freed before the next was asked for."""
+    environment = {name: value for name, value in os.environ.items() if name != devices.TUNABLES}
+    command = [sys.executable, "-c", ALLOCATIONS, way]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not devices.has_glibc(), reason="another C library")
+def test_a_large_block_that_was_freed_is_used_again_after_a_restart() -> None:
+    assert places_of_blocks("restarted") <= 2
+
+
+def test_a_process_starts_anew_at_most_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr("os.execve", lambda _, words, names: started.append((words, names)))
+    monkeypatch.setattr("os.confstr", lambda _: "glibc 2.36")
+    monkeypatch.setattr("sys.orig_argv", ["python3", "-m", "counterpoint", "train"])
+    monkeypatch.delenv(devices.TUNABLES, raising=False)
+    devices.restart_without_small_caches()
+    ((words, names),) = started
+    assert words == [sys.executable, "-m", "counterpoint", "train"]
+    assert names == {**os.environ, devices.TUNABLES: "glibc.malloc.tcache_count=0"}
+    monkeypatch.setenv(devices.TUNABLES, "glibc.malloc.perturb=1")
+    devices.restart_without_small_caches()
+    monkeypatch.delenv(devices.TUNABLES)
+    monkeypatch.setattr("os.confstr", lambda _: None)
+    devices.restart_without_small_caches()
+    assert len(started) == 1
 
 
 def test_denormals_are_zero_for_a_while() -> None:

@@ -70,6 +70,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run() -> None:
     """The console command."""
+    if sys.argv[1:2] == ["train"]:
+        from counterpoint.runs import devices
+
+        devices.restart_without_small_caches()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that has no sign for a name or a δ must end no command.
         if isinstance(stream, io.TextIOWrapper):

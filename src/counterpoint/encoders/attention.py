@@ -44,8 +44,8 @@ def attention(  # noqa: PLR0917  as transformers calls it
     """What transformers calls an attention function: SDPA, or on a CPU the plain way where it pays.
 
     With dropout SDPA would take the plain way too, with one draw an element. Texts that stand one
-    after the other are taken one by one on a CPU, so that what is computed of one stays in the
-    cache, and all at once by a GPU's flash attention.
+    after the other are taken all at once by a GPU's flash attention; on a CPU they never come here
+    (`self_attention`).
 
     Args:
         module: the layer that asks.
@@ -63,8 +63,7 @@ def attention(  # noqa: PLR0917  as transformers calls it
         (n, t, heads, w), and None for the weights.
     """
     if packing is not None:
-        packed = _one_by_one if uses_own_kernels(query) else _flash
-        return packed(query, key, value, packing, dropout, options.get("scaling")), None
+        return _flash(query, key, value, packing, dropout, options.get("scaling")), None
 
     # Here and not above: a cell on frozen features never waits for transformers.
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -79,19 +78,6 @@ def attention(  # noqa: PLR0917  as transformers calls it
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         attention_mask = query.new_zeros(()).masked_fill(~attention_mask, -torch.inf)
     return plain_attention(query, key, value, attention_mask, dropout, options.get("scaling")), None
-
-
-def _one_by_one(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    packing: Packing,
-    dropout: float,
-    scaling: float | None,
-) -> Tensor:
-    lengths = packing.starts.diff().tolist()
-    texts = zip(*(torch.split(part, lengths, dim=2) for part in (query, key, value)), strict=True)
-    return torch.cat([plain_attention(q, k, v, None, dropout, scaling) for q, k, v in texts], dim=1)
 
 
 def _flash(

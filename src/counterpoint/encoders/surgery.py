@@ -2,10 +2,11 @@
 
 `install` and `split` are the only ways in. Behind them stands all that reads or changes the inner
 parts of torch and transformers: layers replaced by our dropout, attention registered under a name
-of ours, torch's flash attention by its inner name (`attention`), a model run in two parts
-(`layers`), and a hook that casts once. Such parts change from one release to the next. So they are
-used with the versions they were tested with alone; with others the libraries' own ways are taken,
-which are slower and draw other random numbers.
+of ours, torch's flash attention by its inner names (`attention`, `self_attention`), GELU and the
+products around it as one (`feed_forward`), a model run in two parts (`layers`), and a hook that
+casts once. Such parts change from one release to the next. So they are used with the versions they
+were tested with alone; with others the libraries' own ways are taken, which are slower and draw
+other random numbers.
 """
 
 import warnings
@@ -19,7 +20,10 @@ from torch import nn
 from counterpoint.config.options import EncoderOptions
 from counterpoint.encoders import attention
 from counterpoint.encoders.dropout import rates, replace_dropout
+from counterpoint.encoders.feed_forward import join_feed_forward
 from counterpoint.encoders.layers import SplitTransformer, layers_of
+from counterpoint.encoders.packing import takes_packed_texts
+from counterpoint.encoders.self_attention import join_products
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -60,6 +64,9 @@ def install(model: "PreTrainedModel", options: EncoderOptions) -> None:
         replace_dropout(model)
         attention.register(model)
         _cast_once(model)
+        if takes_packed_texts(model):
+            join_products(model)
+            join_feed_forward(model)
 
 
 def split(models: nn.ModuleDict, options: EncoderOptions) -> dict[str, SplitTransformer]:
