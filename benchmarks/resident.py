@@ -26,7 +26,7 @@ from benchmarks.small_corpus import read_folders, small_corpus
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import markdown_table
 from counterpoint.runs import devices
-from counterpoint.training.trainer import Ended, StepTaken
+from counterpoint.training.epochs import Ended, StepTaken
 
 EVERY = 0.2
 """Seconds between two looks at a process."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
+import torch
+
 from counterpoint.arrays import Ints
 from counterpoint.config.options import EvaluationOptions
 from counterpoint.evaluation.evaluate import EPOCH_TASK, Evaluation, epoch_scores, query_results
@@ -18,6 +20,10 @@ T = TypeVar("T")
 
 Results = dict[str, tuple[CandidateSets, list[QueryResults]]]
 """By split: its candidate sets and what became of its queries."""
+
+
+NOBODY_MOVES = Reranker(1, lambda _: lambda points, _: torch.zeros(len(points)))
+"""A second stage over one text."""
 
 
 class System(Protocol):
@@ -114,7 +120,7 @@ class SplitScores:
         costs = system.costs_of(sets)
         return [
             *query_results(sets, costs, system.reranker, asked),
-            *query_results(sets, costs, None, alone),
+            *query_results(sets, costs, NOBODY_MOVES, alone),
         ]
 
     def _asked(self, role: str, protocols: Iterable[str]) -> tuple[list[str], Ints | None]:
