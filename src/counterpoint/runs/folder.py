@@ -26,7 +26,7 @@ from counterpoint.config.renames import new_path
 from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
-from counterpoint.results.files import Failure, Outcome, Provenance, Seconds, Ties
+from counterpoint.results.files import Failure, HybridWeight, Outcome, Provenance, Seconds, Ties
 
 AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
 """The axes that every table has, whatever others a matrix adds."""
@@ -38,6 +38,9 @@ Value = str | int | float | bool | None
 
 TIES = "ties.json"
 """Beside a baseline's results: queries all of whose candidates tie."""
+
+HYBRID_WEIGHT = "hybrid.json"
+"""Beside the results of a system that adds up z-scores: how much BM25 weighs in it."""
 
 RECORDS = "records.parquet"
 """Per-query results, of a cell, a baseline and an evaluation."""
@@ -258,6 +261,11 @@ def ties_beside(records: Path) -> Path:
     return records.with_name(TIES)
 
 
+def weight_beside(records: Path) -> Path:
+    """Where the weight of BM25 in a system is told, by where its results go."""
+    return records.with_name(HYBRID_WEIGHT)
+
+
 def run_and_cell(results: Path) -> tuple[RunFolder, str]:
     """The run and the name of a cell, by where its results go.
 
@@ -369,6 +377,11 @@ class Run:
             **{cell.name: cell.folder.records for cell in (*self.trained, *self.trained_recipes)},
             **{f"baseline/{name}": path for name, path in self.baselines.items()},
         }
+
+    def weight(self, system: str) -> HybridWeight | None:
+        """How much BM25 weighs in a system that has results; None where it has no such weight."""
+        path = weight_beside(self.systems[system])
+        return HybridWeight.read(path) if path.is_file() else None
 
     @property
     def held_out(self) -> tuple[str, ...]:
