@@ -157,7 +157,9 @@ def weight_by_hand(dense: list[list[float]], lexical: list[list[float]]) -> Hybr
     def counted(queries):
         return sets.text[None, :] != sets.text[sets.pairs + queries][:, None]
 
-    return hybrid.choose_weight(sets, hybrid.standardised(costs(dense), costs(lexical), counted))
+    return hybrid.choose_weight(
+        sets, hybrid.standardised(costs(dense), hybrid.Lexical(costs(lexical), counted))
+    )
 
 
 def gold_first(similarity: float, others: list[float]) -> list[list[float]]:

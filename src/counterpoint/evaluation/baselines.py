@@ -17,6 +17,7 @@ from counterpoint.errors import InputError
 from counterpoint.evaluation.evaluate import query_results
 from counterpoint.evaluation.hybrid import (
     UNCHOSEN,
+    Lexical,
     by_ranks,
     by_scores,
     choose_weight,
@@ -47,9 +48,9 @@ class Search:
     queries: Sequence[str]
     query_texts: Ints
     """(queries,) likewise."""
-    training: Sequence[str]
+    training: Sequence[str] = ()
     """All texts of the training split."""
-    outputs: Callable[[], Outputs]
+    outputs: Callable[[], Outputs] | None = None
     """Gives the untrained encoder's outputs for every text of the corpus."""
     language: str = ENGLISH
     """Of all texts, as ISO 639-1 has it."""
@@ -74,6 +75,7 @@ def untrained(search: Search) -> Costs:
 
     As Euclidean distance between vectors of length 1, which ranks alike.
     """
+    assert search.outputs is not None
     x = search.outputs()
     queries, candidates = (
         functional.normalize(torch.from_numpy(of_role[texts]), dim=-1)
@@ -151,11 +153,10 @@ def bm25(search: Search) -> Costs:
     return Similarities(similarity)
 
 
-def _no_terms(baseline: str, where: str, language: str) -> InputError:
+def _no_terms(name: str, where: str, language: str) -> InputError:
     return InputError(
-        f"baseline {baseline}: {where}: no text has a word of two letters or more that is no "
-        f"stop word of {language!r}; check the corpus and corpus.language, or leave this baseline "
-        "out"
+        f"{name}: {where}: no text has a word of two letters or more that is no stop word of "
+        f"{language!r}; check the corpus and corpus.language, or do without {name}"
     )
 
 
@@ -170,9 +171,14 @@ def random(search: Search) -> Costs:
     return Similarities(similarity)
 
 
+def lexical(search: Search) -> Lexical:
+    """BM25 as the other half of a hybrid."""
+    return Lexical(bm25(search), search.others)
+
+
 def hybrid_rrf(search: Search) -> Costs:
     """The untrained encoder and BM25 by reciprocal ranks; see `hybrid.by_ranks`."""
-    return by_ranks(untrained(search), bm25(search), search.others)
+    return by_ranks(untrained(search), lexical(search))
 
 
 def hybrid(search: Search) -> Costs:
@@ -181,7 +187,7 @@ def hybrid(search: Search) -> Costs:
 
 
 def _standardised(search: Search) -> Measured:
-    return standardised(untrained(search), bm25(search), search.others)
+    return standardised(untrained(search), lexical(search))
 
 
 def hybrid_weight(sets: CandidateSets, search: Search) -> HybridWeight:
@@ -222,8 +228,8 @@ def search_of(
     arguments: Sequence[Argument],
     sets: CandidateSets,
     folder: str,
-    training: Sequence[str],
-    outputs: Callable[[], Outputs],
+    training: Sequence[str] = (),
+    outputs: Callable[[], Outputs] | None = None,
     language: str = ENGLISH,
 ) -> Search:
     """A split as something to search.
@@ -232,8 +238,8 @@ def search_of(
         arguments: all of the split.
         sets: of the split.
         folder: its name.
-        training: the texts of the training split.
-        outputs: gives the encoder's outputs for every text of the corpus.
+        training: the texts of the training split, for TF-IDF.
+        outputs: gives the encoder's outputs for every text of the corpus, for what needs them.
         language: of the texts.
     """
     return Search(

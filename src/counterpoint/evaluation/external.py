@@ -18,11 +18,13 @@ from counterpoint.evaluation.baselines import (
     Search,
     baseline_costs,
     hybrid_weight,
+    lexical,
     search_of,
     weighing,
 )
 from counterpoint.evaluation.beir_ranking import BEIR, LABELS
 from counterpoint.evaluation.evaluate import Evaluation, query_results
+from counterpoint.evaluation.hybrid import CandidateRanking
 from counterpoint.evaluation.rankings import named
 from counterpoint.evaluation.records import DEPTH, QueryResults, read_records, write_records
 from counterpoint.evaluation.scoring import Score, Scoring
@@ -98,17 +100,18 @@ def weight_on(
     arguments = corpus.split(split)
     seen = {argument.text_hash for argument in training or ()}
     sets = candidate_sets_of(arguments, corpus.text_number, seen)
-    search = search_of(arguments, sets, split, [], outputs, corpus.language)
+    search = search_of(arguments, sets, split, (), outputs, corpus.language)
     return hybrid_weight(sets, search)
 
 
-def trained_ranker(name: str, system: TrainedSystem) -> Ranker:
+def trained_ranker(name: str, system: TrainedSystem, ranking: CandidateRanking) -> Ranker:
     """A trained cell, with the vectors of the corpus's texts."""
-    return Ranker(
-        name,
-        lambda search: system.costs(search.query_texts, search.candidate_texts),
-        system.reranker,
-    )
+
+    def costs(search: Search) -> Costs:
+        dense = system.costs(search.query_texts, search.candidate_texts)
+        return ranking.costs(dense, lambda: lexical(search))
+
+    return Ranker(name, costs, system.reranker, ranking.weight)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """First stages of a dense search and BM25 together (docs/method.md, "Hybrid")."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from counterpoint.arrays import Ints, Mask
+from counterpoint.config.options import FirstStageKind
 from counterpoint.results.files import HybridWeight
 from counterpoint.search.distances import Costs
 from counterpoint.search.fused import Fused, Measured, Wide, ranks, reciprocal, weighted, z_scores
@@ -24,14 +26,22 @@ Counted = Callable[[Ints], Mask]
 """From queries (n,) to the candidates (n, m) over which ranks and z-scores are taken."""
 
 
-def by_ranks(dense: Costs, bm25: Costs, counted: Counted) -> Costs:
+@dataclass(frozen=True)
+class Lexical:
+    """BM25 over what is searched."""
+
+    costs: Costs
+    counted: Counted
+
+
+def by_ranks(dense: Costs, lexical: Lexical) -> Costs:
     """Reciprocal rank fusion; see `fused.reciprocal`."""
-    return Fused(Measured(dense, bm25, counted, ranks), reciprocal)
+    return Fused(Measured(dense, lexical.costs, lexical.counted, ranks), reciprocal)
 
 
-def standardised(dense: Costs, bm25: Costs, counted: Counted) -> Measured:
+def standardised(dense: Costs, lexical: Lexical) -> Measured:
     """The z-scores of both, which `by_scores` adds up."""
-    return Measured(dense, bm25, counted, z_scores)
+    return Measured(dense, lexical.costs, lexical.counted, z_scores)
 
 
 def by_scores(measured: Measured, weight: float) -> Costs:
@@ -65,6 +75,28 @@ def choose_weight(sets: CandidateSets, measured: Measured) -> HybridWeight:
     best = max(WEIGHTS, key=lambda weight: right[weight])
     accuracy = {str(weight): count / len(asked) for weight, count in right.items()}
     return HybridWeight(best, len(asked), accuracy)
+
+
+@dataclass(frozen=True)
+class CandidateRanking:
+    """What ranks a cell's candidates before its second stage does."""
+
+    kind: FirstStageKind = "dense"
+    weight: HybridWeight | None = None
+    """Of BM25; None where nothing is weighed."""
+
+    @classmethod
+    def chosen(cls, kind: FirstStageKind, choose: Callable[[], HybridWeight]) -> "CandidateRanking":
+        """One of a kind; `choose` gives the weight where it has one."""
+        return cls(kind, choose() if kind == "zscores" else None)
+
+    def costs(self, dense: Costs, lexical: Callable[[], Lexical]) -> Costs:
+        """What it ranks by; `lexical` is asked for where that is not the dense search alone."""
+        if self.kind == "dense":
+            return dense
+        if self.weight is None:
+            return by_ranks(dense, lexical())
+        return by_scores(standardised(dense, lexical()), self.weight.bm25_weight)
 
 
 def _golds(sets: CandidateSets, queries: Ints, shape: tuple[int, ...]) -> Mask:

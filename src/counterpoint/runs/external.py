@@ -35,7 +35,7 @@ from counterpoint.runs.folder import (
     read_run,
     runs_with_corpus,
 )
-from counterpoint.runs.trained import StoredTexts, encoder_outputs, load_cell
+from counterpoint.runs.trained import StoredTexts, encoder_outputs, load_cell, ranking_of
 
 BASELINE = "baseline/"
 """Begins the name of a system that nothing is trained for."""
@@ -212,7 +212,7 @@ class ExternalEvaluation:
             name = self.system.removeprefix(BASELINE)
             return external.baseline_ranker(name, weight() if name == WEIGHTED else None)
         system = load_cell(self.cell, texts, self.device, self._stored)
-        return external.trained_ranker(self.system, system)
+        return external.trained_ranker(self.system, system, ranking_of(self.cell))
 
     def _weight(self, debates: Corpus, outputs: Callable[[], Outputs]) -> HybridWeight:
         """Of BM25 in `hybrid`: chosen on the run's dev split, or without a run on the corpus's own.

@@ -22,6 +22,7 @@ from typing import Literal
 
 from counterpoint.config.loading import load_written
 from counterpoint.config.matrix import RECIPE
+from counterpoint.config.options import CellOptions
 from counterpoint.config.renames import new_path
 from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
@@ -63,6 +64,12 @@ RESULTS = (
 With the outcome it is whole; the identity, of which results these are, is true only after that.
 """
 
+
+def result_files(options: CellOptions) -> tuple[str, ...]:
+    """The files that a cell with these options leaves, in that order."""
+    return (*([HYBRID_WEIGHT] if options.evaluation.first_stage == "zscores" else []), *RESULTS)
+
+
 CELLS = "cells"
 MATRIX = "matrix.csv"
 ARGUMENTS = "corpus/arguments.parquet"
@@ -83,6 +90,11 @@ class CellFolder:
     def records(self) -> Path:
         """Per-query results."""
         return self.path / RECORDS
+
+    @property
+    def hybrid_weight(self) -> Path:
+        """How much BM25 weighs in the first stage; only where that adds up z-scores."""
+        return weight_beside(self.records)
 
     @property
     def model(self) -> Path:

@@ -19,7 +19,7 @@ Wide = npt.NDArray[np.float64]
 RANK_CONSTANT = 60
 """k of reciprocal rank fusion, as its authors fixed it."""
 
-KEPT = 1 << 28
+KEPT = 1 << 27
 """Bytes of measures that are kept: the same queries are asked for every protocol anew."""
 
 Measure = Callable[[Wide, Mask], Wide]
