@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ir_measures
+import numpy as np
 import pandas as pd
 import pytest
 from ir_measures import RR, R, Success, nDCG
@@ -16,12 +17,15 @@ from ir_measures import RR, R, Success, nDCG
 from counterpoint.cli.main import main
 from counterpoint.config.run_options import RunConfig
 from counterpoint.corpus.arguments import Texts
+from counterpoint.encoders.features import Outputs, same_outputs
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.evaluation import baselines
 from counterpoint.evaluation.baselines import Search
 from counterpoint.evaluation.external import readable
 from counterpoint.evaluation.scoring import Score
 from counterpoint.reporting import scores
+from counterpoint.results.files import HybridWeight
+from counterpoint.runs import external as external_module
 from counterpoint.runs import folder as folder_module
 from counterpoint.runs import trained as trained_module
 from counterpoint.runs.external import default_folder
@@ -412,6 +416,70 @@ def test_the_only_run_is_found(
         out = tmp_path / system.replace("/", "-")
         evaluate(system, "--corpus", other, "--out", out)
         assert asked(out, "clean") == UNSEEN
+
+
+@pytest.fixture
+def some_outputs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The untrained encoder's outputs are made up; how many texts each call asked for."""
+    asked: list[int] = []
+
+    def made_up(texts: Texts, *_: object) -> Outputs:
+        asked.append(len(texts.texts))
+        values = np.random.default_rng(1).standard_normal((len(texts.texts), 6))
+        return same_outputs(values.astype(np.float32))
+
+    monkeypatch.setattr(external_module, "encoder_outputs", made_up)
+    return asked
+
+
+def test_without_a_run_bm25_is_weighed_on_the_corpus_own_dev_split(
+    write_tree: WriteTree,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+    some_outputs: list[int],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = debate("exam", "law", "juries", {"pro": 2, "con": 2})
+    files |= debate("dev", "law", "courts", {"pro": 2, "con": 1})
+    folder = write_tree(files, name="two")
+    chosen = "baseline/hybrid: BM25 weighs 0."
+    by = "chosen by accuracy@1 of 3 unseen dev queries"
+    # Of both splits at once, of one that is the dev split, and of one that is not.
+    for splits, texts in (([], [14]), (["dev"], [6]), (["exam"], [6, 8])):
+        some_outputs.clear()
+        given = ["--splits", *splits] if splits else []
+        evaluate("baseline/hybrid", "--corpus", folder, "--out", tmp_path / "out", *given)
+        told = capsys.readouterr().err
+        assert chosen in told
+        assert by in told
+        assert some_outputs == texts
+    shutil.rmtree(folder / "dev")
+    evaluate("baseline/hybrid", "--corpus", folder, "--out", tmp_path / "out")
+    assert f"{chosen}5; no unseen dev query to choose it by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["debates", "beir"])
+def test_with_a_run_bm25_is_weighed_on_its_dev_split(
+    trained: Trained, other: Path, tmp_path: Path, capsys: Captured, layout: str
+) -> None:
+    weight = HybridWeight.read(trained.folder / "baselines" / "hybrid" / "hybrid.json")
+    corpus = other
+    if layout == "beir":
+        corpus = tmp_path / "beir"
+        for path, text in TINY_BEIR.items():
+            (corpus / path).parent.mkdir(parents=True, exist_ok=True)
+            (corpus / path).write_text(text)
+    given = ["--run", trained.folder, "--corpus", corpus, "--out", tmp_path / "out"]
+    evaluate("baseline/hybrid", *given)
+    assert weight.told("baseline/hybrid") in capsys.readouterr().err
+
+
+TINY_BEIR = {
+    "corpus.jsonl": '{"_id": "a", "text": "juries decide"}\n{"_id": "b", "text": "courts vote"}\n',
+    "queries.jsonl": '{"_id": "q", "text": "who decides in courts"}\n',
+    "qrels/test.tsv": "query-id\tcorpus-id\tscore\nq\ta\t1\n",
+}
 
 
 def test_tfidf_is_fitted_on_the_training_folder_or_else_on_what_is_searched(

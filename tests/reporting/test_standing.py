@@ -13,9 +13,9 @@ from counterpoint.reporting.page.names import typographic
 from counterpoint.reporting.scores import all_scores, records_of
 from counterpoint.reporting.standing import loses_to, who_wins
 from counterpoint.reporting.tables import write_tables
-from counterpoint.results.files import Ties
+from counterpoint.results.files import HybridWeight, Ties
 from counterpoint.runs import status
-from counterpoint.runs.folder import RunFolder, read_run
+from counterpoint.runs.folder import RunFolder, read_run, weight_beside
 from counterpoint.tasks.candidates import CandidateSets
 from tests.support.runs import FIVE_CELLS, finish, plan, query_results, write_epochs, write_files
 
@@ -179,3 +179,19 @@ def test_a_recipe_says_that_it_is_one_once() -> None:
 
 def test_only_a_number_gets_a_minus() -> None:
     assert typographic("TF-IDF: -2.5 (-7.5 to +0.0)") == "TF-IDF: −2.5 (−7.5 to +0.0)"
+
+
+def test_what_bm25_weighs_in_a_system_is_told_below_the_tables(folder: RunFolder) -> None:
+    weight = HybridWeight(0.3, 1234, {"0.3": 0.5})
+    told = "baseline/tfidf: BM25 weighs 0.3, chosen by accuracy@1 of 1,234 unseen dev queries"
+    assert "BM25 weighs" not in write_tables(read_run(folder.path), 1, intervals=False)
+    weight.write(weight_beside(folder.baseline("tfidf")))
+    run = read_run(folder.path)
+    # It is a reason to make tables and page again.
+    assert told[1:] in " ".join(write_tables(run, 1, intervals=False).split())
+    assert told in (folder.tables / "comparison.md").read_text()
+    assert told in page(contents_of(run, 1))
+    best = overview(folder).best
+    assert best is not None
+    weight.write(folder.cell(best).hybrid_weight)
+    assert weight.told(best) in overview(folder).notes

@@ -1,5 +1,7 @@
 """Which system of a run answers."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -8,9 +10,11 @@ import pytest
 from counterpoint.errors import InputError
 from counterpoint.reporting.scores import current_scores
 from counterpoint.retrieval import systems
+from counterpoint.retrieval.card import Stated, card
+from counterpoint.retrieval.card import Trained as Card
 from counterpoint.retrieval.choosing import load_system, told_of_best
 from counterpoint.retrieval.systems import best_with_vectors
-from counterpoint.runs.folder import Run, read_run
+from counterpoint.runs.folder import CellFolder, Run, read_run
 from tests.support.trained import Trained, make_run
 
 
@@ -71,3 +75,18 @@ def test_systems_are_loaded_by_name_and_by_folder(trained: Trained) -> None:
     assert cell.fingerprint == load_system(trained.live, trained.folder, "cpu")[0].fingerprint
     with pytest.raises(InputError, match="has no vectors"):
         load_system("baseline/bm25", trained.folder, "cpu")
+
+
+def test_a_cell_whose_scores_are_with_bm25_says_that_its_vectors_alone_rank(
+    trained: Trained, tmp_path: Path
+) -> None:
+    copy = tmp_path / "cell"
+    shutil.copytree(trained.folder / "cells" / trained.frozen, copy)
+    assert "BM25" not in load_system(str(copy), None, "cpu")[1]
+    options = json.loads((copy / "options.json").read_text())
+    options["evaluation"]["first_stage"] = "rrf"
+    (copy / "options.json").write_text(json.dumps(options))
+    retriever, told = load_system(str(copy), None, "cpu")
+    assert told.endswith("first stage with BM25, and here its vectors alone rank")
+    shown = card(Card(None, retriever.name, CellFolder(copy), retriever.options), Stated(), "x")
+    assert "first stage in which BM25 ranks too" in shown

@@ -152,6 +152,17 @@ def test_a_control_that_may_stop_a_cell_makes_an_upper_bound(
     assert "time left    at most about" in bound.text()
 
 
+@pytest.mark.parametrize(
+    ("baselines", "features"), [(["bm25"], 0), (["hybrid"], 1), (["untrained", "hybrid-rrf"], 1)]
+)
+def test_baselines_with_an_encoder_need_its_features(
+    folder: RunFolder, tiny_bert: Path, baselines: list[str], features: int
+) -> None:
+    axes = {"trainable": ["all"], "fusion": ["cls"]}
+    config = configuration(tiny_bert, matrix={"axes": axes}, baselines=baselines)
+    assert estimate(config, folder).jobs["features"] == features
+
+
 def test_the_command_plans_a_run_and_a_configuration(
     folder: RunFolder, small: Corpus, tiny_bert: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

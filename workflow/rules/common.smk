@@ -13,6 +13,7 @@ from counterpoint.config.batches import batches, inputs_key
 from counterpoint.config.cache_keys import features_key, shared_options, tokens_key
 from counterpoint.config.loading import dump
 from counterpoint.config.matrix import base_options, option_values
+from counterpoint.config.run_options import ENCODING_BASELINES
 from counterpoint.corpus.sources import expand_variables, folder_fingerprint
 from counterpoint.errors import InputError
 from counterpoint.runs.opening import open_run
@@ -62,7 +63,7 @@ shell.prefix(
     'trap : TERM; logged() {{ "${{@:2}}" > "$1" 2>&1 || {{ local status=$?; cat "$1" >&2; return $status; }}; }}; '
 )
 
-# Encoder options by what they share. The base options' are there for the untrained baseline.
+# Encoder options by what they share. The base options' are there for baselines.
 ENCODERS = [*(cell.options.encoder for cell in CELLS.values()), CONFIG.encoder]
 PAIR_ENCODERS = [cell.options.reranker.encoder for cell in CELLS.values() if cell.first is not None]
 FEATURES = {features_key(encoder): encoder for encoder in ENCODERS}
@@ -133,8 +134,8 @@ def batch_options(batch):
 
 
 def base_features(wildcards):
-    """The frozen features of the base options' encoder, which the untrained baseline needs."""
-    return features_of(CONFIG.encoder) if wildcards.baseline == "untrained" else []
+    """The frozen features of the base options' encoder, for the baselines that need them."""
+    return features_of(CONFIG.encoder) if wildcards.baseline in ENCODING_BASELINES else []
 
 
 def has_axis_table():

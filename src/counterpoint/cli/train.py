@@ -112,11 +112,14 @@ def add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:
         "baseline",
         help="evaluate a system that nothing is trained for",
         description="Evaluate a baseline on the dev and test splits (records.parquet). Writes "
-        "ties.json beside it: how many queries tie with all of their candidates.",
+        "ties.json beside it: how many queries tie with all of their candidates; and hybrid.json: "
+        "the weight of BM25 in `hybrid`, chosen on dev, with the accuracy of each that was tried.",
     )
-    parser.add_argument("name", help="random, tfidf, bm25 or untrained")
+    parser.add_argument("name", help="random, tfidf, bm25, untrained, hybrid-rrf or hybrid")
     add_arguments(parser)
-    parser.add_argument("--features", type=Path, metavar="FILE", help="for untrained")
+    parser.add_argument(
+        "--features", type=Path, metavar="FILE", help="for untrained and the hybrid ones"
+    )
     add_threads(parser)
     add_out(parser, "file to write")
     parser.set_defaults(command=_baseline)
@@ -135,4 +138,7 @@ def _baseline(arguments: argparse.Namespace) -> None:
     evaluated = baselines.evaluate_baseline(arguments.name, read, arguments.features)
     print_notes(evaluated.ties.told(f"baseline {arguments.name}"))
     evaluated.ties.write(folder.ties_beside(arguments.out))
+    if evaluated.weight is not None:
+        print_notes([evaluated.weight.told(f"baseline {arguments.name}")])
+        evaluated.weight.write(folder.weight_beside(arguments.out))
     records_module.write_records(evaluated.by_split, arguments.out)

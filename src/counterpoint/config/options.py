@@ -14,6 +14,7 @@ from counterpoint.config.presets import PRESETS
 from counterpoint.config.section import NonNegative, Positive, Probability, Section, whole
 
 TopK = Annotated[int, Field(ge=1, strict=True)]
+FirstStageKind = Literal["dense", "rrf", "zscores"]
 TaskName = Literal["sdoc", "sdc", "sdoa", "sda", "stc", "sta", "epc", "epa"]
 
 
@@ -220,6 +221,8 @@ class StoppingOptions(Section):
 class EvaluationOptions(Section):
     """What is measured, and how often."""
 
+    younger: ClassVar[tuple[str, ...]] = ("first_stage",)
+
     rerank: Annotated[int, Field(ge=1)] = 10
     """k, how many of the nearest candidates the classifier re-orders."""
     test_every_epoch: bool = True
@@ -231,6 +234,11 @@ class EvaluationOptions(Section):
     nDCG@k in the tables, and accuracy@k in each epoch's record."""
     epoch_tasks: Annotated[tuple[TaskName, ...], Field(strict=False)] = ()
     """Tasks that each epoch's record has scores of, beside `epa`, by which decisions are taken."""
+    first_stage: FirstStageKind = "dense"
+    """What ranks the candidates in the final evaluation, before the classifier re-orders the first
+    k: the cell's distances (`dense`), or these and BM25 together, by reciprocal ranks (`rrf`) or by
+    z-scores with a weight that dev chooses (`zscores`). The first stage's own training and epochs
+    are always dense."""
 
 
 _CROSS_ENCODER: dict[str, dict[str, Any]] = {

@@ -78,7 +78,10 @@ class PlotOptions(Section):
     """Dots an inch of PNG files."""
 
 
-BaselineName = Literal["random", "tfidf", "bm25", "untrained"]
+BaselineName = Literal["random", "tfidf", "bm25", "untrained", "hybrid-rrf", "hybrid"]
+
+ENCODING_BASELINES = ("untrained", "hybrid-rrf", "hybrid")
+"""Those that need the frozen outputs of the base options' encoder."""
 
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -96,7 +99,8 @@ class RunConfig(CellOptions):
     """Cells outside the matrix, by a name of their own: the sections and options in which each
     departs from the base options. They are laid beside the best cell and the baselines."""
     baselines: list[BaselineName] = ["random", "tfidf", "bm25", "untrained"]
-    """Systems that nothing is trained for."""
+    """Systems that nothing is trained for. `hybrid-rrf` and `hybrid` are the untrained encoder and
+    BM25, fused by reciprocal ranks and by z-scores."""
     trackers: list[Literal["tensorboard", "mlflow"]] = []
     """Where each cell's epoch log is written too; extras to install. Changes no result."""
     resources: ResourceOptions = ResourceOptions()

@@ -177,11 +177,29 @@ def read_training(
     Raises:
         InputError: as `read_usable`.
     """
-    split = named_split("training", split_names(path, columns))
-    if split is None:
-        return None, []
-    corpus, problems = read_usable(path, [split], columns, skip=skip)
-    return corpus.split(split), problems
+    corpus, problems = read_role("train", path, columns, skip=skip)
+    return (None if corpus is None else list(corpus.arguments)), problems
+
+
+def read_role(
+    role: str, path: str, columns: Mapping[str, str] | None = None, *, skip: bool = False
+) -> tuple[Corpus | None, list[Problem]]:
+    """The split that has a role by its name, as the only one of a corpus; None where there is none.
+
+    Args:
+        role: train, dev or test.
+        path: of the corpus.
+        columns: as `read` takes them.
+        skip: as `read_usable` takes it.
+
+    Returns:
+        The corpus, and what was left out.
+
+    Raises:
+        InputError: as `read_usable`.
+    """
+    split = named_split(role, split_names(path, columns))
+    return (None, []) if split is None else read_usable(path, [split], columns, skip=skip)
 
 
 def beir_source(path: str) -> Source | None:

@@ -1,25 +1,35 @@
 """Systems that nothing is trained for, evaluated by the same rules (docs/method.md)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from counterpoint.arrays import Floats, Ints
+from counterpoint.arrays import Floats, Ints, Mask
 from counterpoint.config.languages import ENGLISH
 from counterpoint.corpus.arguments import Argument, Corpus
 from counterpoint.encoders.features import Outputs, read_features
 from counterpoint.errors import InputError
 from counterpoint.evaluation.evaluate import query_results
+from counterpoint.evaluation.hybrid import (
+    UNCHOSEN,
+    Lexical,
+    by_ranks,
+    by_scores,
+    choose_weight,
+    standardised,
+)
 from counterpoint.evaluation.records import QueryResults
 from counterpoint.evaluation.terms import analyser
 from counterpoint.evaluation.ties import ties_of
 from counterpoint.io.rng import generator
-from counterpoint.results.files import Ties
+from counterpoint.results.files import HybridWeight, Ties
 from counterpoint.search.distances import Costs, Euclidean, Similarities
+from counterpoint.search.fused import Measured
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 
 
@@ -38,12 +48,22 @@ class Search:
     queries: Sequence[str]
     query_texts: Ints
     """(queries,) likewise."""
-    training: Sequence[str]
+    training: Sequence[str] = ()
     """All texts of the training split."""
-    outputs: Callable[[], Outputs]
+    outputs: Callable[[], Outputs] | None = None
     """Gives the untrained encoder's outputs for every text of the corpus."""
     language: str = ENGLISH
     """Of all texts, as ISO 639-1 has it."""
+    copies: Callable[[Ints], Mask] | None = None
+    """From queries (n,) to the candidates (n, m) that are the query in other words than its very
+    text, such as its own document with a title; None where there are none."""
+    bm25_weight: float = UNCHOSEN.bm25_weight
+    """In `hybrid`."""
+
+    def others(self, queries: Ints) -> Mask:
+        """(n, m) bool: the candidates that are not some queries' own text."""
+        mask: Mask = self.candidate_texts[None, :] != self.query_texts[queries, None]
+        return mask if self.copies is None else mask & ~self.copies(queries)
 
 
 Baseline = Callable[[Search], Costs]
@@ -55,6 +75,7 @@ def untrained(search: Search) -> Costs:
 
     As Euclidean distance between vectors of length 1, which ranks alike.
     """
+    assert search.outputs is not None
     x = search.outputs()
     queries, candidates = (
         functional.normalize(torch.from_numpy(of_role[texts]), dim=-1)
@@ -132,11 +153,10 @@ def bm25(search: Search) -> Costs:
     return Similarities(similarity)
 
 
-def _no_terms(baseline: str, where: str, language: str) -> InputError:
+def _no_terms(name: str, where: str, language: str) -> InputError:
     return InputError(
-        f"baseline {baseline}: {where}: no text has a word of two letters or more that is no "
-        f"stop word of {language!r}; check the corpus and corpus.language, or leave this baseline "
-        "out"
+        f"{name}: {where}: no text has a word of two letters or more that is no stop word of "
+        f"{language!r}; check the corpus and corpus.language, or do without {name}"
     )
 
 
@@ -151,12 +171,46 @@ def random(search: Search) -> Costs:
     return Similarities(similarity)
 
 
+def lexical(search: Search) -> Lexical:
+    """BM25 as the other half of a hybrid."""
+    return Lexical(bm25(search), search.others)
+
+
+def hybrid_rrf(search: Search) -> Costs:
+    """The untrained encoder and BM25 by reciprocal ranks; see `hybrid.by_ranks`."""
+    return by_ranks(untrained(search), lexical(search))
+
+
+def hybrid(search: Search) -> Costs:
+    """The untrained encoder and BM25 by z-scores; see `hybrid.by_scores`."""
+    return by_scores(_standardised(search), search.bm25_weight)
+
+
+def _standardised(search: Search) -> Measured:
+    return standardised(untrained(search), lexical(search))
+
+
+def hybrid_weight(sets: CandidateSets, search: Search) -> HybridWeight:
+    """What BM25 weighs in `hybrid`; see `hybrid.choose_weight`.
+
+    Args:
+        sets: of the dev split.
+        search: the same split as something to search.
+    """
+    return choose_weight(sets, _standardised(search))
+
+
 BASELINES: dict[str, Baseline] = {
     "random": random,
     "tfidf": tfidf,
     "bm25": bm25,
     "untrained": untrained,
+    "hybrid-rrf": hybrid_rrf,
+    "hybrid": hybrid,
 }
+
+WEIGHTED = "hybrid"
+"""The baseline that has a weight to choose."""
 
 
 def baseline_costs(name: str, search: Search) -> Costs:
@@ -174,8 +228,8 @@ def search_of(
     arguments: Sequence[Argument],
     sets: CandidateSets,
     folder: str,
-    training: Sequence[str],
-    outputs: Callable[[], Outputs],
+    training: Sequence[str] = (),
+    outputs: Callable[[], Outputs] | None = None,
     language: str = ENGLISH,
 ) -> Search:
     """A split as something to search.
@@ -184,8 +238,8 @@ def search_of(
         arguments: all of the split.
         sets: of the split.
         folder: its name.
-        training: the texts of the training split.
-        outputs: gives the encoder's outputs for every text of the corpus.
+        training: the texts of the training split, for TF-IDF.
+        outputs: gives the encoder's outputs for every text of the corpus, for what needs them.
         language: of the texts.
     """
     return Search(
@@ -201,6 +255,11 @@ def search_of(
     )
 
 
+def weighing(search: Search, weight: HybridWeight) -> Search:
+    """The same search, with a weight of BM25 in `hybrid`."""
+    return replace(search, bm25_weight=weight.bm25_weight)
+
+
 @dataclass(frozen=True)
 class EvaluatedBaseline:
     """What a baseline comes to."""
@@ -209,6 +268,8 @@ class EvaluatedBaseline:
     """Its results by role, dev and test."""
     ties: Ties
     """How many of all those queries have nothing but ties."""
+    weight: HybridWeight | None = None
+    """Of BM25 in `hybrid`."""
 
 
 def evaluate_baseline(name: str, corpus: Corpus, features: Path | None) -> EvaluatedBaseline:
@@ -218,6 +279,7 @@ def evaluate_baseline(name: str, corpus: Corpus, features: Path | None) -> Evalu
         InputError: there is no such baseline, or it needs features and none were given.
     """
 
+    @cache
     def outputs() -> Outputs:
         if features is None:
             raise InputError(
@@ -226,14 +288,18 @@ def evaluate_baseline(name: str, corpus: Corpus, features: Path | None) -> Evalu
         return read_features(features, corpus)
 
     training = [argument.text for argument in corpus.split(corpus.roles["train"])]
-    by_split = {}
-    ties = Ties(0, 0)
+    searches = {}
     for role in ("dev", "test"):
         folder = corpus.roles[role]
         sets = candidate_sets(corpus, folder)
         arguments = corpus.split(folder)
         search = search_of(arguments, sets, folder, training, outputs, corpus.language)
-        costs = baseline_costs(name, search)
+        searches[role] = (sets, search)
+    weight = hybrid_weight(*searches["dev"]) if name == WEIGHTED else None
+    by_split = {}
+    ties = Ties(0, 0)
+    for role, (sets, search) in searches.items():
+        costs = baseline_costs(name, search if weight is None else weighing(search, weight))
         by_split[role] = (sets, query_results(sets, costs))
         ties += ties_of(sets, costs)
-    return EvaluatedBaseline(by_split, ties)
+    return EvaluatedBaseline(by_split, ties, weight)

@@ -14,9 +14,17 @@ from counterpoint.corpus.arguments import Argument, Corpus, debates_of
 from counterpoint.corpus.script import script_doubts
 from counterpoint.encoders.features import Outputs
 from counterpoint.evaluation import trec
-from counterpoint.evaluation.baselines import Search, baseline_costs, search_of
+from counterpoint.evaluation.baselines import (
+    Search,
+    baseline_costs,
+    hybrid_weight,
+    lexical,
+    search_of,
+    weighing,
+)
 from counterpoint.evaluation.beir_ranking import BEIR, LABELS
 from counterpoint.evaluation.evaluate import Evaluation, query_results
+from counterpoint.evaluation.hybrid import CandidateRanking
 from counterpoint.evaluation.rankings import named
 from counterpoint.evaluation.records import DEPTH, QueryResults, read_records, write_records
 from counterpoint.evaluation.scoring import Score, Scoring
@@ -26,6 +34,7 @@ from counterpoint.evaluation.system import TrainedSystem
 from counterpoint.evaluation.ties import ties_of
 from counterpoint.io.atomic import write_text
 from counterpoint.io.text import csv_text
+from counterpoint.results.files import HybridWeight
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets_of
 from counterpoint.tasks.protocols import PROTOCOLS, few_unseen
@@ -48,24 +57,61 @@ class Ranker:
     costs: Callable[[Search], Costs]
     """Costs of what is searched to the queries."""
     reranker: Reranker | None = None
+    weight: HybridWeight | None = None
+    """Of BM25, where it has one."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of its scores must know."""
+        return [] if self.weight is None else [self.weight.told(self.name)]
 
 
-def baseline_ranker(name: str) -> Ranker:
+def baseline_ranker(name: str, weight: HybridWeight | None = None) -> Ranker:
     """A baseline by its name, without `baseline/`.
+
+    Args:
+        name: of the baseline.
+        weight: of BM25, for `hybrid`.
 
     Raises:
         InputError: when it searches: there is no such baseline.
     """
-    return Ranker(f"baseline/{name}", lambda search: baseline_costs(name, search))
-
-
-def trained_ranker(name: str, system: TrainedSystem) -> Ranker:
-    """A trained cell, with the vectors of the corpus's texts."""
     return Ranker(
-        name,
-        lambda search: system.costs(search.query_texts, search.candidate_texts),
-        system.reranker,
+        f"baseline/{name}",
+        lambda search: baseline_costs(name, search if weight is None else weighing(search, weight)),
+        weight=weight,
     )
+
+
+def weight_on(
+    corpus: Corpus,
+    split: str,
+    training: Sequence[Argument] | None,
+    outputs: Callable[[], Outputs],
+) -> HybridWeight:
+    """The weight of BM25 in the baseline `hybrid`, chosen on a split.
+
+    Args:
+        corpus: that has the split.
+        split: its dev split.
+        training: what counts as seen.
+        outputs: gives the untrained encoder's outputs for every text of the corpus.
+    """
+    arguments = corpus.split(split)
+    seen = {argument.text_hash for argument in training or ()}
+    sets = candidate_sets_of(arguments, corpus.text_number, seen)
+    search = search_of(arguments, sets, split, (), outputs, corpus.language)
+    return hybrid_weight(sets, search)
+
+
+def trained_ranker(name: str, system: TrainedSystem, ranking: CandidateRanking) -> Ranker:
+    """A trained cell, with the vectors of the corpus's texts."""
+
+    def costs(search: Search) -> Costs:
+        dense = system.costs(search.query_texts, search.candidate_texts)
+        return ranking.costs(dense, lambda: lexical(search))
+
+    return Ranker(name, costs, system.reranker, ranking.weight)
 
 
 @dataclass(frozen=True)
@@ -113,7 +159,7 @@ def evaluate_debates(
         costs[split] = ranker.costs(search)
         by_split[split] = (sets, query_results(sets, costs[split], ranker.reranker))
     write_records(by_split, out / RECORDS)
-    notes = [*corpus.notes, *script_doubts(corpus.texts, corpus.language)]
+    notes = [*corpus.notes, *script_doubts(corpus.texts, corpus.language), *ranker.notes]
     for split, (sets, several) in by_split.items():
         for results in several if export else ():
             if len(results.queries):

@@ -10,7 +10,13 @@ from counterpoint.corpus.script import script_doubts
 from counterpoint.encoders.features import Outputs
 from counterpoint.evaluation import beir_ranking, trec
 from counterpoint.evaluation.baselines import Search
-from counterpoint.evaluation.beir_ranking import BEIR, LABELS, WITHOUT_COPIES, Ranking
+from counterpoint.evaluation.beir_ranking import (
+    BEIR,
+    LABELS,
+    WITHOUT_COPIES,
+    Ranking,
+    candidates_of,
+)
 from counterpoint.evaluation.external import TREC, Evaluated, Ranker, write_scores
 from counterpoint.evaluation.rankings import named, reranked_scores, retrieval_scores
 from counterpoint.evaluation.scoring import Score
@@ -54,6 +60,7 @@ def evaluate_beir(
         training=collection.document_texts if training is None else training,
         outputs=outputs,
         language=language,
+        copies=lambda queries: ~candidates_of(collection, queries, without_copies=True).numpy(),
     )
     costs = ranker.costs(search)
     ranking = beir_ranking.rank(collection, costs, ranker.reranker)
@@ -74,6 +81,7 @@ def evaluate_beir(
         *_copied(collection),
         *script_doubts(collection.texts, language),
         *ranking.ties.told(ranker.name),
+        *ranker.notes,
     ]
     return Evaluated(scores, notes, files)
 

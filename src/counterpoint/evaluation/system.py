@@ -1,6 +1,6 @@
 """A trained model with the vectors of some texts: what is evaluated, and what mining draws from."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -91,6 +91,8 @@ class TrainedSystem:
     vectors: RoleVectors
     rerank: int
     """How many of the nearest candidates the classifier re-orders."""
+    fused: Callable[[CandidateSets, Costs], Costs] | None = None
+    """Makes of a split's distances what its candidates are ranked by; None for the distances."""
 
     @property
     def device(self) -> torch.device:
@@ -98,8 +100,9 @@ class TrainedSystem:
         return self.vectors["query"].e.device
 
     def costs_of(self, sets: CandidateSets) -> Costs:
-        """Distances of all rows of a split to its queries."""
-        return self.costs(sets.text[sets.pairs :], sets.text)
+        """Of all rows of a split to its queries: distances, unless they are fused with others."""
+        dense = self.costs(sets.text[sets.pairs :], sets.text)
+        return dense if self.fused is None else self.fused(sets, dense)
 
     def costs(self, queries: Ints, candidates: Ints) -> Costs:
         """Distances of m candidates to q queries, each given by their text numbers."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from counterpoint.io import atomic
-from counterpoint.runs.folder import PlannedCell, Run
+from counterpoint.runs.folder import PlannedCell, Run, weight_beside
 from counterpoint.study import old_logs
 
 PACKAGE = Path(__file__).parents[1]
@@ -66,6 +66,7 @@ def _source(run: Run, options: Iterable[object]) -> str:
         *(path for cell in (*run.trained, *run.trained_recipes) for path in _results(cell)),
         *run.baselines.values(),
         *(run.folder.baseline_ties(name) for name in run.baselines),
+        *(weight_beside(path) for path in run.systems.values()),
         *old_logs.sources(run.folder.imported),
     ]
     for path in paths:

@@ -79,7 +79,7 @@ def _of_protocol(overview: Overview, protocol: str, decimals: int) -> Iterator[s
     if overview.run.config.baselines:
         yield "\n### Baselines\n\n"
         yield markdown_table(_outside(overview, BASELINE, protocol, decimals))
-        yield "".join(f"\n{line}\n" for line in overview.ties)
+        yield "".join(f"\n{line}\n" for line in overview.notes)
     yield compared_markdown(overview.imported, protocol, decimals)
 
 

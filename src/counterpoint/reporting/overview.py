@@ -159,6 +159,15 @@ class Overview:
         """A line for each baseline that ties everywhere."""
         return [line for name, ties in self.run.tied.items() for line in ties.told(name)]
 
+    @property
+    def notes(self) -> list[str]:
+        """A line for each of `listed` that ties everywhere, or that BM25 has a weight in."""
+        weights = {system.name: self.run.weight(system.name) for system in self.listed}
+        return [
+            *self.ties,
+            *(weight.told(name) for name, weight in weights.items() if weight is not None),
+        ]
+
     def by_task(self, split: str, protocol: str) -> "dict[str, dict[str, pd.Series[float] | None]]":
         """Accuracy@1 of each of `listed` by task, where it has that."""
         table = select(self.scores, split=split, protocol=protocol, metric="accuracy@1")

@@ -15,6 +15,8 @@ BASELINES = {
     "tfidf": "TF-IDF",
     "bm25": "BM25",
     "untrained": "the encoder as it comes",
+    "hybrid-rrf": "BM25 and that encoder by their ranks",
+    "hybrid": "BM25 and that encoder by their scores",
 }
 """What a sentence calls each baseline."""
 

@@ -73,7 +73,7 @@ def summary(overview: Overview, decimals: int) -> str:
             )
             lines.append(f"  {labels[name]:26}" + "".join(f"{text:>8}" for text in shown))
     lines += [overview.on_few_unseen]
-    for line in overview.ties:
+    for line in overview.notes:
         lines += [*textwrap.wrap(line[0].upper() + line[1:], 100), ""]
     if sentence := who_wins(overview, decimals):
         lines += [*textwrap.wrap(sentence, 100), ""]

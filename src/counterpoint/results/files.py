@@ -108,6 +108,27 @@ class Ties(JsonFile):
 
 
 @dataclass(frozen=True)
+class HybridWeight(JsonFile):
+    """How much BM25 weighs in a first stage that adds up z-scores, and what told so on dev."""
+
+    bm25_weight: float
+    """From 0 to 1; the dense search has the rest."""
+    queries: int
+    """Unseen dev queries that it was chosen by; 0 where there was none, and it is 0.5."""
+    accuracy_at_1: Mapping[str, float]
+    """On them, by weight: those that were tried."""
+
+    def told(self, system: str) -> str:
+        """A line about a system's weight."""
+        if not self.queries:
+            return f"{system}: BM25 weighs {self.bm25_weight}; no unseen dev query to choose it by"
+        return (
+            f"{system}: BM25 weighs {self.bm25_weight}, chosen by accuracy@1 of "
+            f"{self.queries:,} unseen dev queries"
+        )
+
+
+@dataclass(frozen=True)
 class Failure(JsonFile):
     """Why a job ended without a result."""
 

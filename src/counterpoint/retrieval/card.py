@@ -267,6 +267,11 @@ def _limits(trained: Trained) -> str:
         "- It finds texts that answer an argument in form and topic. It does not judge whether "
         "they are true, fair or harmless.",
     ]  # fmt: skip
+    if trained.options.evaluation.first_stage != "dense":
+        lines.append(
+            "- Its scores are those of a first stage in which BM25 ranks too; its vectors alone "
+            "have others."
+        )
     if trained.name == UNTRAINED:
         lines.append("- It does not tell support from attack: nothing taught it to.")
     return "\n".join(lines)

@@ -29,7 +29,8 @@ def load_system(system: str, run: Path | None, device: str) -> tuple[Retriever, 
         InputError: there is no such system, or it cannot be used.
     """
     if run is None and Path(system).is_dir():
-        return Retriever.load(system, device=device), f"the system in {system}"
+        retriever = Retriever.load(system, device=device)
+        return retriever, f"the system in {system}{_without_bm25(retriever)}"
     if run is None and system == UNTRAINED:
         return Retriever.untrained(device=device), f"{UNTRAINED}: the bundled encoder as it comes"
     folder = run or find_run()
@@ -39,7 +40,15 @@ def load_system(system: str, run: Path | None, device: str) -> tuple[Retriever, 
         scores = own_scores(of_run)
         system = best_with_vectors(of_run, scores)
         told = told_of_best(scores, system)
-    return Retriever.load(folder, system, device=device), told
+    retriever = Retriever.load(folder, system, device=device)
+    return retriever, f"{told}{_without_bm25(retriever)}"
+
+
+def _without_bm25(retriever: Retriever) -> str:
+    """What a line about a system adds where its scores are not of its vectors alone."""
+    if retriever.options.evaluation.first_stage == "dense":
+        return ""
+    return "; its scores are those of a first stage with BM25, and here its vectors alone rank"
 
 
 def told_of_best(scores: Mapping[str, float], best: str) -> str:

@@ -14,7 +14,7 @@ from counterpoint.config import cache_keys
 from counterpoint.config.batches import batches
 from counterpoint.config.matrix import Cell, all_cells
 from counterpoint.config.options import CellOptions, EncoderOptions
-from counterpoint.config.run_options import RunConfig
+from counterpoint.config.run_options import ENCODING_BASELINES, RunConfig
 from counterpoint.results.files import Seconds
 from counterpoint.runs.devices import visible_devices
 from counterpoint.runs.folder import CellFolder, RunFolder
@@ -187,9 +187,9 @@ def _cells_at_a_time(config: RunConfig, cells: int, cores: int) -> int:
 
 
 def _frozen_encoders(config: RunConfig, cells: Sequence[Cell]) -> list[EncoderOptions]:
-    """The encoders whose outputs are computed once; the base options' for the baseline too."""
+    """The encoders whose outputs are computed once; the base options' for baselines too."""
     encoders = [cell.options.encoder for cell in cells if cell.options.encoder.trainable == "none"]
-    encoders += [config.encoder] if "untrained" in config.baselines else []
+    encoders += [config.encoder] if set(ENCODING_BASELINES) & set(config.baselines) else []
     return list({cache_keys.features_key(options): options for options in encoders}.values())
 
 

@@ -6,7 +6,7 @@ What a cell may have seen is the training folder of its own run: a query of anot
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
@@ -17,13 +17,17 @@ from counterpoint.corpus import opening
 from counterpoint.corpus.arguments import Argument, Corpus, Texts, read_arguments
 from counterpoint.corpus.beir import read_beir
 from counterpoint.corpus.beir_files import BadFiles
+from counterpoint.corpus.pair_names import named_split
 from counterpoint.corpus.problems import Problem
 from counterpoint.corpus.sources import Source
 from counterpoint.encoders.features import Outputs
 from counterpoint.errors import InputError
 from counterpoint.evaluation import external
+from counterpoint.evaluation.baselines import WEIGHTED
 from counterpoint.evaluation.external import Evaluated, Ranker
 from counterpoint.evaluation.external_beir import evaluate_beir
+from counterpoint.evaluation.hybrid import UNCHOSEN
+from counterpoint.results.files import HybridWeight
 from counterpoint.runs.folder import (
     CellFolder,
     Run,
@@ -31,7 +35,7 @@ from counterpoint.runs.folder import (
     read_run,
     runs_with_corpus,
 )
-from counterpoint.runs.trained import StoredTexts, encoder_outputs, load_cell
+from counterpoint.runs.trained import StoredTexts, encoder_outputs, load_cell, ranking_of
 
 BASELINE = "baseline/"
 """Begins the name of a system that nothing is trained for."""
@@ -120,11 +124,12 @@ class ExternalEvaluation:
         if source is not None:
             return self._on_beir(source)
         corpus, problems = self._read()
+        outputs = self._outputs(corpus)
         evaluated = external.evaluate_debates(
-            self._ranker(corpus),
+            self._ranker(corpus, lambda: self._weight(corpus, outputs)),
             corpus,
             self._training,
-            self._outputs(corpus),
+            outputs,
             self.out,
             export=self.export,
             top_k=self.top_k,
@@ -144,7 +149,7 @@ class ExternalEvaluation:
         # Without a run there is no training folder, and baselines are fitted on the documents.
         training = [argument.text for argument in self._training or ()] if self.run else None
         return evaluate_beir(
-            self._ranker(collection),
+            self._ranker(collection, self._weight_of_run),
             collection,
             split,
             training,
@@ -201,15 +206,46 @@ class ExternalEvaluation:
         assert self.corpus is not None
         return opening.read_training(self.corpus, self.columns, skip=self.bad_files == "skip")
 
-    def _ranker(self, texts: Texts) -> Ranker:
+    def _ranker(self, texts: Texts, weight: Callable[[], HybridWeight]) -> Ranker:
+        """The system, over some texts; `weight` gives that of BM25, for a baseline that has one."""
         if self.cell is None:
-            return external.baseline_ranker(self.system.removeprefix(BASELINE))
+            name = self.system.removeprefix(BASELINE)
+            return external.baseline_ranker(name, weight() if name == WEIGHTED else None)
         system = load_cell(self.cell, texts, self.device, self._stored)
-        return external.trained_ranker(self.system, system)
+        return external.trained_ranker(self.system, system, ranking_of(self.cell))
+
+    def _weight(self, debates: Corpus, outputs: Callable[[], Outputs]) -> HybridWeight:
+        """Of BM25 in `hybrid`: chosen on the run's dev split, or without a run on the corpus's own.
+
+        Args:
+            debates: the corpus that is evaluated.
+            outputs: gives the untrained encoder's outputs for its texts.
+        """
+        if self.run is not None:
+            return self._weight_of_run()
+        split = named_split("dev", debates.roles)
+        if split is not None:
+            return external.weight_on(debates, split, self._training, outputs)
+        assert self.corpus is not None
+        skip = self.bad_files == "skip"
+        dev, _ = opening.read_role("dev", self.corpus, self.columns, skip=skip)
+        if dev is None:
+            return UNCHOSEN
+        dev = replace(dev, language=self._language)
+        return external.weight_on(dev, next(iter(dev.roles)), self._training, self._outputs(dev))
+
+    def _weight_of_run(self) -> HybridWeight:
+        of_run = self._corpus_of_run
+        if of_run is None:
+            return UNCHOSEN
+        return external.weight_on(
+            of_run, of_run.roles["dev"], self._training, self._outputs(of_run)
+        )
 
     def _outputs(self, texts: Texts) -> Callable[[], Outputs]:
         options = self.run.config.encoder if self.run is not None else EncoderOptions()
-        return lambda: encoder_outputs(texts, options, self.device, self._stored)
+        # Every split of a corpus asks for the same, and encoding takes minutes.
+        return cache(lambda: encoder_outputs(texts, options, self.device, self._stored))
 
     @cached_property
     def _stored(self) -> StoredTexts | None:

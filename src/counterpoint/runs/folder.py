@@ -22,11 +22,12 @@ from typing import Literal
 
 from counterpoint.config.loading import load_written
 from counterpoint.config.matrix import RECIPE
+from counterpoint.config.options import CellOptions
 from counterpoint.config.renames import new_path
 from counterpoint.config.run_options import RunConfig
 from counterpoint.errors import InputError
 from counterpoint.results import epoch_log
-from counterpoint.results.files import Failure, Outcome, Provenance, Seconds, Ties
+from counterpoint.results.files import Failure, HybridWeight, Outcome, Provenance, Seconds, Ties
 
 AXES = ("fusion", "head", "decrease_rate", "initial_random_rate", "seed")
 """The axes that every table has, whatever others a matrix adds."""
@@ -38,6 +39,9 @@ Value = str | int | float | bool | None
 
 TIES = "ties.json"
 """Beside a baseline's results: queries all of whose candidates tie."""
+
+HYBRID_WEIGHT = "hybrid.json"
+"""Beside the results of a system that adds up z-scores: how much BM25 weighs in it."""
 
 RECORDS = "records.parquet"
 """Per-query results, of a cell, a baseline and an evaluation."""
@@ -60,6 +64,12 @@ RESULTS = (
 With the outcome it is whole; the identity, of which results these are, is true only after that.
 """
 
+
+def result_files(options: CellOptions) -> tuple[str, ...]:
+    """The files that a cell with these options leaves, in that order."""
+    return (*([HYBRID_WEIGHT] if options.evaluation.first_stage == "zscores" else []), *RESULTS)
+
+
 CELLS = "cells"
 MATRIX = "matrix.csv"
 ARGUMENTS = "corpus/arguments.parquet"
@@ -80,6 +90,11 @@ class CellFolder:
     def records(self) -> Path:
         """Per-query results."""
         return self.path / RECORDS
+
+    @property
+    def hybrid_weight(self) -> Path:
+        """How much BM25 weighs in the first stage; only where that adds up z-scores."""
+        return weight_beside(self.records)
 
     @property
     def model(self) -> Path:
@@ -258,6 +273,11 @@ def ties_beside(records: Path) -> Path:
     return records.with_name(TIES)
 
 
+def weight_beside(records: Path) -> Path:
+    """Where the weight of BM25 in a system is told, by where its results go."""
+    return records.with_name(HYBRID_WEIGHT)
+
+
 def run_and_cell(results: Path) -> tuple[RunFolder, str]:
     """The run and the name of a cell, by where its results go.
 
@@ -369,6 +389,11 @@ class Run:
             **{cell.name: cell.folder.records for cell in (*self.trained, *self.trained_recipes)},
             **{f"baseline/{name}": path for name, path in self.baselines.items()},
         }
+
+    def weight(self, system: str) -> HybridWeight | None:
+        """How much BM25 weighs in a system that has results; None where it has no such weight."""
+        path = weight_beside(self.systems[system])
+        return HybridWeight.read(path) if path.is_file() else None
 
     @property
     def held_out(self) -> tuple[str, ...]:

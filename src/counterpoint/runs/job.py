@@ -27,7 +27,13 @@ from counterpoint.results import epoch_log
 from counterpoint.results.epoch_log import EpochRecord
 from counterpoint.results.files import Failure, Outcome, Provenance, Seconds
 from counterpoint.runs import progress, trackers
-from counterpoint.runs.folder import RESULTS, CellFolder, StateFolder, run_and_cell
+from counterpoint.runs.folder import (
+    HYBRID_WEIGHT,
+    CellFolder,
+    StateFolder,
+    result_files,
+    run_and_cell,
+)
 from counterpoint.runs.provenance import identity_of, provenance
 from counterpoint.runs.stages import FirstStage, Stage, first_stage, second_stage
 from counterpoint.runs.worker import Worker, at_work
@@ -42,7 +48,6 @@ from counterpoint.training.epochs import (
     StepTaken,
 )
 from counterpoint.training.memory import out_of_memory
-from counterpoint.training.split_scores import Results
 
 LOCK_SECONDS = 5.0
 """How long a job waits for the cell's lock, which `counterpoint clean` holds for a moment."""
@@ -130,7 +135,8 @@ class Job:
                 threads=self.threads,
                 device=device_name(worker.device),
             )
-            if _is_finished(CellFolder(self.out), identity):
+            names = result_files(self.options)
+            if _is_finished(CellFolder(self.out), names, identity):
                 print("trained before; left alone", file=sys.stderr, flush=True)
                 return
             with trackers.opened(self.tracker_names, *run_and_cell(self.out)) as opened:
@@ -155,12 +161,12 @@ class Job:
             _resume(trainer, folder, results.epochs, followers.reporter)
             followers.catch_up(results.epochs)
             trainer.state.watch.seconds["load"] += time.time() - started
-            outcome, records = self._events(
+            outcome, evaluated = self._events(
                 trainer, folder, results.epochs, followers, worker.asked_to_stop
             )
             facts = self._facts(stage, identity)
-            self._write(trainer, facts, outcome, records, results, started)
-        publish(results, self.out)
+            self._write(trainer, facts, outcome, evaluated, results, started)
+        publish(results, result_files(self.options), self.out)
         folder.remove()
 
     def _events(
@@ -170,7 +176,7 @@ class Job:
         log: Path,
         followers: Followers,
         asked_to_stop: Callable[[], bool],
-    ) -> tuple[Outcome, Results]:
+    ) -> tuple[Outcome, Evaluated]:
         """Train to the end; log and checkpoint are kept up to date on the way.
 
         Raises:
@@ -187,8 +193,8 @@ class Job:
                 case Ended(outcome):
                     followers.reporter.close_bar()
                     print(f"{outcome.status}: {outcome.reason}", file=sys.stderr, flush=True)
-                case Evaluated(results) if outcome is not None:
-                    return outcome, results
+                case Evaluated() if outcome is not None:
+                    return outcome, event
             stop = asked_to_stop()
             if stop or self._saves_after(event, time.monotonic() - saved):
                 with trainer.state.watch("save"):
@@ -212,14 +218,16 @@ class Job:
         trainer: EpochTrainer,
         facts: Provenance,
         outcome: Outcome,
-        records: Results,
+        evaluated: Evaluated,
         results: CellFolder,
         started: float,
     ) -> None:
         """What a cell leaves beside its log; the outcome last."""
         watch = trainer.state.watch
         with watch("final evaluation"):
-            write_records(records, results.records)
+            write_records(evaluated.results, results.records)
+        if evaluated.weight is not None:
+            evaluated.weight.write(results.hybrid_weight)
         save_weights(trainer.state.model, results.model)
         seconds = Seconds(
             started=_iso(started),
@@ -263,14 +271,14 @@ class Job:
         return first_stage(self.options, self.arguments, path, worker)
 
 
-def _is_finished(results: CellFolder, identity: Identity) -> bool:
-    """Whether a cell's results are all there, and are what training it again would mean.
+def _is_finished(results: CellFolder, names: Sequence[str], identity: Identity) -> bool:
+    """Whether a cell's results are all there by name, and are what training it again would mean.
 
     Results of other code of the same training version, of other libraries or another device are
     kept, as Snakemake keeps them.
     """
     return (
-        all((results.path / name).is_file() for name in RESULTS)
+        all((results.path / name).is_file() for name in names)
         and Identity.read(results.identity).results_of == identity.results_of
     )
 
@@ -340,15 +348,17 @@ def _resume(
     print(f"goes on in epoch {epoch}, after {steps} steps of it", file=sys.stderr, flush=True)
 
 
-def publish(results: CellFolder, out: Path) -> None:
-    """Put a cell's results beside each other.
+def publish(results: CellFolder, names: Sequence[str], out: Path) -> None:
+    """Put a cell's results beside each other, in the order of their names.
 
     The state folder keeps them too, as links where the disk has such: Snakemake deletes the outputs
     of a job that is killed before it has heard of its end, and the next run takes them from there.
     `counterpoint clean` removes them.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for name in RESULTS:
+    if HYBRID_WEIGHT not in names:
+        (out / HYBRID_WEIGHT).unlink(missing_ok=True)  # of results that these replace
+    for name in names:
         with atomic.replacing(out / name) as temporary:
             temporary.unlink()
             try:

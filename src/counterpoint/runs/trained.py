@@ -17,10 +17,11 @@ from counterpoint.encoders.live import LiveEncoder, frozen_features
 from counterpoint.encoders.prompts import Prompts, pinned
 from counterpoint.encoders.roles import ROLES, ByRole
 from counterpoint.encoders.tokens import RoleTokens, Tokens, read_tokens, tokenise
+from counterpoint.evaluation.hybrid import CandidateRanking
 from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
-from counterpoint.results.files import Provenance
+from counterpoint.results.files import HybridWeight, Provenance
 from counterpoint.runs.folder import CellFolder, RunFolder
 
 
@@ -160,6 +161,16 @@ def _subset(texts: Texts, wanted: Mask) -> NumberedTexts:
         {hashes[number]: place for place, number in enumerate(numbers)},
         np.arange(len(numbers)),
     )
+
+
+def ranking_of(folder: CellFolder) -> CandidateRanking:
+    """What ranks candidates in a trained cell's evaluations, with the weight that its dev chose.
+
+    Raises:
+        InputError: its options or its weight cannot be used.
+    """
+    kind = load_written(CellOptions, folder.options).evaluation.first_stage
+    return CandidateRanking.chosen(kind, lambda: HybridWeight.read(folder.hybrid_weight))
 
 
 def load_model(

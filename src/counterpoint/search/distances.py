@@ -59,6 +59,12 @@ class Costs(Protocol):
     def block(self, queries: Tensor) -> Block:
         """The block of some queries, (n,) int64."""
 
+    def exact(self, queries: Tensor) -> Tensor:
+        """(n, m) float64: the true costs of all candidates to some queries, (n,) int64.
+
+        Each row is computed by itself, so that it is the same whatever others are asked with it.
+        """
+
     def score(self, cost: Tensor) -> Tensor:
         """Costs, float64, as a person reads them, higher is nearer: −distance, or similarity."""
 
@@ -114,6 +120,16 @@ class Euclidean:
         tolerance = distance_tolerance(vectors.shape[1], squares.sqrt(), self._longest)
         return Block(cost, tolerance, lambda rows, columns: self._exact(vectors, rows, columns))
 
+    def exact(self, queries: Tensor) -> Tensor:
+        """See `Costs`."""
+        # Direct differences, pair by pair and without copies of them: seven times as fast as
+        # `squared_distance` over whole rows.
+        return torch.cdist(
+            self._queries[queries].double(),
+            self._candidates.double(),
+            compute_mode="donot_use_mm_for_euclid_dist",
+        ).square()
+
     def score(self, cost: Tensor) -> Tensor:
         """Minus the distance; see `Costs`."""
         return -cost.sqrt()
@@ -148,10 +164,17 @@ class Similarities:
 
     def block(self, queries: Tensor) -> Block:
         """See `Costs`."""
-        cost = -torch.from_numpy(self._similarity(queries.cpu().numpy()))
+        cost = self._costs(queries)
         tolerance = torch.zeros((len(cost), 1))
         return Block(cost, tolerance, lambda rows, columns: cost[rows, columns].double())
+
+    def exact(self, queries: Tensor) -> Tensor:
+        """See `Costs`."""
+        return self._costs(queries).double()
 
     def score(self, cost: Tensor) -> Tensor:
         """The similarity; see `Costs`."""
         return -cost
+
+    def _costs(self, queries: Tensor) -> Tensor:
+        return -torch.from_numpy(self._similarity(queries.cpu().numpy()))

@@ -9,6 +9,8 @@ from counterpoint.arrays import Ints
 from counterpoint.config.options import CellOptions
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
+from counterpoint.evaluation.baselines import lexical, search_of
+from counterpoint.evaluation.hybrid import Lexical
 from counterpoint.io.rng import generator
 from counterpoint.tasks.candidates import CandidateSets, candidate_sets
 from counterpoint.tasks.training_pairs import TrainingPairs, trainable, training_pairs
@@ -26,6 +28,7 @@ class CorpusData:
     """
 
     def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
         self.folders = dict(corpus.roles)
         self.size = len(corpus.texts)
         """How many unique texts there are."""
@@ -45,6 +48,15 @@ class CorpusData:
                 "to none, or choose another training folder"
             )
         self.allowed = allowed_negatives(self.pairs, "training")
+        self._lexical: dict[str, Lexical] = {}
+
+    def lexical(self, sets: CandidateSets) -> Lexical:
+        """BM25 over the folder that some of these candidate sets are of; computed once."""
+        (folder,) = (name for name, of_folder in self.all_sets.items() if of_folder is sets)
+        if folder not in self._lexical:
+            arguments, language = self._corpus.split(folder), self._corpus.language
+            self._lexical[folder] = lexical(search_of(arguments, sets, folder, language=language))
+        return self._lexical[folder]
 
     def sets(self, role: str) -> CandidateSets:
         """The candidate sets of a role's folder."""
@@ -71,12 +83,13 @@ class CellData:
         options: of the cell.
 
     Raises:
-        InputError: the training pairs make no batch, or have fewer negatives than are wanted.
+        InputError: the training pairs make no batch, or have fewer negatives than are wanted, or
+            the first stage needs words that the texts do not have.
     """
 
     def __init__(self, corpus: CorpusData, options: CellOptions) -> None:
         self.trained, self.pairs, self.allowed = corpus.trained, corpus.pairs, corpus.allowed
-        self.sets, self.texts = corpus.sets, corpus.texts
+        self.sets, self.texts, self.lexical = corpus.sets, corpus.texts, corpus.lexical
         self.folders = corpus.folders
         # The stage that is trained.
         stage, of_stage = (options.reranker, "reranker.") if options.reads_pairs else (options, "")
@@ -91,6 +104,9 @@ class CellData:
                 f"{of_stage}mining.negatives: {wanted} different ones are wanted, but a point of "
                 f"the training split has only {fewest} texts that may be one; give at most {fewest}"
             )
+        if options.evaluation.first_stage != "dense":
+            for sets in corpus.all_sets.values():  # no words: told before anything is trained
+                corpus.lexical(sets)
         self.held_out = {role: _triples(corpus, role, options) for role in ("dev", "test")}
         self.train_queries = _train_sample(corpus, options)
 

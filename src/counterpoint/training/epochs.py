@@ -11,7 +11,7 @@ from counterpoint.config.options import CellOptions, TrainingOptions
 from counterpoint.evaluation.system import PartEmbedded
 from counterpoint.models.weights import restore_weights, unique_weights
 from counterpoint.results.epoch_log import EpochRecord
-from counterpoint.results.files import Outcome
+from counterpoint.results.files import HybridWeight, Outcome
 from counterpoint.training.checkpoint import Checkpoint
 from counterpoint.training.optimizer import schedule
 from counterpoint.training.split_scores import Results
@@ -50,6 +50,8 @@ class Evaluated:
     """The last event: per-query results of the best weights."""
 
     results: Results
+    weight: HybridWeight | None = None
+    """Of BM25, where the first stage has one."""
 
 
 Event = PartEmbedded | StepTaken | CheckpointDue | EpochEnded | Ended | Evaluated
@@ -79,6 +81,8 @@ class EpochTrainer(ABC):
         self.state = state
         self._training = training
         self._steps_an_epoch = pairs // training.batch_size
+        # Of BM25 in the first stage, once it is chosen.
+        self._weight: HybridWeight | None = None
 
     def events(self) -> Iterator[Event]:
         """Train to the end, then evaluate the best weights.
@@ -108,7 +112,7 @@ class EpochTrainer(ABC):
         )
         with self.state.watch("final evaluation"):
             results = yield from self._final()
-        yield Evaluated(results)
+        yield Evaluated(results, self._weight)
 
     @abstractmethod
     def _prepared(self) -> Iterator[Event]:

@@ -19,7 +19,9 @@ from counterpoint.results.epoch_log import (
     Quantiles,
     Spread,
 )
+from counterpoint.results.files import HybridWeight
 from counterpoint.training.data import CellData
+from counterpoint.training.hybrid import ranked
 from counterpoint.training.split_scores import Results, SplitScores
 from counterpoint.training.step import Measured, TripleLosses
 
@@ -122,9 +124,14 @@ class CellEvaluation:
         e = e[torch.from_numpy(self._data.allowed.texts).to(e.device)]
         return float((e - e.mean(dim=0)).square().sum(dim=1).mean().sqrt())
 
-    def final(self, vectors: RoleVectors) -> Results:
-        """Per-query results by split: all tasks and protocols; see `SplitScores`."""
-        return self._scores.final(self._system(vectors))
+    def final(self, vectors: RoleVectors) -> tuple[Results, HybridWeight | None]:
+        """Per-query results by split: all tasks and protocols; see `SplitScores`.
+
+        And the weight of BM25 where the first stage has one.
+        """
+        kind = self._options.evaluation.first_stage
+        system, weight = ranked(self._system(vectors), self._data, kind)
+        return self._scores.final(system), weight
 
     def _system(self, vectors: RoleVectors) -> TrainedSystem:
         self._model.eval()

@@ -31,6 +31,7 @@ from counterpoint.training.batches import batches_of_lengths
 from counterpoint.training.controls import Controls
 from counterpoint.training.data import CellData, CorpusData
 from counterpoint.training.epochs import CheckpointDue, EpochTrainer, Event, StepTaken, weights_of
+from counterpoint.training.hybrid import ranked
 from counterpoint.training.memory import BackOff
 from counterpoint.training.mining import Negatives, composition, mine, random_rate
 from counterpoint.training.optimizer import learning_rates, make_optimizer
@@ -95,7 +96,12 @@ class RerankerTrainer(EpochTrainer):
         numbers = torch.from_numpy(self.data.texts(("train", "dev", "test"))).to(self.device)
         with self.state.watch("embed"):
             vectors = yield from embedding(self._first, numbers, self._texts)
-        self._embedded = TrainedSystem(self._first, vectors, 1)
+        with self.state.watch("evaluate"):
+            self._embedded, self._weight = ranked(
+                TrainedSystem(self._first, vectors, 1),
+                self.data,
+                self.options.evaluation.first_stage,
+            )
 
     def negatives(self) -> Negatives:
         """Of the running epoch; the same whenever they are asked for."""

@@ -73,7 +73,8 @@ class Trainer(EpochTrainer):
         vectors = self._best_vectors
         if vectors is None or "test" not in self.evaluation.held_out:
             vectors = yield from self.embedded(("train", "dev", "test"))
-        return self.evaluation.final(vectors)
+        results, self._weight = self.evaluation.final(vectors)
+        return results
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from where a trainer of the same options, corpus and encoder was."""

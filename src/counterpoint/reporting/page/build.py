@@ -77,7 +77,7 @@ def page(contents: Contents) -> str:
         untrained=untrained(contents),
         claims=claim_rows(contents),
         baselines=baseline_rows(contents),
-        ties=overview.ties,
+        notes=overview.notes,
         splits=SPLITS,
         protocols=[PROTOCOLS[name].label for name in SHOWN],
         audit=audit(contents.run),
