@@ -5,16 +5,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from counterpoint.config import cache_keys, loading, matrix
-from counterpoint.corpus.arguments import Corpus, write_arguments
-from counterpoint.encoders.tokens import tokenise, write_tokens
+from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import Interrupted
-from counterpoint.io import atomic
+from counterpoint.runs.batch import Batch
 from counterpoint.runs.folder import RESULTS, RunFolder
+from tests.support.batches import a_run
 
 # A test run in the background of a shell ignores Ctrl-C, and so would its children.
 PROGRAM = """
@@ -27,31 +27,33 @@ COMMAND = (sys.executable, "-c", PROGRAM, "train")
 
 
 class Cell:
-    """The command of one cell, in as many runs as it is trained in."""
+    """The command of one cell, in as many runs as it is trained in.
 
-    def __init__(self, corpus: Corpus, tiny_bert: Path, folder: Path) -> None:
+    Args:
+        corpus: of the runs.
+        tiny_bert: their encoder.
+        folder: that they go into.
+        values: of the configuration, which has one cell; a first stage that it needs is trained
+            without a fault.
+    """
+
+    def __init__(self, corpus: Corpus, tiny_bert: Path, folder: Path, **values: Any) -> None:
         self.folder = folder
-        self.corpus = corpus
-        self.config = loading.load(
-            {
-                "run": "faults",
-                "encoder": {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"},
-                "training": {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3},
-                "resources": {"checkpoint_steps": 1},
-            },
-            "test",
-        )
-        (self.cell,) = matrix.expand(self.config, "test")
-        self.tokens = tokenise(corpus, self.config.encoder)
+        self._inputs = corpus, tiny_bert
+        self._values = {"run": "faults", "matrix": {}, **values}
+        self.cell = self._batch("whole").cells[-1]
+
+    def _batch(self, name: str) -> Batch:
+        corpus, tiny_bert = self._inputs
+        return a_run(self.folder / name, corpus, tiny_bert, **self._values)
 
     def run(self, name: str) -> RunFolder:
         """A run of its own, ready to train."""
         run = RunFolder(self.folder / name)
-        if not run.config.exists():
-            write_arguments(self.corpus, run.arguments)
-            tokens = run.tokens(cache_keys.tokens_key(self.config.encoder))
-            write_tokens(self.tokens, self.corpus, tokens)
-            atomic.write_json(run.config, self.config.model_dump(mode="json"))
+        if not run.logs.exists():
+            batch = self._batch(name)
+            Batch(batch.folder, batch.config, batch.cells[:-1]).run()
+            run.logs.mkdir(exist_ok=True)
         return run
 
     def start(self, name: str) -> "subprocess.Popen[bytes]":
@@ -77,7 +79,22 @@ class Cell:
 
 @pytest.fixture
 def live(corpus: Corpus, tiny_bert: Path, tmp_path: Path) -> Cell:
-    return Cell(corpus, tiny_bert, tmp_path)
+    encoder = {"name": str(tiny_bert), "max_tokens": 24, "trainable": "all"}
+    training = {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3}
+    steps = {"checkpoint_steps": 1}
+    return Cell(corpus, tiny_bert, tmp_path, encoder=encoder, training=training, resources=steps)
+
+
+@pytest.fixture
+def second(corpus: Corpus, tiny_bert: Path, tmp_path: Path) -> Cell:
+    reranker = {
+        "kind": "cross_encoder",
+        "encoder": {"name": str(tiny_bert), "max_tokens": 24},
+        "mining": {"negatives": 2, "top_m": 3},
+        "training": {"epochs": 3, "batch_size": 4, "encoder_learning_rate": 1e-3},
+    }
+    steps = {"checkpoint_steps": 1}
+    return Cell(corpus, tiny_bert, tmp_path, reranker=reranker, resources=steps)
 
 
 def wait_for(path: Path, pattern: str, process: "subprocess.Popen[bytes]") -> None:
@@ -122,6 +139,15 @@ def kill_and_go_on(live: Cell, kills: int, seed: int) -> None:
 
 def test_three_kills_leave_the_same_results(live: Cell) -> None:
     kill_and_go_on(live, 3, seed=5)
+
+
+def test_three_kills_of_a_second_stage_leave_the_same_results(second: Cell) -> None:
+    kill_and_go_on(second, 3, seed=6)
+
+
+@pytest.mark.faults
+def test_twenty_kills_of_a_second_stage_leave_the_same_results(second: Cell) -> None:
+    kill_and_go_on(second, 20, seed=7)
 
 
 @pytest.mark.faults

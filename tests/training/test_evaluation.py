@@ -151,7 +151,7 @@ def test_a_folder_in_two_roles_is_evaluated_once(
         calls.append(1)
         return query_results(*arguments)
 
-    monkeypatch.setattr("counterpoint.training.evaluation.query_results", counted)
+    monkeypatch.setattr("counterpoint.training.split_scores.query_results", counted)
     for test, times in (("test", 3), ("validation", 2)):
         calls.clear()
         here = replace(corpus, roles={**corpus.roles, "test": test})

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders import live
+from counterpoint.encoders import tower
 from counterpoint.errors import InputError
 from counterpoint.models.weights import unique_weights
 from counterpoint.training.memory import out_of_memory
@@ -91,7 +91,7 @@ def test_with_dropout_pieces_have_masks_of_their_own_which_repeat(
         return function(*args)
 
     # What is computed a second time has the masks of the first: it is as if it had been kept.
-    monkeypatch.setattr(live, "checkpoint", kept)
+    monkeypatch.setattr(tower, "checkpoint", kept)
     kept_loss, kept_gradient = step_of(trainer, 2)
     assert torch.equal(kept_loss, cut_loss)
     torch.testing.assert_close(kept_gradient, cut_gradient, rtol=0, atol=1e-6)

@@ -14,7 +14,7 @@ from counterpoint.encoders.encoder import InPieces
 from counterpoint.encoders.packing import TokenInputs
 from counterpoint.encoders.precision import check_precision
 from counterpoint.encoders.pretrained import load_model
-from counterpoint.encoders.tokens import Tokens
+from counterpoint.encoders.tokens import RoleTokens, Tokens, load_tokenizer
 from counterpoint.encoders.tower import Tower, embedding_batches, fingerprint
 from counterpoint.errors import InputError
 
@@ -100,6 +100,16 @@ class PairTokens:
         starts, (before, behind) = self.tokens.starts, self.template.alone
         own = self.tokens.ids[starts[text] + before : starts[text + 1] - behind]
         return own.astype(np.int64)
+
+
+def load_pairs(options: EncoderOptions, tokens: RoleTokens) -> "PairEncoder":
+    """A pretrained encoder of pairs of some texts, whose tokens are given.
+
+    Raises:
+        InputError: see `PairEncoder`, `PairTemplate.of`.
+    """
+    template = PairTemplate.of(load_tokenizer(options, tokens.commit))
+    return PairEncoder(options, PairTokens(tokens.candidate, template), tokens.commit)
 
 
 class PairEncoder(InPieces):

@@ -90,7 +90,7 @@ class CrossEncoderSystem:
     @property
     def reranker(self) -> Reranker:
         """The mixture as a second stage."""
-        return Reranker(self.rerank, self._scorer)
+        return Reranker(self.rerank, self._scorer, of_vectors=False)
 
     def scored(self, points: Ints, candidates: Ints) -> Generator[PartEmbedded, None, None]:
         """Read (n,) pairs of texts that are not known yet, with a pause after each part."""
@@ -162,7 +162,7 @@ class Recorder:
     @property
     def reranker(self) -> Reranker:
         """One that scores every pair the same."""
-        return Reranker(self.rerank, self._scorer)
+        return Reranker(self.rerank, self._scorer, of_vectors=False)
 
     def _scorer(self, _role: str) -> PairScorer:
         def score(points: Tensor, candidates: Tensor) -> Tensor:

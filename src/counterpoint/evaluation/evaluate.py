@@ -18,7 +18,7 @@ from counterpoint.evaluation.first_stage import (
 from counterpoint.evaluation.legacy import legacy_results
 from counterpoint.evaluation.metrics import accuracy, accuracy_at_1, recall_at_10
 from counterpoint.evaluation.records import DEPTH, QueryResults
-from counterpoint.evaluation.second_stage import Reranker, rerank, reranked_ranks
+from counterpoint.evaluation.second_stage import NOBODY_MOVES, Reranker, rerank, reranked_ranks
 from counterpoint.results.epoch_log import EpochScores
 from counterpoint.search.distances import Costs
 from counterpoint.tasks.candidates import TASKS, CandidateSets
@@ -82,6 +82,7 @@ def query_results(
     results = [joined(*where, blocks, depth, sets.golds) for where, blocks in parts.items()]
     if reranker is not None:
         results = rerank(results, sets, reranker)
+        reranker = reranker if reranker.of_vectors else NOBODY_MOVES
     for name in evaluation.protocols:
         if not PROTOCOLS[name].has_tasks:
             queries = None if PROTOCOLS[name].asks_few else evaluation.queries

@@ -23,6 +23,7 @@ from counterpoint.evaluation.baselines import (
     weighing,
 )
 from counterpoint.evaluation.beir_ranking import BEIR, LABELS
+from counterpoint.evaluation.cross_system import CrossEncoderSystem
 from counterpoint.evaluation.evaluate import Evaluation, query_results
 from counterpoint.evaluation.hybrid import CandidateRanking
 from counterpoint.evaluation.rankings import named
@@ -104,7 +105,9 @@ def weight_on(
     return hybrid_weight(sets, search)
 
 
-def trained_ranker(name: str, system: TrainedSystem, ranking: CandidateRanking) -> Ranker:
+def trained_ranker(
+    name: str, system: TrainedSystem | CrossEncoderSystem, ranking: CandidateRanking
+) -> Ranker:
     """A trained cell, with the vectors of the corpus's texts."""
 
     def costs(search: Search) -> Costs:

@@ -30,6 +30,9 @@ class Reranker:
     """From the role (query, candidate) that the first text of each pair has."""
     device: torch.device = CPU
     """Where it computes."""
+    of_vectors: bool = True
+    """Whether it compares vectors, so that the original study's protocols can show it the gold's in
+    the place of the point's. One that reads texts is not asked there."""
 
     def scores(self, role: str, pairs: Sequence[tuple[Ints, Ints]]) -> list[Floats]:
         """For each (n,) first texts and (n, k) candidate texts, scores (n, k).
@@ -49,6 +52,10 @@ class Reranker:
         ends = np.cumsum([code.size for code in codes])[:-1]
         parts = np.split(scores, ends)
         return [part.reshape(code.shape) for part, code in zip(parts, codes, strict=True)]
+
+
+NOBODY_MOVES = Reranker(1, lambda _: lambda points, _: torch.zeros(len(points)))
+"""A second stage over one text."""
 
 
 def rerank(

@@ -157,13 +157,14 @@ def _several_golds(run: Run) -> bool:
 
 
 def reranked_texts(run: Run, cell: PlannedCell) -> int:
-    """How many texts a cell re-ranks: one, which moves nobody, where no classifier is trained."""
+    """How many texts a cell re-ranks: one, which moves nobody, without a second stage."""
+    kind = cell.axes.get("reranker.kind", run.config.reranker.kind)
     weight, k = run.config.classifier_loss.weight, run.config.evaluation.rerank
     if "classifier_loss.weight" in cell.axes:
         weight = cell.number("classifier_loss.weight")
     if "evaluation.rerank" in cell.axes:
         k = int(cell.number("evaluation.rerank"))
-    return k if weight > 0 else 1
+    return k if kind == "cross_encoder" or (kind == "classifier" and weight > 0) else 1
 
 
 def ceiling_k(run: Run) -> int | None:

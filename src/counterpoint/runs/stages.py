@@ -9,9 +9,8 @@ from counterpoint.config.options import CellOptions
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
-from counterpoint.encoders.pairs import PairEncoder, PairTemplate, PairTokens
+from counterpoint.encoders.pairs import load_pairs
 from counterpoint.encoders.prompts import NO_PROMPTS, Prompts
-from counterpoint.encoders.tokens import load_tokenizer
 from counterpoint.errors import InputError
 from counterpoint.runs.folder import CellFolder, RunFolder
 from counterpoint.runs.trained import StoredTexts, load_model
@@ -103,8 +102,7 @@ def second_stage(
         raise InputError(f"{first.folder.model}: no such file; train the first stage before")
     of_encoder = options.reranker.encoder
     tokens = worker.inputs.tokens(path, arguments, of_encoder)
-    template = PairTemplate.of(load_tokenizer(of_encoder, tokens.commit))
-    encoder = PairEncoder(of_encoder, PairTokens(tokens.candidate, template), tokens.commit)
+    encoder = load_pairs(of_encoder, tokens)
     after = worker.inputs.file_hash(first.folder.model)
 
     def trainer(data: CorpusData) -> EpochTrainer:

@@ -14,15 +14,19 @@ from counterpoint.corpus.texts import NumberedTexts
 from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures, Outputs, read_features
 from counterpoint.encoders.live import LiveEncoder, frozen_features
+from counterpoint.encoders.pairs import load_pairs
 from counterpoint.encoders.prompts import Prompts, pinned
 from counterpoint.encoders.roles import ROLES, ByRole
 from counterpoint.encoders.tokens import RoleTokens, Tokens, read_tokens, tokenise
+from counterpoint.errors import InputError
+from counterpoint.evaluation.cross_system import CrossEncoderSystem
 from counterpoint.evaluation.hybrid import CandidateRanking
 from counterpoint.evaluation.system import TrainedSystem, embed
 from counterpoint.models.cell_model import CellModel
+from counterpoint.models.cross_encoder import CrossEncoder
 from counterpoint.models.weights import load_weights
 from counterpoint.results.files import HybridWeight, Provenance
-from counterpoint.runs.folder import CellFolder, RunFolder
+from counterpoint.runs.folder import CellFolder, RunFolder, run_and_cell
 
 
 @dataclass(frozen=True)
@@ -201,8 +205,50 @@ def load_model(
 
 def load_cell(
     folder: CellFolder, texts: Texts, device: torch.device, stored: StoredTexts | None = None
-) -> TrainedSystem:
-    """A trained cell with its vectors of some texts; see `load_model`."""
+) -> TrainedSystem | CrossEncoderSystem:
+    """A trained cell with its vectors of some texts; see `load_model`.
+
+    Raises:
+        InputError: of a cell with a cross-encoder, its first stage is not in its run too.
+    """
+    options = load_written(CellOptions, folder.options)
+    if options.reads_pairs:
+        return _with_cross_encoder(folder, options, texts, device, stored)
     model, options = load_model(folder, texts, device, stored)
     numbers = torch.arange(len(texts.texts), device=device)
     return TrainedSystem(model, embed(model, numbers, len(numbers)), options.rerank)
+
+
+def first_stage_of(folder: CellFolder) -> CellFolder:
+    """The cell that a cross-encoder's candidates are from.
+
+    Raises:
+        InputError: it is not there.
+    """
+    run, _ = run_and_cell(folder.path)
+    name = Provenance.read(folder.provenance).first_stage
+    if name is None:
+        raise InputError(f"{folder.provenance}: no first stage is named; train the cell again")
+    first = run.cell(name)
+    if not first.model.is_file():
+        raise InputError(
+            f"{first.model}: no such file; it is the first stage of {folder.path}, so give the "
+            "whole run"
+        )
+    return first
+
+
+def _with_cross_encoder(
+    folder: CellFolder,
+    options: CellOptions,
+    texts: Texts,
+    device: torch.device,
+    stored: StoredTexts | None,
+) -> CrossEncoderSystem:
+    first = load_cell(first_stage_of(folder), texts, device, stored)
+    assert isinstance(first, TrainedSystem)
+    of_encoder = options.reranker.encoder
+    tokens = tokens_of(texts, of_encoder, stored, TrainedWith.of(folder))
+    model = CrossEncoder(load_pairs(of_encoder, tokens)).to(device)
+    load_weights(model, folder.model)
+    return CrossEncoderSystem(first, model, options.rerank)

@@ -26,7 +26,6 @@ from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.cross_encoder import CrossEncoder
 from counterpoint.results.epoch_log import EpochRecord, Losses
-from counterpoint.tasks.protocols import WITH_TASKS
 from counterpoint.training.batches import batches_of_lengths
 from counterpoint.training.controls import Controls
 from counterpoint.training.data import CellData, CorpusData
@@ -74,7 +73,7 @@ class RerankerTrainer(EpochTrainer):
             self.model, optimizer, Controls(options.stopping), best=weights_of(self.model)
         )
         super().__init__(options, training, len(self.data.pairs), state, device)
-        self.scores = SplitScores(self.data, options.evaluation, WITH_TASKS)
+        self.scores = SplitScores(self.data, options.evaluation)
         self._back_off = BackOff(encoder, device, self._note)
         self._first = first
         self._texts = corpus.size

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
-import torch
-
 from counterpoint.arrays import Ints
 from counterpoint.config.options import EvaluationOptions
 from counterpoint.evaluation.evaluate import EPOCH_TASK, Evaluation, epoch_scores, query_results
@@ -20,10 +18,6 @@ T = TypeVar("T")
 
 Results = dict[str, tuple[CandidateSets, list[QueryResults]]]
 """By split: its candidate sets and what became of its queries."""
-
-
-NOBODY_MOVES = Reranker(1, lambda _: lambda points, _: torch.zeros(len(points)))
-"""A second stage over one text."""
 
 
 class System(Protocol):
@@ -43,19 +37,11 @@ class SplitScores:
     Args:
         data: of the cell.
         options: what is measured.
-        reranked: the protocols under which the second stage is asked in the final evaluation; the
-            others have results of the first stage alone.
     """
 
-    def __init__(
-        self,
-        data: CellData,
-        options: EvaluationOptions,
-        reranked: Iterable[str] = tuple(PROTOCOLS),
-    ) -> None:
+    def __init__(self, data: CellData, options: EvaluationOptions) -> None:
         self._data = data
         self._options = options
-        self._reranked = frozenset(reranked)
         self.held_out = ("dev", "test") if options.test_every_epoch else ("dev",)
         """The splits that each epoch is evaluated on, beside train."""
 
@@ -109,19 +95,8 @@ class SplitScores:
         sets = self._data.sets(role)
         protocols, queries = self._asked(role, PROTOCOLS)
         depth = max(DEPTH, *self._options.top_k)
-        asked, alone = (
-            Evaluation(
-                protocols=[name for name in protocols if (name in self._reranked) is reranked],
-                queries=queries,
-                depth=depth,
-            )
-            for reranked in (True, False)
-        )
-        costs = system.costs_of(sets)
-        return [
-            *query_results(sets, costs, system.reranker, asked),
-            *query_results(sets, costs, NOBODY_MOVES, alone),
-        ]
+        evaluation = Evaluation(protocols=protocols, queries=queries, depth=depth)
+        return query_results(sets, system.costs_of(sets), system.reranker, evaluation)
 
     def _asked(self, role: str, protocols: Iterable[str]) -> tuple[list[str], Ints | None]:
         """The protocols and queries of a split: every query of train is seen, and few are asked."""
