@@ -15,6 +15,10 @@ from counterpoint.encoders.features import FrozenFeatures, same_outputs
 from counterpoint.encoders.pairs import PairEncoder, PairTemplate, PairTokens
 from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
+from counterpoint.evaluation.baselines import lexical, search_of
+from counterpoint.evaluation.evaluate import Evaluation, query_results
+from counterpoint.evaluation.hybrid import by_ranks, by_scores, choose_weight, standardised
+from counterpoint.evaluation.system import TrainedSystem
 from counterpoint.models.cell_model import CellModel
 from counterpoint.tasks.protocols import WITH_TASKS
 from counterpoint.training.data import CorpusData
@@ -23,11 +27,11 @@ from counterpoint.training.reranker import RerankerTrainer
 from tests.support.training import CPU, NO_STOP, cell, features
 
 
-def options(tiny_bert: Path, **training: object) -> CellOptions:
+def options(tiny_bert: Path, first_stage: str = "dense", **training: object) -> CellOptions:
     return cell(
         stopping=NO_STOP,
         projection={"width": "none"},
-        evaluation={"rerank": 4, "train_sample": 6},
+        evaluation={"rerank": 4, "train_sample": 6, "first_stage": first_stage},
         reranker={
             "kind": "cross_encoder",
             "encoder": {"name": str(tiny_bert), "max_tokens": 24, "dropout": 0.1},
@@ -37,8 +41,10 @@ def options(tiny_bert: Path, **training: object) -> CellOptions:
     )
 
 
-def trainer(corpus: Corpus, tiny_bert: Path, **training: object) -> RerankerTrainer:
-    chosen = options(tiny_bert, **training)
+def trainer(
+    corpus: Corpus, tiny_bert: Path, first_stage: str = "dense", **training: object
+) -> RerankerTrainer:
+    chosen = options(tiny_bert, first_stage, **training)
     encoder = chosen.reranker.encoder
     template = PairTemplate.of(AutoTokenizer.from_pretrained(tiny_bert))
     pairs = PairEncoder(encoder, PairTokens(tokenise(corpus, encoder).candidate, template))
@@ -82,8 +88,11 @@ def test_it_learns_and_is_evaluated_on_all_tasks(corpus: Corpus, tiny_bert: Path
     assert ended.outcome.parameters["head"] == 33
 
 
-def test_its_results_are_those_of_a_slow_loop(corpus: Corpus, tiny_bert: Path) -> None:
-    made = trainer(corpus, tiny_bert, epochs=1)
+@pytest.mark.parametrize("first_stage", ["dense", "zscores"])
+def test_its_results_are_those_of_a_slow_loop(
+    corpus: Corpus, tiny_bert: Path, first_stage: str
+) -> None:
+    made = trainer(corpus, tiny_bert, first_stage, epochs=1)
     *_, last = made.events()
     assert isinstance(last, Evaluated)
     sets, results = last.results["dev"]
@@ -103,6 +112,35 @@ def test_its_results_are_those_of_a_slow_loop(corpus: Corpus, tiny_bert: Path) -
             scores.append(mix[0] * float(logit) - mix[1] * distance / 2)
         best = near[int(np.argmax(scores))]
         assert best == asked.reordered[row, 0]
+
+
+@pytest.mark.parametrize("first_stage", ["rrf", "zscores"])
+def test_it_takes_its_candidates_from_the_fused_order(
+    corpus: Corpus, tiny_bert: Path, first_stage: str
+) -> None:
+    made = trainer(corpus, tiny_bert, first_stage, epochs=1)
+    events = list(made.events())
+    (last,) = (event for event in events if isinstance(event, Evaluated))
+    (record,) = (event.record for event in events if isinstance(event, EpochEnded))
+    sets, results = last.results["dev"]
+    dense = TrainedSystem(made.vectors.model, made.vectors.vectors, 1).costs_of(sets)
+    folder = corpus.roles["dev"]
+    words = lexical(search_of(corpus.split(folder), sets, folder))
+    if first_stage == "rrf":
+        assert last.weight is None
+        costs = by_ranks(dense, words)
+    else:
+        assert last.weight == choose_weight(sets, standardised(dense, words))
+        costs = by_scores(standardised(dense, words), last.weight.bm25_weight)
+    for of_task in results:
+        if of_task.protocol in WITH_TASKS:
+            asked = Evaluation(tasks=(of_task.task,), protocols=(of_task.protocol,))
+            (expected,) = query_results(sets, costs, None, asked)
+            np.testing.assert_array_equal(of_task.ranks, expected.ranks)
+            np.testing.assert_array_equal(of_task.nearest, expected.nearest)
+            if (of_task.protocol, of_task.task) == ("clean", "epa"):
+                first = float((expected.ranks[:, 0] == 1).mean())
+                assert record.accuracy["dev"]["clean"].retrieval == first
 
 
 def test_a_step_is_a_softmax_over_the_counter_and_the_negatives(

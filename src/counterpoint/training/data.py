@@ -105,8 +105,8 @@ class CellData:
                 f"the training split has only {fewest} texts that may be one; give at most {fewest}"
             )
         if options.evaluation.first_stage != "dense":
-            for sets in corpus.all_sets.values():  # no words: told before anything is trained
-                corpus.lexical(sets)
+            for role in corpus.folders:  # texts without words: told before anything is trained
+                corpus.lexical(corpus.sets(role))
         self.held_out = {role: _triples(corpus, role, options) for role in ("dev", "test")}
         self.train_queries = _train_sample(corpus, options)
 
