@@ -46,7 +46,8 @@ def test_the_plan_is_a_line(small: Corpus, tiny_bert: Path, tmp_path: Path) -> N
     text = quick_text(bench(configuration(tiny_bert), small, tmp_path), cores=2)
     assert text.startswith("run mini: 4 cells; about ")
     assert ", 2 at a time; about " in text
-    assert "made-up vectors; matrix products of the encoder's size)" in text
+    assert "made-up vectors; " in text  # then, perhaps, that the machine is busy
+    assert text.endswith("; matrix products of the encoder's size)")
     assert "\n" not in text
 
 
