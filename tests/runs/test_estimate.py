@@ -24,6 +24,7 @@ class Told:
     def __init__(self, encoding: Cost, cell: CellCost) -> None:
         self._encoding, self._cell = encoding, cell
         self.asked: list[CellOptions] = []
+        self.tokens_of: list[EncoderOptions] = []
         self.start_up = 0.0
 
     @property
@@ -33,12 +34,17 @@ class Told:
     def encoding(self, options: EncoderOptions) -> Cost:
         return self._encoding
 
+    def tokens(self, options: EncoderOptions) -> Cost:
+        self.tokens_of.append(options)
+        return TOKENS
+
     def cell(self, options: CellOptions) -> CellCost:
         self.asked.append(options)
         return self._cell
 
 
 FREE = Cost(0, 0)
+TOKENS = Cost(2, 3)
 
 
 def told() -> Told:
@@ -140,6 +146,76 @@ def test_what_sets_an_epochs_cost_is_measured_for_each(
 ) -> None:
     measures = told()
     plan(configuration(tiny_bert, matrix={"axes": {axis: values}}), folder, measures, cores=2)
+    assert len(measures.asked) == measured
+
+
+def second_stages(tiny_bert: Path, axes: dict[str, list[object]] | None = None) -> RunConfig:
+    """Cells of two epochs with a cross-encoder each, over first stages of four."""
+    return configuration(
+        tiny_bert,
+        reranker={
+            "kind": "cross_encoder",
+            "encoder": {"name": str(tiny_bert), "max_tokens": 16},
+            "training": {"epochs": 2, "batch_size": 4},
+        },
+        matrix={"axes": axes or {}},
+        baselines=[],
+    )
+
+
+def test_a_cross_encoder_is_a_job_of_its_own_behind_its_first_stage(
+    folder: RunFolder, tiny_bert: Path
+) -> None:
+    measures = told()
+    found = plan(second_stages(tiny_bert), folder, measures, cores=2)
+    assert found.cells == 2
+    assert found.jobs["train"] == 2
+    assert found.jobs["tokens"] == 2  # the frozen first stage's, and those of the pairs
+    assert [options.reads_pairs for options in measures.asked] == [False, True]
+    assert [options.max_tokens for options in measures.tokens_of] == [16]
+    # Four epochs, then two, one cell after the other, and the texts before.
+    assert found.parallel == 1
+    assert found.hours == pytest.approx(((100 + 40) + (100 + 20) + 360 + 2) / 3600)
+    assert found.bytes == (7 + 4) + (7 + 2) + 5 + 3
+
+
+def test_a_long_chain_is_not_shared_among_cores(folder: RunFolder, tiny_bert: Path) -> None:
+    """Of four cells two wait for the others, so two run at a time."""
+    found = plan(second_stages(tiny_bert, {"seed": [1, 2]}), folder, told(), cores=8)
+    assert (found.cells, found.parallel) == (4, 2)
+    assert found.hours == pytest.approx((140 + 120 + 362) / 3600)
+
+
+def test_a_finished_first_stage_tells_nothing_of_the_second(
+    folder: RunFolder, tiny_bert: Path
+) -> None:
+    config, measures = second_stages(tiny_bert), told()
+    first, second = matrix.all_cells(config, "test")
+    finish(folder, first.name, 3600, 1000)
+    found = plan(config, folder, measures, cores=2)
+    assert [options.reads_pairs for options in measures.asked] == [True]
+    assert found.hours == pytest.approx((120 + 362) / 3600)
+    assert found.bytes == 1000 + 9 + 8
+    assert found.measured_on == ["a test"]
+    assert second.first == first.name
+
+
+@pytest.mark.parametrize(
+    ("axes", "measured"),
+    [
+        ({"reranker.mining.negatives": [1, 2]}, 3),
+        ({"reranker.training.batch_size": [2, 4]}, 3),
+        ({"reranker.encoder.max_tokens": [8, 16]}, 3),
+        ({"evaluation.rerank": [2, 4]}, 4),  # of the first stages too
+        ({"reranker.training.epochs": [1, 2]}, 2),
+        ({"reranker.training.learning_rate": [1e-3, 1e-4]}, 2),
+    ],
+)
+def test_what_sets_a_cross_encoders_cost_is_measured_for_each(
+    folder: RunFolder, tiny_bert: Path, axes: dict[str, list[object]], measured: int
+) -> None:
+    measures = told()
+    plan(second_stages(tiny_bert, axes), folder, measures, cores=2)
     assert len(measures.asked) == measured
 
 

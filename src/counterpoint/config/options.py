@@ -358,6 +358,11 @@ class CellOptions(Section):
         """Whether the second stage is a cross-encoder, so that another cell is the first stage."""
         return self.reranker.kind == "cross_encoder"
 
+    @property
+    def stage(self) -> "Self | RerankerOptions":
+        """The options of the stage that this cell trains: its encoder, mining and training."""
+        return self.reranker if self.reads_pairs else self
+
     def settled(self) -> Self:
         """The same without options that nothing reads, so that they make no other cell."""
         if self.reads_pairs:

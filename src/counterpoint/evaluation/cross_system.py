@@ -126,10 +126,7 @@ class CrossEncoderSystem:
         """The pairs of texts that an evaluation would have read, (n,) each, each pair once."""
         recorder = Recorder(self.first, self.rerank)
         evaluate(recorder)
-        if not recorder.pairs:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-        pairs = np.unique(np.concatenate(recorder.pairs, axis=1), axis=1)
-        return pairs[0], pairs[1]
+        return recorder.asked()
 
     def _scorer(self, role: str) -> PairScorer:
         mix = self.model.mix.cpu().numpy()
@@ -163,6 +160,13 @@ class Recorder:
     def reranker(self) -> Reranker:
         """One that scores every pair the same."""
         return Reranker(self.rerank, self._scorer, of_vectors=False)
+
+    def asked(self) -> tuple[Ints, Ints]:
+        """Points and candidates of the pairs asked for so far, (n,) each, each pair once."""
+        if not self.pairs:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        pairs = np.unique(np.concatenate(self.pairs, axis=1), axis=1)
+        return pairs[0], pairs[1]
 
     def _scorer(self, _role: str) -> PairScorer:
         def score(points: Tensor, candidates: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from counterpoint.encoders.pairs import PairEncoder
 class CrossEncoder(nn.Module):
     """A linear layer over the pooled output of one sequence (Nogueira and Cho, 2019).
 
-    `mix` (2,) says how its logit and the first stage's score add up; see `evaluation.mixture`.
+    `mix` (2,) says how its logit and the first stage's score add up; see `evaluation.cross_system`.
     """
 
     mix: Tensor

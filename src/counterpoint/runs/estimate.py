@@ -1,12 +1,12 @@
 """What a run will cost: cells, jobs, hours and disk.
 
-From finished cells where there are some. Otherwise one cell of each kind (fusion and encoder) is
-measured, here and now, and scaled up: an upper bound where a control may stop a cell early. An
-estimate: jobs that share a machine slow one another, and baselines are left out.
+From finished cells of the same stage where there are some. Otherwise one cell of each kind (fusion
+and encoder) is measured, here and now, and scaled up: an upper bound where a control may stop a
+cell early. An estimate: jobs that share a machine slow one another, and baselines are left out.
 """
 
 import statistics
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,8 +54,11 @@ class Measures(Protocol):
     def encoding(self, options: EncoderOptions) -> Cost:
         """Of the tokens and features of a frozen encoder; no seconds where they are there."""
 
+    def tokens(self, options: EncoderOptions) -> Cost:
+        """Of the tokens of a live encoder; no seconds where they are there."""
+
     def cell(self, options: CellOptions) -> CellCost:
-        """Of a cell."""
+        """Of a cell; of one with a cross-encoder, without its first stage."""
 
     @property
     def start_up(self) -> float:
@@ -108,19 +111,22 @@ def plan(config: RunConfig, folder: RunFolder, measures: Measures, *, cores: int
     """
     cells = all_cells(config, "plan")
     folders = {cell.name: folder.cell(cell.name) for cell in cells}
-    done = [_finished(results) for results in folders.values() if results.outcome.is_file()]
+    done = [cell for cell in cells if folders[cell.name].outcome.is_file()]
     todo = [cell for cell in cells if not folders[cell.name].outcome.is_file()]
+    finished = {cell.name: _finished(folders[cell.name]) for cell in done}
     frozen = _frozen_encoders(config, cells)
     encodings = [measures.encoding(options) for options in frozen]
-    if done:
-        left = [_median(done)] * len(todo)
-        notes = [*measures.notes, *([f"{len(done)} finished cells"] if todo else [])]
-    else:
-        left = _costs([cell.options for cell in todo], measures)
-        notes = list(measures.notes)
-    parallel = _cells_at_a_time(config, len(cells), cores)
+    encodings += [measures.tokens(options) for options in _live_encoders(cells, frozen)]
+    left: dict[str, Cost] = {}
+    known = 0
+    for is_second in (False, True):
+        of_stage = [cell for cell in todo if cell.options.reads_pairs == is_second]
+        alike = [finished[cell.name] for cell in done if cell.options.reads_pairs == is_second]
+        known += len(alike) if of_stage else 0
+        left |= _as_finished(of_stage, alike) if alike else _costs(of_stage, measures)
+    parallel = _cells_at_a_time(config, cells, cores)
     jobs = batches(todo, config.resources.cells_per_job, parallel)
-    seconds = sum(cost.seconds for cost in left) / parallel
+    seconds = max(sum(cost.seconds for cost in left.values()) / parallel, _longest(todo, left))
     seconds += sum(cost.seconds for cost in encodings)
     if jobs:
         seconds += measures.start_up * len(jobs) / parallel
@@ -131,9 +137,9 @@ def plan(config: RunConfig, folder: RunFolder, measures: Measures, *, cores: int
         jobs=_jobs(config, cells, frozen, parallel),
         parallel=parallel,
         hours=seconds / 3600,
-        at_most=not done and any(may_stop(cell.options.stopping) for cell in todo),
-        bytes=int(sum(cost.bytes for cost in [*done, *left, *encodings])),
-        measured_on=notes,
+        at_most=not known and any(may_stop(cell.options.stopping) for cell in todo),
+        bytes=int(sum(cost.bytes for cost in [*finished.values(), *left.values(), *encodings])),
+        measured_on=[*measures.notes, *([f"{known} finished cells"] if known else [])],
     )
 
 
@@ -146,21 +152,35 @@ def size_of(folder: CellFolder) -> int:
     return sum(path.stat().st_size for path in folder.path.iterdir())
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
-    return Cost(
-        statistics.median(cost.seconds for cost in costs),
-        statistics.median(cost.bytes for cost in costs),
+def _as_finished(cells: Iterable[Cell], finished: Sequence[Cost]) -> dict[str, Cost]:
+    """By name the median of finished cells, for each of some cells."""
+    median = Cost(
+        statistics.median(cost.seconds for cost in finished),
+        statistics.median(cost.bytes for cost in finished),
     )
+    return {cell.name: median for cell in cells}
 
 
-def _costs(cells: Sequence[CellOptions], measures: Measures) -> list[Cost]:
-    """Of some cells, with one of each kind measured."""
+def _longest(cells: Iterable[Cell], left: Mapping[str, Cost]) -> float:
+    """Seconds of the dearest cell, with its first stage where it waits for one."""
+    waits = {
+        cell.name: left[cell.first].seconds if cell.first in left else 0.0
+        for cell in cells
+        if cell.first is not None
+    }
+    return max((cost.seconds + waits.get(name, 0.0) for name, cost in left.items()), default=0.0)
+
+
+def _costs(cells: Iterable[Cell], measures: Measures) -> dict[str, Cost]:
+    """Of some cells, by name, with one of each kind measured."""
     by_kind: dict[Hashable, CellCost] = {}
-    for options in cells:
-        kind = _kind(options)
+    costs = {}
+    for cell in cells:
+        kind = _kind(cell.options)
         if kind not in by_kind:
-            by_kind[kind] = measures.cell(options)
-    return [by_kind[_kind(options)].of_epochs(options.training.epochs) for options in cells]
+            by_kind[kind] = measures.cell(cell.options)
+        costs[cell.name] = by_kind[kind].of_epochs(cell.options.stage.training.epochs)
+    return costs
 
 
 def _kind(options: CellOptions) -> Hashable:
@@ -175,15 +195,24 @@ def _kind(options: CellOptions) -> Hashable:
         options.training.batch_size,
         options.training.batch_sampler,
         options.evaluation,
+        of_pairs(options) if options.reads_pairs else None,
     )
 
 
-def _cells_at_a_time(config: RunConfig, cells: int, cores: int) -> int:
+def of_pairs(options: CellOptions) -> Hashable:
+    """What the cost of a cross-encoder's epoch depends on, beside its first stage."""
+    of = options.reranker
+    return of.encoder, of.mining.negatives, of.training.batch_size, options.evaluation
+
+
+def _cells_at_a_time(config: RunConfig, cells: Sequence[Cell], cores: int) -> int:
     jobs = cores // config.resources.threads
     gpus = len(visible_devices())
     if gpus:
         jobs = min(jobs, gpus * config.resources.jobs_per_gpu)
-    return max(1, min(cells, jobs))
+    # A cell that is a first stage runs before those that wait for it.
+    apart = len(cells) - len({cell.first for cell in cells if cell.first is not None})
+    return max(1, min(apart, jobs))
 
 
 def _frozen_encoders(config: RunConfig, cells: Sequence[Cell]) -> list[EncoderOptions]:
@@ -193,11 +222,24 @@ def _frozen_encoders(config: RunConfig, cells: Sequence[Cell]) -> list[EncoderOp
     return list({cache_keys.features_key(options): options for options in encoders}.values())
 
 
+def _live_encoders(cells: Iterable[Cell], frozen: Iterable[EncoderOptions]) -> list[EncoderOptions]:
+    """Encoders that learn, a cross-encoder's among them, one for each tokens of their own."""
+    encoders = [cell.options.encoder for cell in cells]
+    encoders += [cell.options.stage.encoder for cell in cells]
+    shared = {cache_keys.tokens_key(options) for options in frozen}
+    live = {
+        cache_keys.tokens_key(options): options
+        for options in encoders
+        if options.trainable != "none"
+    }
+    return [options for key, options in live.items() if key not in shared]
+
+
 def _jobs(
     config: RunConfig, cells: Sequence[Cell], frozen: Sequence[EncoderOptions], parallel: int
 ) -> dict[str, int]:
     """By rule of the workflow."""
-    live = [cell.options.encoder for cell in cells if cell.options.encoder.trainable != "none"]
+    live = _live_encoders(cells, frozen)
     return {
         "corpus": 1,
         "tokens": len({cache_keys.tokens_key(options) for options in [*frozen, *live]}),

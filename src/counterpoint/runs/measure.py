@@ -22,7 +22,7 @@ from counterpoint.corpus.opening import open_corpus
 from counterpoint.encoders.features import FrozenFeatures, read_features, same_outputs
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.encoders.roles import ROLES
-from counterpoint.encoders.tokens import tokenise
+from counterpoint.encoders.tokens import load_tokenizer, tokenise
 from counterpoint.errors import InputError
 from counterpoint.evaluation.records import write_records
 from counterpoint.io.rng import generator
@@ -30,6 +30,7 @@ from counterpoint.models.weights import save_weights
 from counterpoint.results import epoch_log
 from counterpoint.runs.estimate import CellCost, Cost, size_of
 from counterpoint.runs.folder import CellFolder, RunFolder
+from counterpoint.runs.measure_pairs import PairCounts, PairSpeed, over_pairs
 from counterpoint.training.data import CorpusData
 from counterpoint.training.epochs import EpochEnded, Evaluated
 from counterpoint.training.mining import random_rate
@@ -60,6 +61,7 @@ class Bench:
         # Keys alone, because each is said once, in order.
         self._notes: dict[str, None] = {}
         self._encoders: dict[EncoderOptions, tuple[LiveEncoder, float]] = {}
+        self._pair_speeds: dict[tuple[EncoderOptions, int], PairSpeed] = {}
 
     @property
     def notes(self) -> Sequence[str]:
@@ -109,28 +111,49 @@ class Bench:
         numbers_a_text = len(tables) * live.hidden_size + tokens_a_text
         return Cost(seconds, 4 * len(self.corpus.texts) * numbers_a_text)
 
+    def tokens(self, options: EncoderOptions) -> Cost:
+        """Of the tokens of a live encoder; no seconds where they are there."""
+        path = self.folder.tokens(cache_keys.tokens_key(options))
+        if path.is_file():
+            return Cost(0.0, path.stat().st_size)
+        some = self._some
+        tokenizer = load_tokenizer(options)
+        begun = time.perf_counter()
+        tokens = tokenise(some, options, tokenizer)
+        share = len(self.corpus.texts) / len(some.texts)
+        roles = ROLES if tokens.differ else ROLES[:1]
+        size = sum(tokens[role].ids.nbytes + tokens[role].starts.nbytes for role in roles)
+        return Cost(share * (time.perf_counter() - begun), share * size)
+
+    @cached_property
+    def _some(self) -> Corpus:
+        """A sample of the corpus."""
+        every = max(1, len(self.corpus.arguments) // SAMPLE)
+        return dataclasses.replace(self.corpus, arguments=self.corpus.arguments[::every])
+
     def cell(self, options: CellOptions) -> CellCost:
-        """Of a cell.
+        """Of a cell; of one with a cross-encoder, without its first stage.
 
         A live encoder's is that of training on vectors, and above it a pass over all texts an
-        epoch (two at the ends), and each step's way through the encoder and back.
+        epoch (two at the ends), and each step's way through the encoder and back. A
+        cross-encoder's is that of training on vectors too, which mines and ranks as much; above it
+        are a pass of a live first stage over all texts, and the pairs that it learns from and
+        reads.
         """
         torch.set_num_threads(self.config.resources.threads)
         path = self.folder.features(cache_keys.features_key(options.encoder))
         frozen = options.encoder.trainable == "none"
         if frozen and path.is_file():
-            return self.on_vectors(
-                options, FrozenFeatures(read_features(path, self.corpus)), "their real vectors"
-            )
+            vectors = FrozenFeatures(read_features(path, self.corpus))
+            return self._on_frozen(options, vectors, "their real vectors", 0.0)
         live, one_pass = self._live(options.encoder)
         size = (len(self.corpus.texts), live.hidden_size)
         x = generator(options.seed, -1, "plan").standard_normal(size, dtype=np.float32)
-        on_vectors = self.on_vectors(
-            options,
-            FrozenFeatures(same_outputs(x)),
-            f"made-up vectors of {live.hidden_size} dimensions",
-        )
-        if frozen:
+        vectors = FrozenFeatures(same_outputs(x))
+        which = f"made-up vectors of {live.hidden_size} dimensions"
+        embedding = 0.0 if frozen else one_pass
+        on_vectors = self._on_frozen(options, vectors, which, embedding)
+        if frozen or options.reads_pairs:
             return on_vectors
         weights = sum(weight.nbytes for weight in live.parameters())
         steps = self._pairs // options.training.batch_size
@@ -139,12 +162,32 @@ class Bench:
             on_vectors.epoch + Cost(one_pass + steps * self._step(live, options), 0.0),
         )
 
+    def _on_frozen(
+        self, options: CellOptions, vectors: FrozenFeatures, which: str, embedding: float
+    ) -> CellCost:
+        """Of a cell on vectors; of a cross-encoder over them, embedded in so many seconds."""
+        if not options.reads_pairs:
+            return self.on_vectors(options, vectors, which)
+        on_vectors = self.on_vectors(options.first_stage(), vectors, which)
+        counts = PairCounts.of(options, self.data, vectors, self.device)
+        return over_pairs(on_vectors, counts, self._pair_speed(options), embedding)
+
+    def _pair_speed(self, options: CellOptions) -> PairSpeed:
+        of = options.reranker
+        step = of.training.batch_size * (1 + of.mining.negatives)
+        known = of.encoder, step
+        if known not in self._pair_speeds:
+            speed = PairSpeed.of(of.encoder, self._some, step, self.device)
+            self._note(f"a step's {speed.tried} of {step} pairs through the cross-encoder")
+            self._note(f"{speed.tried} pairs read by it")
+            self._pair_speeds[known] = speed
+        return self._pair_speeds[known]
+
     def _live(self, options: EncoderOptions) -> tuple[LiveEncoder, float]:
         """An encoder with some of the texts, and the seconds of one pass over all."""
         if options in self._encoders:
             return self._encoders[options]
-        every = max(1, len(self.corpus.arguments) // SAMPLE)
-        some = dataclasses.replace(self.corpus, arguments=self.corpus.arguments[::every])
+        some = self._some
         live = LiveEncoder(options, tokenise(some, options)).to(self.device).eval()
         begun = time.perf_counter()
         with torch.inference_mode():

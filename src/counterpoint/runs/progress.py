@@ -136,7 +136,7 @@ class Reporter:
         self.progress = Progress(
             pid=os.getpid(),
             host=socket.gethostname(),
-            epochs=options.training.epochs,
+            epochs=options.stage.training.epochs,
             done=0,
             epoch_seconds=None,
             stops=may_stop(options.stopping),

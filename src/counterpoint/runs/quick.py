@@ -21,8 +21,9 @@ from counterpoint.encoders.hub import MissingEncoder
 from counterpoint.encoders.names import commit_of, folder_of
 from counterpoint.errors import InputError
 from counterpoint.io.rng import generator
-from counterpoint.runs.estimate import CellCost, Cost, Plan, plan
+from counterpoint.runs.estimate import CellCost, Cost, Plan, of_pairs, plan
 from counterpoint.runs.measure import Bench
+from counterpoint.runs.measure_pairs import PairCounts, PairSpeed, over_pairs
 from counterpoint.runs.progress import duration
 from counterpoint.runs.starting import check_batches, number_of_pairs
 
@@ -55,7 +56,8 @@ def quick_text(bench: Bench, cores: int) -> str:
     except InputError as error:
         return _without_estimate(bench.config.run, len(cells), error)
     check_batches(cells, pairs)
-    encoders = {(of.name, of.revision): of for of in (cell.options.encoder for cell in cells)}
+    used = [of for cell in cells for of in (cell.options.encoder, cell.options.stage.encoder)]
+    encoders = {(of.name, of.revision): of for of in used}
     for encoder in encoders.values():
         commit_of(encoder)
     try:
@@ -110,8 +112,8 @@ class Quick:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        # Apart for live encoders and frozen ones.
-        self._known: dict[bool, dict[Hashable, CellCost]] = {}
+        # Apart for frozen encoders, live ones and cross-encoders.
+        self._known: dict[tuple[bool, bool], dict[Hashable, CellCost]] = {}
         self._began = time.perf_counter()
         self._multiplied = False
 
@@ -136,12 +138,19 @@ class Quick:
         seconds = self._pass(shape, tokens, self._bench.config.resources.encoding_threads)
         return Cost(seconds, 4 * (len(self._bench.corpus.texts) * shape.hidden + tokens))
 
+    def tokens(self, options: EncoderOptions) -> Cost:
+        """Of the tokens of a live encoder, without the seconds, which are few."""
+        path = self._bench.folder.tokens(cache_keys.tokens_key(options))
+        return Cost(0.0, path.stat().st_size if path.is_file() else 4 * self._tokens(options))
+
     def cell(self, options: CellOptions) -> CellCost:
         """Of a cell: about that of the dearest that was tried, where it was not."""
         training = (options.training.batch_size, options.training.batch_sampler)
         mining = (options.mining.backend, options.mining.negatives, options.mining.filters)
-        kind = (options.encoder, options.projection, mining, training)
-        known = self._known.setdefault(options.encoder.trainable != "none", {})
+        pairs = of_pairs(options) if options.reads_pairs else None
+        kind = (options.encoder, options.projection, mining, training, pairs)
+        group = options.reads_pairs, options.encoder.trainable != "none"
+        known = self._known.setdefault(group, {})
         if kind not in known:
             is_late = time.perf_counter() - self._began > BUDGET_SECONDS
             known[kind] = (
@@ -153,19 +162,24 @@ class Quick:
         return known[kind]
 
     def _try(self, options: CellOptions) -> CellCost:
-        shape = Shape.of(options.encoder.name)
-        if shape is None:
+        shape, of_stage = Shape.of(options.encoder.name), Shape.of(options.stage.encoder.name)
+        if shape is None or of_stage is None:
             return self._bench.cell(options)
         texts = len(self._bench.corpus.texts)
         torch.set_num_threads(self._bench.config.resources.threads)
         x = generator(options.seed, -1, "plan").standard_normal((texts, shape.hidden))
-        cost = self._bench.on_vectors(
-            options, FrozenFeatures(same_outputs(x.astype(np.float32))), "made-up vectors"
-        )
+        vectors = FrozenFeatures(same_outputs(x.astype(np.float32)))
+        on_vectors = options.first_stage() if options.reads_pairs else options
+        cost = self._bench.on_vectors(on_vectors, vectors, "made-up vectors")
+        one_pass = 0.0
+        if options.encoder.trainable != "none":
+            tokens = self._tokens(options.encoder)
+            one_pass = self._pass(shape, tokens, self._bench.config.resources.threads)
+        if options.reads_pairs:
+            counts = PairCounts.of(options, self._bench.data, vectors, self._bench.device)
+            return over_pairs(cost, counts, self._pair_speed(options, of_stage), one_pass)
         if options.encoder.trainable == "none":
             return cost
-        tokens = self._tokens(options.encoder)
-        one_pass = self._pass(shape, tokens, self._bench.config.resources.threads)
         batch = options.training.batch_size
         steps = number_of_pairs(self._bench.corpus) // batch
         # There and back.
@@ -174,6 +188,12 @@ class Quick:
             cost.fixed + Cost(2 * one_pass, shape.weights),
             cost.epoch + Cost(one_pass + steps * step, 0.0),
         )
+
+    def _pair_speed(self, options: CellOptions, shape: Shape) -> PairSpeed:
+        of_encoder = options.reranker.encoder
+        tokens = 2 * self._tokens(of_encoder) / len(self._bench.corpus.texts)
+        reading = self._pass(shape, tokens, self._bench.config.resources.threads)
+        return PairSpeed((1 + BACKWARD) * reading, reading, shape.weights, tried=0)
 
     def _tokens(self, options: EncoderOptions) -> float:
         """About how many a pass over all texts takes."""

@@ -54,13 +54,17 @@ def check_batches(cells: Iterable[Cell], pairs: int | None) -> None:
     Raises:
         InputError: one is.
     """
-    sizes = [cell.options.training.batch_size for cell in cells]
-    large = [size for size in sizes if pairs is not None and size > pairs]
-    if large:
-        raise InputError(
-            f"training.batch_size: {max(large)} is more than the {pairs} different training pairs "
-            f"({len(large)} of {len(sizes)} cells); give a smaller batch"
-        )
+    by_option: dict[str, list[int]] = {}
+    for cell in cells:
+        option = f"{'reranker.' * cell.options.reads_pairs}training.batch_size"
+        by_option.setdefault(option, []).append(cell.options.stage.training.batch_size)
+    for option, sizes in by_option.items():
+        large = [size for size in sizes if pairs is not None and size > pairs]
+        if large:
+            raise InputError(
+                f"{option}: {max(large)} is more than the {pairs} different training pairs "
+                f"({len(large)} of {len(sizes)} cells); give a smaller batch"
+            )
 
 
 def number_of_pairs(corpus: Corpus) -> int:

@@ -91,8 +91,7 @@ class CellData:
         self.trained, self.pairs, self.allowed = corpus.trained, corpus.pairs, corpus.allowed
         self.sets, self.texts, self.lexical = corpus.sets, corpus.texts, corpus.lexical
         self.folders = corpus.folders
-        # The stage that is trained.
-        stage, of_stage = (options.reranker, "reranker.") if options.reads_pairs else (options, "")
+        stage, of_stage = options.stage, "reranker." if options.reads_pairs else ""
         if len(self.pairs) < stage.training.batch_size:
             raise InputError(
                 f"{of_stage}training.batch_size: {stage.training.batch_size} is more than the "
