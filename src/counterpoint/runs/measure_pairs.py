@@ -24,7 +24,6 @@ from counterpoint.io.rng import generator
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.cross_encoder import CrossEncoder
 from counterpoint.runs.estimate import CellCost, Cost
-from counterpoint.tasks.protocols import WITH_TASKS
 from counterpoint.training.data import CellData, CorpusData
 from counterpoint.training.split_scores import SplitScores
 
@@ -59,7 +58,7 @@ class PairCounts:
             InputError: the training pairs make no batch.
         """
         data, training = CellData(corpus, options), options.reranker.training
-        scores = SplitScores(data, options.evaluation, WITH_TASKS)
+        scores = SplitScores(data, options.evaluation)
         points = len(data.pairs) // training.batch_size * training.batch_size
         # Dev and test may be the same folder, which is read once.
         held_out = {data.folders[role] for role in scores.held_out}
