@@ -24,8 +24,8 @@ from counterpoint.io.rng import generator
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.cross_encoder import CrossEncoder
 from counterpoint.runs.estimate import CellCost, Cost
-from counterpoint.tasks.protocols import WITH_TASKS
 from counterpoint.training.data import CellData, CorpusData
+from counterpoint.training.hybrid import ranked
 from counterpoint.training.split_scores import SplitScores
 
 PAIRS = 32
@@ -59,14 +59,16 @@ class PairCounts:
             InputError: the training pairs make no batch.
         """
         data, training = CellData(corpus, options), options.reranker.training
-        scores = SplitScores(data, options.evaluation, WITH_TASKS)
+        scores = SplitScores(data, options.evaluation)
         points = len(data.pairs) // training.batch_size * training.batch_size
         # Dev and test may be the same folder, which is read once.
         held_out = {data.folders[role] for role in scores.held_out}
         queries = len(data.train_queries) + sum(
             corpus.all_sets[folder].points for folder in held_out
         )
-        recorder = Recorder(_untrained(options, corpus, first, device), options.rerank)
+        system = _untrained(options, corpus, first, device)
+        system, _ = ranked(system, data, options.evaluation.first_stage)
+        recorder = Recorder(system, options.rerank)
         scores.final(recorder)
         return cls(
             learnt=points * (1 + options.reranker.mining.negatives),
