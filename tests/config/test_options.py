@@ -107,6 +107,33 @@ def test_the_recipe_is_one_cell_of_retrieval_alone() -> None:
     assert config.rerank == 1
 
 
+def test_open_encoders_differ_in_what_their_cards_say_alone() -> None:
+    config = load(on_top("encoders.yaml"), "encoders.yaml")
+    cells = expand(config, "encoders.yaml")
+    encoders = {cell.options.encoder.name: cell.options.encoder for cell in cells}
+    assert len(encoders) == len(cells) == 8
+    bge, e5 = encoders["BAAI/bge-base-en-v1.5"], encoders["intfloat/e5-small-v2"]
+    assert (bge.pooling, bge.prompts.candidate) == ("cls", "")
+    assert (e5.pooling, e5.prompts.query, e5.prompts.candidate) == ("mean", "query: ", "passage: ")
+    for cell in cells:
+        changed = {
+            "encoder": cell.options.encoder.model_copy(
+                update={
+                    name: getattr(config.encoder, name) for name in ("name", "pooling", "prompts")
+                }
+            ),
+            "projection": cell.options.projection.model_copy(update={"width": 384}),
+        }
+        assert cell.options.model_copy(update=changed) == base_options(config)
+        # Nothing is asked of the hub.
+        assert None not in (
+            cell.options.encoder.prompts.query,
+            cell.options.encoder.prompts.candidate,
+        )
+    recipe = load(on_top("recipe.yaml"), "recipe.yaml")
+    assert (config.training, config.mining) == (recipe.training, recipe.mining)
+
+
 def test_the_study_has_the_original_studys_own_settings() -> None:
     config = load(on_top("study.yaml"), "study.yaml")
     assert config.encoder.name == "bert-base-uncased"

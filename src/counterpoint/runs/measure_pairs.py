@@ -25,6 +25,7 @@ from counterpoint.models.cell_model import CellModel
 from counterpoint.models.cross_encoder import CrossEncoder
 from counterpoint.runs.estimate import CellCost, Cost
 from counterpoint.training.data import CellData, CorpusData
+from counterpoint.training.hybrid import ranked
 from counterpoint.training.split_scores import SplitScores
 
 PAIRS = 32
@@ -65,7 +66,9 @@ class PairCounts:
         queries = len(data.train_queries) + sum(
             corpus.all_sets[folder].points for folder in held_out
         )
-        recorder = Recorder(_untrained(options, corpus, first, device), options.rerank)
+        system = _untrained(options, corpus, first, device)
+        system, _ = ranked(system, data, options.evaluation.first_stage)
+        recorder = Recorder(system, options.rerank)
         scores.final(recorder)
         return cls(
             learnt=points * (1 + options.reranker.mining.negatives),
