@@ -17,10 +17,9 @@ from counterpoint.encoders.tokens import RoleTokens, Tokens, load_tokenizer
 from counterpoint.errors import InputError
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
-from counterpoint.results.files import Provenance
 from counterpoint.retrieval.pairs import LoadedPairs, built_pairs
-from counterpoint.runs.folder import CellFolder, run_and_cell
-from counterpoint.runs.trained import NOW, TrainedWith
+from counterpoint.runs.folder import CellFolder
+from counterpoint.runs.trained import NOW, TrainedWith, first_stage_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -86,7 +85,7 @@ def load_trained(folder: CellFolder, name: str, device: torch.device) -> LoadedM
         if not path.is_file():
             raise InputError(f"{path}: no such file; give the folder of a cell that is trained")
     options = load_written(CellOptions, folder.options)
-    first = _first_stage(folder) if options.reads_pairs else folder
+    first = first_stage_of(folder) if options.reads_pairs else folder
     loaded = built(name, options, device, TrainedWith.of(first))
     load_weights(loaded.model, first.model)
     if not options.asks_pairs:
@@ -102,28 +101,6 @@ def _with_prompts(options: CellOptions, pairs: LoadedPairs) -> CellOptions:
     encoder = options.reranker.encoder.model_copy(update={"prompts": pairs.options.prompts})
     reranker = options.reranker.model_copy(update={"encoder": encoder})
     return options.model_copy(update={"reranker": reranker})
-
-
-def _first_stage(folder: CellFolder) -> CellFolder:
-    """The cell of the same run that a cross-encoder takes its candidates from.
-
-    Raises:
-        InputError: it is not known, or not there.
-    """
-    run, name = run_and_cell(folder.path)
-    known = Provenance.read(folder.provenance).first_stage
-    if known is None:
-        raise InputError(
-            f"{folder.provenance}: names no first stage, which a cell with a cross-encoder has; "
-            "train the cell again"
-        )
-    first = run.cell(known)
-    if not first.model.is_file():
-        raise InputError(
-            f"{first.model}: no such file; it is the first stage of {name}, whose cross-encoder "
-            "cannot search alone: give the cell in its run, with that one trained"
-        )
-    return first
 
 
 def load_untrained(encoder: EncoderOptions, device: torch.device) -> LoadedModel:
