@@ -60,7 +60,7 @@ def test_answers_for_people(index: Path, capsys: Captured) -> None:
     assert out.count("probability") == 2
     run("search", index, "Zoos are cruel.", "--explain", "--where", "theme=zoos")
     out = capsys.readouterr().out
-    assert "the classifier (" in out
+    assert "the second stage (" in out
     assert "Cars" not in out
     # A text does nothing to the terminal.
     assert "\x1b" not in out

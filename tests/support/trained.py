@@ -1,17 +1,23 @@
 """A trained run, and the command that evaluates its systems."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from counterpoint.cli.main import main
 from counterpoint.config import cache_keys, loading, matrix
 from counterpoint.corpus.arguments import Corpus, read_arguments
 from counterpoint.corpus.synthetic import write_corpus
+from counterpoint.encoders.tokens import tokenise, write_tokens
 from counterpoint.evaluation import baselines
+from counterpoint.evaluation.cross_system import Choice
+from counterpoint.runs.batch import Batch
 from counterpoint.runs.folder import RunFolder
 from counterpoint.runs.job import Job
 
@@ -138,3 +144,36 @@ def run_lines(path: Path) -> dict[str, list[str]]:
         query, _, document, _, _, _ = line.split(" ")
         lists.setdefault(query, []).append(document)
     return lists
+
+
+CROSSED = {"reranker": "cross_encoder", "fusion": "concat", "head": "relu", "decrease_rate": 0.5}
+"""The cell with a cross-encoder over the frozen one."""
+
+
+def make_crossed(trained: Trained, folder: Path) -> tuple[Path, str]:
+    """A copy of the run with a cross-encoder over its frozen cell; the copy and the cell's name.
+
+    What dev would choose from so little training is nothing, so both stages get a share.
+    """
+    run = RunFolder(folder / trained.folder.name)
+    shutil.copytree(trained.folder, run.path)
+    config = json.loads(run.config.read_text(encoding="utf-8"))
+    of_encoder = {"name": config["encoder"]["name"], "max_tokens": 24, "dropout": 0.1}
+    training = {"epochs": 2, "batch_size": 4, "encoder_learning_rate": 1e-3}
+    config["reranker"] = {
+        "encoder": of_encoder,
+        "mining": {"negatives": 2, "top_m": 5},
+        "training": training,
+    }
+    config["matrix"]["include"].append(CROSSED)
+    loaded = loading.load(config, "test")
+    assert main(["matrix", "--config", loading.dump(loaded), "--out", str(run.path)]) == 0
+    (cell,) = (one for one in matrix.all_cells(loaded, "test") if one.options.reads_pairs)
+    assert cell.first == trained.frozen
+    corpus, encoder = read_arguments(run.arguments), cell.options.reranker.encoder
+    tokens = run.tokens(cache_keys.tokens_key(encoder))
+    write_tokens(tokenise(corpus, encoder), corpus, tokens, encoder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Choice, "best_mix", lambda _: (0.5, np.array([2.0, 3.0])))
+        Batch.of_run(run.path, [cell.name]).run()
+    return run.path, cell.name

@@ -99,7 +99,9 @@ def _explained(answer: Answer) -> str:
         return f"{first}; not re-ranked"
     moved = answer.first_stage_rank - answer.rank
     up = f"{abs(moved)} {'up' if moved > 0 else 'down'}" if moved else "where it was"
-    return f"{first}; the classifier ({answer.probability:.4f}) puts it {_place(answer.rank)}: {up}"
+    return (
+        f"{first}; the second stage ({answer.probability:.4f}) puts it {_place(answer.rank)}: {up}"
+    )
 
 
 def _place(rank: int) -> str:

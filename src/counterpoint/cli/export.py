@@ -12,8 +12,8 @@ def add_export(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="write a trained cell as a folder that sentence-transformers loads",
         description="Write a trained cell as a folder of its own, which SentenceTransformer(DIR) "
         "and counterpoint.Retriever.load(DIR) read: encoder, pooling, projection, the classifier "
-        "beside them, and a model card with its training, its scores and what leaks. Weights are "
-        "safetensors alone.",
+        "or cross-encoder beside them, and a model card with its training, its scores and what "
+        "leaks. Weights are safetensors alone.",
     )
     parser.add_argument(
         "system",

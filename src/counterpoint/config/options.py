@@ -363,6 +363,11 @@ class CellOptions(Section):
         """The options of the stage that this cell trains: its encoder, mining and training."""
         return self.reranker if self.reads_pairs else self
 
+    @property
+    def asks_pairs(self) -> bool:
+        """Whether that cross-encoder is asked: of one text it could re-order nothing."""
+        return self.reads_pairs and self.rerank > 1
+
     def settled(self) -> Self:
         """The same without options that nothing reads, so that they make no other cell."""
         if self.reads_pairs:

@@ -13,6 +13,7 @@ from counterpoint.models.fusion import Vectors
 from counterpoint.retrieval.index import Index
 from counterpoint.retrieval.nearest import Searchable, excluded_rows
 from counterpoint.retrieval.retriever import Ranked, Retriever
+from counterpoint.retrieval.second_stage import Candidates, Encoded
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Answer:
     similarity: float | None
     """Their cosine; None where vectors are not of length 1."""
     probability: float | None
-    """That it counters the question; None where there is no classifier, or beyond the texts that
-    it re-orders."""
+    """That it counters the question; None where there is no second stage, or beyond the texts
+    that it re-orders."""
     first_stage_rank: int
     """Its rank by distance, from 1."""
 
@@ -81,11 +82,10 @@ class Asker:
             groups.setdefault(key, []).append(place)
         # Before anything is encoded, because a filter may be wrong.
         allowed = [self._allowed(questions[places[0]]) for places in groups.values()]
-        points = self._retriever.vectors([one.text for one in questions], "query")
+        points = self._retriever.encoded([one.text for one in questions], "query")
         answers: dict[int, list[Answer]] = {}
         for places, mask in zip(groups.values(), allowed, strict=True):
-            texts = [questions[place].text for place in places]
-            found = self._found(points.rows(torch.tensor(places)), texts, k, mask)
+            found = self._found(points.rows(places), k, mask)
             answers |= zip(places, found, strict=True)
         return [answers[place] for place in range(len(questions))]
 
@@ -93,22 +93,24 @@ class Asker:
         allowed = self._index.allowed(question.where, question.not_side)
         return None if allowed.all() else torch.from_numpy(allowed)
 
-    def _found(
-        self, points: Vectors, texts: Sequence[str], k: int, allowed: Tensor | None
-    ) -> Iterator[list[Answer]]:
-        own = [self._index.rows_with_text(text).tolist() for text in texts]
+    def _found(self, points: Encoded, k: int, allowed: Tensor | None) -> Iterator[list[Answer]]:
+        own = [self._index.rows_with_text(text).tolist() for text in points.texts]
         ranked = self._retriever.rank(
             points,
             self._index.stored if self._searched is None else self._searched,
-            lambda rows: self._candidates(rows, points.e.device),
+            self._candidates(points.vectors.e.device),
             k,
             allowed=allowed,
             excluded=excluded_rows(own),
         )
         return map(self._answers, ranked)
 
-    def _candidates(self, rows: Tensor, device: torch.device) -> Vectors:
-        return Vectors(*(each.to(device) for each in self._index.vectors(rows)))
+    def _candidates(self, device: torch.device) -> Candidates:
+        index = self._index
+        return Candidates(
+            lambda rows: Vectors(*(each.to(device) for each in index.vectors(rows))),
+            lambda rows: [document.text for document in index.documents(rows.tolist())],
+        )
 
     def _answers(self, ranked: Sequence[Ranked]) -> list[Answer]:
         documents = self._index.documents([one.place for one in ranked])
@@ -147,11 +149,14 @@ def cut_note(texts: Sequence[str], retriever: Retriever) -> list[str]:
 
     Counted by words, each of which is a token or several, so there may be more.
     """
-    most = retriever.options.encoder.max_tokens
-    count = sum(len(text.split()) > most for text in texts)
-    if not count:
-        return []
+    options = retriever.options
+    read = {"encoder.max_tokens": options.encoder.max_tokens}
+    if options.asks_pairs:
+        read["reranker.encoder.max_tokens"] = options.reranker.encoder.max_tokens
+    counts = {name: sum(len(text.split()) > most for text in texts) for name, most in read.items()}
     return [
-        f"texts of more than {most} words: {count:,}; of each the first {most} tokens are read "
-        "(encoder.max_tokens)"
+        f"texts of more than {most} words: {counts[name]:,}; of each the first {most} tokens are "
+        f"read ({name})"
+        for name, most in read.items()
+        if counts[name]
     ]

@@ -140,11 +140,15 @@ def _what(trained: Trained) -> str:
     else:
         layers = "all" if options.encoder.trainable == "all" else f"{options.encoder.trainable} top"
         made = f"It was fine-tuned from {options.encoder.name} ({layers} layers)."
-    second = (
-        f" A classifier (`classifier/`) re-orders the {options.rerank} nearest texts."
-        if options.rerank > 1
-        else ""
-    )
+    second = ""
+    if options.asks_pairs:
+        second = (
+            " A cross-encoder (`cross-encoder/`), fine-tuned from "
+            f"{options.reranker.encoder.name}, reads the argument together with each of the "
+            f"{options.rerank} nearest texts and re-orders these."
+        )
+    elif options.rerank > 1:
+        second = f" A classifier (`classifier/`) re-orders the {options.rerank} nearest texts."
     return (
         "This model finds the counterargument to an argument: both are encoded, and the nearest "
         f"text answers. {made}{second} It was made with Counterpoint, which finds out which way of "
@@ -172,7 +176,7 @@ counters = model.encode_document(["Cars bring freedom.", "Zoos are cruel."])
 print(model.similarity(points, counters))  # the highest answers
 ```
 
-{why} With Counterpoint, which also re-ranks where there is a classifier:
+{why} With Counterpoint, which also re-ranks{_how_it_re_ranks(trained.options)}:
 
 ```python
 import counterpoint
@@ -183,6 +187,19 @@ print(retriever.search(["Cars pollute."], ["Cars bring freedom.", "Zoos are crue
 
 Counterpoint joins runs of white space in a text to one blank before it is encoded; \
 sentence-transformers does not, which matters for tokenizers that see white space."""
+
+
+def _how_it_re_ranks(options: CellOptions) -> str:
+    """Where sentence-transformers cannot follow."""
+    if not options.asks_pairs:
+        return " where there is a classifier"
+    return (
+        ": the score of a pair is a · logit − b · d² / 2, where the logit is a linear layer's over "
+        f"the cross-encoder's output ({options.reranker.encoder.pooling}) for both texts in one "
+        "sequence, and d the distance of their vectors; `cross-encoder/head.safetensors` has the "
+        "layer as `head`, and a and b, which were chosen on dev, as `mix`. The probability is the "
+        "score's sigmoid"
+    )
 
 
 def _training(trained: Trained, stated: Stated) -> str:

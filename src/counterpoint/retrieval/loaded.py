@@ -1,6 +1,6 @@
 """A trained model in memory, ready for texts that it has never seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,9 @@ from counterpoint.encoders.tokens import RoleTokens, Tokens, load_tokenizer
 from counterpoint.errors import InputError
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.weights import load_weights
+from counterpoint.retrieval.pairs import LoadedPairs, built_pairs
 from counterpoint.runs.folder import CellFolder
-from counterpoint.runs.trained import NOW, TrainedWith
+from counterpoint.runs.trained import NOW, TrainedWith, first_stage_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,6 +37,8 @@ class LoadedModel:
     tokenizer: "PreTrainedTokenizerBase"
     model: CellModel
     """Projections, fusion and head."""
+    pairs: LoadedPairs | None = None
+    """The cross-encoder that re-orders the nearest, where the system has one."""
 
     @property
     def prompts(self) -> Prompts:
@@ -45,15 +48,14 @@ class LoadedModel:
     @property
     def encoder_options(self) -> EncoderOptions:
         """What texts are encoded with."""
-        return inference_options(self.options)
+        return inference_options(self.options.encoder)
 
 
-def inference_options(options: CellOptions) -> EncoderOptions:
-    """The encoder's options where nothing is trained.
+def inference_options(encoder: EncoderOptions) -> EncoderOptions:
+    """An encoder's options where nothing is trained.
 
     In float32, so that vectors do not depend on the machine that an index is asked on.
     """
-    encoder = options.encoder
     if encoder.trainable == "none":
         return shared_options(encoder)
     changes = {"trainable": "all", "dropout": 0.0, "precision": "float32", "compile": False}
@@ -73,18 +75,32 @@ def untrained_options(encoder: EncoderOptions) -> CellOptions:
 
 
 def load_trained(folder: CellFolder, name: str, device: torch.device) -> LoadedModel:
-    """A trained cell.
+    """A trained cell; one with a cross-encoder has the vectors of its first stage.
 
     Raises:
-        InputError: no trained cell lies there, or its options or weights cannot be used.
+        InputError: no trained cell lies there, its first stage does not, or its options or weights
+            cannot be used.
     """
     for path in (folder.options, folder.model):
         if not path.is_file():
             raise InputError(f"{path}: no such file; give the folder of a cell that is trained")
     options = load_written(CellOptions, folder.options)
-    loaded = built(name, options, device, TrainedWith.of(folder))
-    load_weights(loaded.model, folder.model)
-    return loaded
+    first = first_stage_of(folder) if options.reads_pairs else folder
+    loaded = built(name, options, device, TrainedWith.of(first))
+    load_weights(loaded.model, first.model)
+    if not options.asks_pairs:
+        return loaded
+    wanted = inference_options(options.reranker.encoder)
+    pairs = built_pairs(wanted, device, TrainedWith.of(folder).commit)
+    load_weights(pairs.model, folder.model)
+    return replace(loaded, options=_with_prompts(loaded.options, pairs), pairs=pairs)
+
+
+def _with_prompts(options: CellOptions, pairs: LoadedPairs) -> CellOptions:
+    """The options with the prompts that the cross-encoder has; see `built`."""
+    encoder = options.reranker.encoder.model_copy(update={"prompts": pairs.options.prompts})
+    reranker = options.reranker.model_copy(update={"encoder": encoder})
+    return options.model_copy(update={"reranker": reranker})
 
 
 def load_untrained(encoder: EncoderOptions, device: torch.device) -> LoadedModel:
@@ -110,7 +126,7 @@ def built(
     Raises:
         InputError: the encoder cannot be loaded.
     """
-    wanted = inference_options(options)
+    wanted = inference_options(options.encoder)
     commit = trained.commit or commit_of(wanted)
     tokenizer = load_tokenizer(wanted, commit)
     prompts = prompts_of(pinned(wanted, trained.prompts), commit)

@@ -6,15 +6,18 @@
     1_Pooling/, 2_Dense/ or 2_Router/, …              pooling, projection, length 1
     counterpoint.json, options.json                   what `Retriever.load` builds it from
     classifier/model.safetensors                      the head that re-ranks, where the cell has one
+    cross-encoder/                                    or the cross-encoder that does:
+        config.json, model.safetensors, tokenizer     its encoder
+        head.safetensors                              the layer above, and how scores are mixed
 
 Nothing is stored twice, and nothing as a pickle.
 """
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -22,14 +25,18 @@ from safetensors.torch import load_file
 from torch import nn
 
 from counterpoint.config.loading import dump, load_written
-from counterpoint.config.options import CellOptions
+from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.encoders.pretrained import without_bars
 from counterpoint.errors import InputError
 from counterpoint.io.atomic import new_folder, write_json, write_safetensors, write_text
 from counterpoint.io.text import json_text
 from counterpoint.results.files import JsonFile
-from counterpoint.retrieval.loaded import LoadedModel, built
+from counterpoint.retrieval.loaded import LoadedModel, built, inference_options
+from counterpoint.retrieval.pairs import LoadedPairs, built_pairs
 from counterpoint.versions import program_version
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 FORMAT = 1
 """Of `counterpoint.json`; raised where older programs would misread a folder."""
@@ -37,6 +44,10 @@ FORMAT = 1
 MANIFEST = "counterpoint.json"
 OPTIONS = "options.json"
 CLASSIFIER = "classifier/model.safetensors"
+
+CROSS_ENCODER = "cross-encoder"
+CROSS_HEAD = "head.safetensors"
+"""In its folder."""
 
 WEIGHTS = "model.safetensors"
 
@@ -102,15 +113,20 @@ class Transformer:
 
     def write(self, folder: Path) -> None:
         """See `Module`."""
-        model: Any = self.loaded.encoder.models[self.role]
-        with without_bars():
-            model.save_pretrained(folder)
-        # A copy, because saving keeps the length and the tokenizer may be at work.
-        tokenizer = copy.deepcopy(self.loaded.tokenizer)
-        tokenizer.model_max_length = self.loaded.encoder_options.max_tokens
-        tokenizer.save_pretrained(folder)
-        settings = {"max_seq_length": self.loaded.encoder_options.max_tokens}
+        most = self.loaded.encoder_options.max_tokens
+        _save(self.loaded.encoder.models[self.role], self.loaded.tokenizer, most, folder)
+        settings = {"max_seq_length": most}
         write_json(folder / "sentence_bert_config.json", {**settings, "do_lower_case": False})
+
+
+def _save(model: Any, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, folder: Path) -> None:
+    """Write a transformer and its tokenizer as transformers has them."""
+    with without_bars():
+        model.save_pretrained(folder)
+    # A copy, because saving keeps the length and the tokenizer may be at work.
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.model_max_length = max_tokens
+    tokenizer.save_pretrained(folder)
 
 
 @dataclass(frozen=True)
@@ -236,12 +252,33 @@ def write(loaded: LoadedModel, folder: Path, card: str) -> None:
             "similarity_fn_name": "cosine" if loaded.model.normalised else "euclidean",
         }
         write_json(temporary / "config_sentence_transformers.json", settings)
-        if loaded.options.rerank > 1:
+        if loaded.pairs is not None:
+            _write_pairs(loaded.pairs, temporary / CROSS_ENCODER)
+        elif loaded.options.rerank > 1:
             head = {name: value.cpu() for name, value in loaded.model.head.state_dict().items()}
             write_safetensors(temporary / CLASSIFIER, head, {"format": "pt"})
         write_text(temporary / "README.md", card)
         write_text(temporary / OPTIONS, dump(loaded.options) + "\n")
         Manifest(FORMAT, program_version(), loaded.name).write(temporary / MANIFEST)
+
+
+def _write_pairs(pairs: LoadedPairs, folder: Path) -> None:
+    """Write a cross-encoder.
+
+    A file of our own has the layer above, because no class of transformers has our pooling before a
+    linear layer, and none knows the first stage's score.
+    """
+    _save(pairs.model.encoder.model, pairs.tokenizer, 2 * pairs.options.max_tokens, folder)
+    weights = {name: value.cpu() for name, value in _above(pairs).state_dict().items()}
+    write_safetensors(folder / CROSS_HEAD, weights, {"format": "pt"})
+
+
+def _above(pairs: LoadedPairs) -> nn.Module:
+    """What of a cross-encoder is not its encoder."""
+    above = nn.Module()
+    above.head = pairs.model.head
+    above.register_buffer("mix", pairs.model.mix)
+    return above
 
 
 def read(folder: Path, device: torch.device) -> LoadedModel:
@@ -272,9 +309,20 @@ def read(folder: Path, device: torch.device) -> LoadedModel:
                     _load_layer(one, place / route_folder(route, inner, one.kind))
         else:
             _load_layer(module, place)
+    if options.asks_pairs:
+        pairs = _read_pairs(options.reranker.encoder, folder / CROSS_ENCODER, device)
+        return replace(loaded, pairs=pairs)
     if options.rerank > 1:
         _load(loaded.model.head, folder / CLASSIFIER)
     return loaded
+
+
+def _read_pairs(options: EncoderOptions, folder: Path, device: torch.device) -> LoadedPairs:
+    """Read what `_write_pairs` wrote."""
+    here = options.model_copy(update={"name": str(folder), "revision": None})
+    pairs = built_pairs(inference_options(here), device)
+    _load(_above(pairs), folder / CROSS_HEAD)
+    return pairs
 
 
 def _load_layer(module: Module, folder: Path) -> None:

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from counterpoint.arrays import Floats, Ints
+from counterpoint.arrays import Floats
 from counterpoint.config.loading import parse
 from counterpoint.config.options import CellOptions, EncoderOptions
 from counterpoint.corpus.arguments import text_hash
@@ -24,10 +23,12 @@ from counterpoint.encoders.tokens import tokenise
 from counterpoint.errors import InputError
 from counterpoint.evaluation.second_stage import probability
 from counterpoint.models.fusion import Vectors
-from counterpoint.retrieval import model_folder
+from counterpoint.retrieval import model_folder, second_stage
 from counterpoint.retrieval.loaded import LoadedModel, load_trained, load_untrained
 from counterpoint.retrieval.nearest import Searchable, StoredVectors, excluded_rows
+from counterpoint.retrieval.second_stage import Candidates, Encoded, FoundPairs
 from counterpoint.runs.folder import CellFolder, read_run, run_and_cell
+from counterpoint.search.distances import squared_distance
 
 Role = Literal["query", "candidate"]
 """What a text is encoded as: a point that is answered, or a counter that may answer."""
@@ -43,8 +44,8 @@ class Ranked:
     similarity: float | None
     """Their cosine; None where the cell's vectors are not of length 1."""
     probability: float | None
-    """That the text counters the point, as the cell's classifier says; None where it has none, or
-    where the text was not among those that it re-orders."""
+    """That the text counters the point, as the cell's second stage says; None where it has none,
+    or where the text was not among those that it re-orders."""
     first_stage_rank: int
     """Its rank by distance, from 1."""
 
@@ -129,7 +130,7 @@ class Retriever:
 
     @property
     def reranks(self) -> int:
-        """How many of the nearest the classifier re-orders; 1 where there is no classifier."""
+        """How many of the nearest the second stage re-orders; 1 where there is none."""
         return self.options.rerank
 
     @property
@@ -140,7 +141,8 @@ class Retriever:
     @property
     def sees_encoder_outputs(self) -> bool:
         """Whether the classifier needs x beside e."""
-        return self.reranks > 1 and self.options.fusion != "embedding"
+        classifies = self.reranks > 1 and not self.options.reads_pairs
+        return classifies and self.options.fusion != "embedding"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -152,11 +154,14 @@ class Retriever:
         prompts = [loaded.prompts.query, loaded.prompts.candidate]
         # Indexes are older than prompts: without any, what they hold of their model stays.
         digest.update(json.dumps([*told, *(prompts * any(prompts)), self.reranks]).encode())
-        counts = ("projections.", "head.") if self.reranks > 1 else ("projections.",)
+        classifies = self.reranks > 1 and loaded.pairs is None
+        counts = ("projections.", "head.") if classifies else ("projections.",)
         for name, tensor in sorted(loaded.model.state_dict().items()):
             if name.startswith(counts):
                 digest.update(name.encode())
                 digest.update(tensor.cpu().contiguous().numpy().data)
+        if loaded.pairs is not None:
+            digest.update(loaded.pairs.fingerprint().encode())
         return digest.hexdigest()
 
     def save(self, folder: str | Path, card: str = "") -> None:
@@ -206,25 +211,13 @@ class Retriever:
         x = gathered(encoder.embed(torch.arange(n), role), n)
         return loaded.model.project(x, role).rows(torch.from_numpy(numbered.numbers))
 
-    @torch.no_grad()
-    def probabilities(
-        self, points: Vectors, candidates: Vectors, pairs: tuple[Ints, Ints]
-    ) -> npt.NDArray[np.float64]:
-        """That candidates counter points, as the classifier says: (n,) float64.
-
-        Args:
-            points: vectors in the role `query`.
-            candidates: vectors in the role `candidate`.
-            pairs: (n,) int64 rows of the first, and (n,) of the second.
+    def encoded(self, texts: Sequence[str], role: Role) -> Encoded:
+        """Texts with their `vectors`.
 
         Raises:
-            InputError: the cell has no classifier.
+            InputError: a text is empty, or there is none.
         """
-        if self.reranks == 1:
-            raise InputError(f"{self.name}: has no classifier, so nothing is re-ranked")
-        of_points, of_candidates = (torch.from_numpy(rows).to(self._device) for rows in pairs)
-        scores = self._loaded.model.score(points, candidates, of_points, of_candidates)
-        return probability(scores.float().cpu().numpy())
+        return Encoded(texts, self.vectors(texts, role))
 
     def rerank(self, point: str, candidates: Sequence[str]) -> list[tuple[int, float]]:
         """Candidates by the probability that they counter the point, likeliest first.
@@ -233,13 +226,21 @@ class Retriever:
             Each one's place among those given, and its probability. Ties keep their order.
 
         Raises:
-            InputError: the cell has no classifier, or a text is empty.
+            InputError: the cell has no second stage, or a text is empty.
         """
+        if self.reranks == 1:
+            raise InputError(
+                f"{self.name}: has no classifier and no cross-encoder, so nothing is re-ranked"
+            )
         n = len(candidates)
-        pairs = (np.zeros(n, dtype=np.int64), np.arange(n, dtype=np.int64))
-        vectors = self.vectors([point], "query"), self.vectors(candidates, "candidate")
-        probabilities = self.probabilities(*vectors, pairs)
-        order = np.argsort(-probabilities, kind="stable")
+        p, c = self.encoded([point], "query"), self.encoded(candidates, "candidate")
+        distances = squared_distance(p.vectors.e.double(), c.vectors.e.double()).sqrt()
+        pairs = FoundPairs(
+            np.zeros(n, dtype=np.int64), np.arange(n, dtype=np.int64), distances.cpu().numpy()
+        )
+        scores = second_stage.scores(self._loaded, p, _given(c), pairs)
+        probabilities = probability(scores)
+        order = np.argsort(-scores, kind="stable")
         return [(int(place), float(probabilities[place])) for place in order]
 
     def search(
@@ -253,12 +254,12 @@ class Retriever:
         Raises:
             InputError: a text is empty, there is none, or k is less than 1.
         """
-        p, c = self.vectors(points, "query"), self.vectors(counters, "candidate")
+        p, c = self.encoded(points, "query"), self.encoded(counters, "candidate")
         places: dict[str, list[int]] = {}
         for place, text in enumerate(counters):
             places.setdefault(text_hash(text), []).append(place)
         own = excluded_rows([places.get(text_hash(point), []) for point in points])
-        ranked = self.rank(p, StoredVectors([c.e.cpu()]), c.rows, k, excluded=own)
+        ranked = self.rank(p, StoredVectors([c.vectors.e.cpu()]), _given(c), k, excluded=own)
         return [
             [Found(**vars(result), text=counters[result.place]) for result in results]
             for results in ranked
@@ -266,21 +267,20 @@ class Retriever:
 
     def rank(
         self,
-        points: Vectors,
+        points: Encoded,
         stored: Searchable,
-        candidates: Callable[[Tensor], Vectors],
+        candidates: Candidates,
         k: int,
         *,
         allowed: Tensor | None = None,
         excluded: Tensor | None = None,
     ) -> list[list[Ranked]]:
-        """Both stages: the nearest, of which the classifier re-orders the first.
+        """Both stages: the nearest, of which the second stage re-orders the first.
 
         Args:
             points: q of them, in the role `query`.
             stored: e of what is searched.
-            candidates: (n,) int64 rows of it to their vectors in the role `candidate`; asked for
-                where there is a classifier alone.
+            candidates: the same for the second stage.
             k: how many.
             allowed: as `StoredVectors.nearest` has it.
             excluded: as `StoredVectors.nearest` has it.
@@ -291,7 +291,9 @@ class Retriever:
         if k < 1:
             raise InputError(f"k: {k}; give at least 1")
         depth = min(max(k, self.reranks), len(stored))
-        rows, distances = stored.nearest(points.e.cpu(), depth, allowed=allowed, excluded=excluded)
+        rows, distances = stored.nearest(
+            points.vectors.e.cpu(), depth, allowed=allowed, excluded=excluded
+        )
         ranked = [
             [
                 Ranked(row, distance, self._similarity(distance), None, rank)
@@ -309,23 +311,31 @@ class Retriever:
         return 1 - distance**2 / 2 if self.has_unit_length else None
 
     def _reordered(
-        self,
-        points: Vectors,
-        ranked: list[list[Ranked]],
-        candidates: Callable[[Tensor], Vectors],
+        self, points: Encoded, ranked: list[list[Ranked]], candidates: Candidates
     ) -> list[list[Ranked]]:
         firsts = [results[: self.reranks] for results in ranked]
-        of_points = np.repeat(np.arange(len(firsts)), [len(first) for first in firsts])
-        places = [result.place for first in firsts for result in first]
-        if not places:
+        found = [result for first in firsts for result in first]
+        if not found:
             return ranked
-        unique, of_candidates = np.unique(places, return_inverse=True)
-        vectors = candidates(torch.from_numpy(unique))
-        scored = iter(self.probabilities(points, vectors, (of_points, of_candidates)).tolist())
+        pairs = FoundPairs(
+            np.repeat(np.arange(len(firsts)), [len(first) for first in firsts]),
+            np.array([result.place for result in found], dtype=np.int64),
+            np.array([result.distance for result in found], dtype=np.float64),
+        )
+        scores = second_stage.scores(self._loaded, points, candidates, pairs)
+        scored = iter(zip(scores.tolist(), probability(scores).tolist(), strict=True))
         reordered = []
         for first, results in zip(firsts, ranked, strict=True):
-            judged = [replace(result, probability=next(scored)) for result in first]
+            judged = [(result, *next(scored)) for result in first]
             # Stable: ties keep the order of the first stage.
-            judged.sort(key=lambda result: -(result.probability or 0.0))
-            reordered.append(judged + results[self.reranks :])
+            judged.sort(key=lambda one: -one[1])
+            best = [replace(result, probability=likely) for result, _, likely in judged]
+            reordered.append(best + results[self.reranks :])
         return reordered
+
+
+def _given(candidates: Encoded) -> Candidates:
+    """Texts of the caller's own as what is searched."""
+    return Candidates(
+        candidates.vectors.rows, lambda rows: [candidates.texts[row] for row in rows.tolist()]
+    )
