@@ -108,7 +108,8 @@ def classifier(logits: Tensor) -> Tensor:
     Returns:
         (2,) one loss for the counters, one for the negatives.
     """
-    counters, negatives = logits
+    other, own = logits.unbind(dim=-1)
+    counters, negatives = (other - own).unbind()
     # Signs in a tensor would have to be copied to a GPU, for which everything waits.
-    wrong = torch.stack([counters[:, 0] - counters[:, 1], negatives[:, 1] - negatives[:, 0]])
+    wrong = torch.stack([counters, -negatives])
     return functional.softplus(wrong).mean(dim=1)

@@ -63,11 +63,10 @@ class TripleLosses:
 
     def of_texts(self, triples: Tensor) -> Measured:
         """Of (3 + g, B) int64 texts, with gradients; each unique text is encoded once a role."""
-        model, encoded = self._model, triples[:3]
+        model, encoded, size = self._model, triples[:3], triples.shape[1]
         if not model.roles_differ:
-            vectors = model(encoded.reshape(-1), "query").split(3)
-            point = vectors.rows(0)
-            return self.of_vectors(triples, point, vectors.rows(slice(1, None)), point.e)
+            point, others = model(encoded.reshape(-1), "query").parts(size, 2 * size)
+            return self.of_vectors(triples, point, others.split(2), point.e)
         # No other loss looks at the points as candidates.
         first = 0 if self.depend_on_batch else 1
         if model.encoder.roles_differ:
@@ -75,7 +74,6 @@ class TripleLosses:
             others = model(encoded[first:].reshape(-1), "candidate").split(3 - first)
         else:
             x = model.encoder(encoded.reshape(-1), "query")
-            size = triples.shape[1]
             point = model.project(x[:size], "query")
             others = model.project(x[first * size :], "candidate").split(3 - first)
         as_candidate = others.e[0] if first == 0 else point.e
@@ -128,14 +126,14 @@ class Step:
         self._rates = rates
         self._back_off = back_off
 
-    def take(self, triples: Tensor, scale: float, seed: int) -> Measured:
+    def take(self, triples: Tensor, scale: float, seed: int | None) -> Measured:
         """Learn from a batch of triples.
 
         Args:
             triples: (3 + g, B) int64 texts on the CPU, where a live encoder looks up their tokens:
                 to ask the device for them would wait for all that it has still to do.
             scale: what the learning rates are multiplied with.
-            seed: of what the encoder draws.
+            seed: of what the encoder draws; None where it draws nothing.
         """
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = scale * rate
@@ -143,9 +141,9 @@ class Step:
         self._optimizer.step()
         return measured
 
-    def gradients(self, triples: Tensor, seed: int) -> Measured:
+    def gradients(self, triples: Tensor, seed: int | None) -> Measured:
         """The gradients of a batch, whatever pieces it is encoded in; see `take`."""
-        if self._model.encoder.draws:
+        if seed is not None:
             # Each step's own, so that it can be repeated, or be the first after an interruption.
             torch.manual_seed(seed)
         self._optimizer.zero_grad(set_to_none=True)
