@@ -60,10 +60,8 @@ class CellModel(nn.Module):
 
     def logits(self, p: Vectors, c: Vectors) -> Tensor:
         """(…, n, 2): the classifier's view of the pairs of n points with (…, n) candidates."""
-        features = self.fuse(p, c)
-        # As one table: a layer would make one of more dimensions by itself, each anew.
-        result: Tensor = self.head(features.flatten(0, -2))
-        return result.view(*features.shape[:-1], 2)
+        result: Tensor = self.head(self.fuse(p, c))
+        return result
 
     @torch.no_grad()
     def score(self, p: Vectors, c: Vectors, points: Tensor, candidates: Tensor) -> Tensor:

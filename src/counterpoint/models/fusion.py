@@ -18,11 +18,6 @@ class Vectors(NamedTuple):
         """Those of some of the texts."""
         return Vectors(self.x[rows], self.e[rows])
 
-    def parts(self, *sizes: int) -> list["Vectors"]:
-        """Those of consecutive texts, so many each, with a gradient that is one concatenation."""
-        parts = (torch.split(whole, list(sizes)) for whole in self)
-        return [Vectors(x, e) for x, e in zip(*parts, strict=True)]
-
     def split(self, parts: int) -> "Vectors":
         """Those of `parts` times as many texts, (parts, n, ·)."""
         return Vectors(*(part.reshape(parts, -1, part.shape[-1]) for part in self))

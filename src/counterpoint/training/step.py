@@ -63,10 +63,11 @@ class TripleLosses:
 
     def of_texts(self, triples: Tensor) -> Measured:
         """Of (3 + g, B) int64 texts, with gradients; each unique text is encoded once a role."""
-        model, encoded, size = self._model, triples[:3], triples.shape[1]
+        model, encoded = self._model, triples[:3]
         if not model.roles_differ:
-            point, others = model(encoded.reshape(-1), "query").parts(size, 2 * size)
-            return self.of_vectors(triples, point, others.split(2), point.e)
+            vectors = model(encoded.reshape(-1), "query").split(3)
+            point = vectors.rows(0)
+            return self.of_vectors(triples, point, vectors.rows(slice(1, None)), point.e)
         # No other loss looks at the points as candidates.
         first = 0 if self.depend_on_batch else 1
         if model.encoder.roles_differ:
@@ -74,6 +75,7 @@ class TripleLosses:
             others = model(encoded[first:].reshape(-1), "candidate").split(3 - first)
         else:
             x = model.encoder(encoded.reshape(-1), "query")
+            size = triples.shape[1]
             point = model.project(x[:size], "query")
             others = model.project(x[first * size :], "candidate").split(3 - first)
         as_candidate = others.e[0] if first == 0 else point.e
