@@ -6,7 +6,8 @@ import pandas as pd
 
 from counterpoint.cli.main import main
 from counterpoint.reporting.curves import curves, ended, epoch_table
-from counterpoint.reporting.tables import write_scores
+from counterpoint.reporting.scores import write_scores
+from counterpoint.reporting.tables import write_comparisons
 from counterpoint.results.epoch_log import EpochScores
 from counterpoint.runs.folder import read_run
 from tests.support.old_logs import THREE, lines_of, text_of
@@ -45,7 +46,8 @@ def test_curves_that_lack_a_seed_leave_a_figure_as_it_is(run: Path) -> None:
 
 
 def test_the_table_of_epochs_has_every_number_of_every_epoch(run: Path, imported: Path) -> None:
-    write_scores(read_run(imported), 1, intervals=False)
+    read = read_run(imported)
+    write_comparisons(read, write_scores(read), 1, intervals=False)
     table = pd.read_csv(run / "tables" / "curves.csv", dtype={"seed": "Int64"})
     assert list(table.columns) == [
         "kind", "cell", "fusion", "head", "decrease_rate", "initial_random_rate", "seed",

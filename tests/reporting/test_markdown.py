@@ -10,7 +10,8 @@ from counterpoint.evaluation.records import QueryResults, write_records
 from counterpoint.io.atomic import write_text
 from counterpoint.reporting import markdown, plots
 from counterpoint.reporting.curves import curves
-from counterpoint.reporting.tables import write_scores
+from counterpoint.reporting.scores import write_scores
+from counterpoint.reporting.tables import write_comparisons
 from counterpoint.results.files import Ties
 from counterpoint.runs.folder import RunFolder, read_run
 from counterpoint.tasks.candidates import CandidateSets
@@ -22,7 +23,8 @@ SUBSET = "## legacy-subset (the first ⌈N/16⌉ queries; leaks the answer; noth
 
 
 def write(run: Path, decimals: int = 1) -> str:
-    write_scores(read_run(run), decimals, intervals=False)
+    planned = read_run(run)
+    write_comparisons(planned, write_scores(planned), decimals, intervals=False)
     return (run / "tables" / "summary.txt").read_text(encoding="utf-8")
 
 

@@ -103,7 +103,7 @@ def test_jobs_are_counted_by_rule(folder: RunFolder, tiny_bert: Path) -> None:
         "tokens": 3,  # 16, 32, and the 24 of the base options
         "features": 4,  # 16, 32, 24 with the first token, 24 for the baseline
         "train": 13,
-        "baseline": 2,
+        "baselines": 1,
         "summarise": 1,
     }
 

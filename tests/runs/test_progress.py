@@ -111,7 +111,10 @@ def test_a_record_without_dev_scores_has_a_bar_too() -> None:
     assert progress.bar_text(epoch_record(dev=None, train_loss=None)) == "loss nan"
 
 
-def test_others_can_read_it_until_the_job_ends(tmp_path: Path) -> None:
+def test_others_can_read_it_until_the_job_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "WRITE_SECONDS", 0.0)
     assert progress.read(tmp_path) is None
     with Reporter(tmp_path, options(), io.StringIO()) as reporter:
         found = progress.read(tmp_path)
@@ -133,6 +136,20 @@ def test_others_can_read_it_until_the_job_ends(tmp_path: Path) -> None:
         assert found[1] < 60
         assert progress.sign_of_death(*found) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_short_epochs_are_told_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([0.0, 100.0, 100.4, 100.9, 101.1])  # made, begun, and the ends of three epochs
+    monkeypatch.setattr("time.perf_counter", lambda: next(seconds))
+    told = []
+    with Reporter(tmp_path, options(), io.StringIO()) as reporter:
+        reporter.begin()
+        for epoch in range(3):
+            reporter.epoch(epoch_record(epoch))
+            told.append(json.loads(StateFolder(tmp_path).progress.read_text())["done"])
+    assert told == [0, 0, 3]
 
 
 def test_nothing_is_left_of_a_job_that_fails(tmp_path: Path) -> None:

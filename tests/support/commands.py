@@ -65,7 +65,7 @@ class Inputs:
         return self.tmp / name
 
     def baseline(self, name: str, arguments: Path, *more: object) -> list[object]:
-        return ["baseline", name, "--arguments", arguments, *more]
+        return ["baselines", name, "--arguments", arguments, *more]
 
 
 def refused(arguments: list[object], folder: Path, capsys: Captured) -> str:

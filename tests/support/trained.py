@@ -99,14 +99,10 @@ def make_run(folder: Path, tiny_bert: Path) -> Trained:
         ["corpus", "--corpus", corpus, "--out", run / "corpus"],
         ["tokens", *encoder, "--out", tokens],
         ["features", *encoder, "--tokens", tokens, "--out", features],
-        *(
-            [
-                *("baseline", name, "--arguments", arguments),
-                *("--features", features),
-                *("--out", run / "baselines" / name / "records.parquet"),
-            ]
-            for name in baselines.BASELINES
-        ),
+        [
+            *("baselines", *baselines.BASELINES, "--arguments", arguments),
+            *("--features", features, "--out", paths.baselines),
+        ],
     ):
         assert main([str(part) for part in command]) == 0
     for cell in cells:

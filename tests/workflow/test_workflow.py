@@ -236,12 +236,12 @@ def test_one_value_on_the_command_line_is_a_sections_main_option(checkout: Path)
     assert "--config: the configuration is not valid\n  mining: name its options" in output
 
 
-def test_own_pairs_are_two_cells_and_four_baselines(checkout: Path) -> None:
+def test_own_pairs_are_two_cells_and_all_baselines_at_once(checkout: Path) -> None:
     rows = [f"The point {number}.,The counter {number}.,{number // 2}" for number in range(20)]
     (checkout / "pairs.csv").write_text("\n".join(["point,counter,debate", *rows]))
     options = ["--configfile", "config/quick.yaml", "--config", "corpus=pairs.csv"]
     plan = planned(snakemake(checkout, "-n", *options))
-    assert (plan["train"], plan["baseline"]) == (2, 4)
+    assert (plan["train"], plan["baselines"]) == (2, 1)
 
 
 def test_every_rule_has_the_name_of_its_command(checkout: Path) -> None:

@@ -55,6 +55,7 @@ BATCHES = batches(CELLS.values(), CONFIG.resources.cells_per_job, PARALLEL)
 # How `counterpoint tables`, `plots` and `report` show what came out.
 TABLES = f"--decimals {CONFIG.tables.decimals}{' --intervals' * CONFIG.tables.intervals}"
 PLOTS = f"--format {CONFIG.plots.format} --dpi {CONFIG.plots.dpi}"
+BASELINES = list(dict.fromkeys(CONFIG.baselines))
 ENVIRONMENT = "../envs/counterpoint.yaml"
 
 # `logged LOG COMMAND …`: all output goes to the log, and a command that fails shows its log. SIGTERM
@@ -75,7 +76,6 @@ TOKENS = {tokens_key(encoder): encoder for encoder in [*ENCODERS, *PAIR_ENCODERS
 wildcard_constraints:
     features="|".join(map(re.escape, FEATURES)),
     tokens="|".join(map(re.escape, TOKENS)),
-    baseline="|".join(CONFIG.baselines) or "none",
 
 
 def corpus_arguments(options):
@@ -131,11 +131,6 @@ def batch_options(batch):
     Those that every cell starts from, so that another batch of it is no other cell.
     """
     return dump(base_options(CONFIG) if batch[0].columns else batch[0].options)
-
-
-def base_features(wildcards):
-    """The frozen features of the base options' encoder, for the baselines that need them."""
-    return features_of(CONFIG.encoder) if wildcards.baseline in ENCODING_BASELINES else []
 
 
 def has_axis_table():

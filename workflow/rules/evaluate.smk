@@ -1,22 +1,25 @@
-# Baselines to per-query records. Cells evaluate themselves.
+# Baselines to per-query records, all in one process, because loading costs more than one of them.
+# Cells evaluate themselves.
 
 
-rule baseline:
+rule baselines:
     input:
         arguments=rules.corpus.output.arguments,
-        features=base_features,
+        features=features_of(CONFIG.encoder) if set(BASELINES) & set(ENCODING_BASELINES) else [],
     output:
-        records=str(RUN.baseline("{baseline}")),
-        ties=str(RUN.baseline_ties("{baseline}")),
+        records=[str(RUN.baseline(name)) for name in BASELINES],
+        ties=[str(RUN.baseline_ties(name)) for name in BASELINES],
     log:
-        str(RUN.logs / "baselines" / "{baseline}.log"),
+        str(RUN.logs / "baselines.log"),
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.threads
     params:
+        names=BASELINES,
         features=lambda wildcards, input: (["--features", input.features] if input.features else []),
+        out=str(RUN.baselines),
         version=BASELINES_VERSION,
         threads=CONFIG.resources.threads,
     shell:
-        "logged {log:q} counterpoint baseline {wildcards.baseline} --arguments {input.arguments:q}"
-        " {params.features:q} --threads {params.threads} --out {output.records:q}"
+        "logged {log:q} counterpoint baselines {params.names} --arguments {input.arguments:q}"
+        " {params.features:q} --threads {params.threads} --out {params.out:q}"

@@ -4,7 +4,7 @@
 
 RECORDS = [
     *(str(RUN.cell(name).mark) for name in CELLS),
-    *(str(RUN.baseline(name)) for name in CONFIG.baselines),
+    *(str(RUN.baseline(name)) for name in BASELINES),
 ]
 CURVES = sorted(
     {(cell.options.fusion, cell.options.head.kind) for cell in CELLS.values() if cell.columns}

@@ -27,7 +27,7 @@ from counterpoint.cli.results import (
 from counterpoint.cli.run import add_clean, add_matrix, add_plan, add_schema, add_status
 from counterpoint.cli.search import add_search
 from counterpoint.cli.serve import add_serve
-from counterpoint.cli.train import add_baseline, add_features, add_tokens, add_train
+from counterpoint.cli.train import add_baselines, add_features, add_tokens, add_train
 from counterpoint.errors import InputError, Interrupted
 
 
@@ -109,7 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
         add_tokens,
         add_features,
         add_train,
-        add_baseline,
+        add_baselines,
         add_plan,
         add_status,
         add_tables,

@@ -106,26 +106,32 @@ def _train(arguments: argparse.Namespace) -> None:
     batch.Batch.of_run(arguments.run, arguments.cells).run()
 
 
-def add_baseline(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Add the command `baseline`."""
+def add_baselines(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the command `baselines`."""
     parser = commands.add_parser(
-        "baseline",
-        help="evaluate a system that nothing is trained for",
-        description="Evaluate a baseline on the dev and test splits (records.parquet). Writes "
-        "ties.json beside it: how many queries tie with all of their candidates; and hybrid.json: "
-        "the weight of BM25 in `hybrid`, chosen on dev, with the accuracy of each that was tried.",
+        "baselines",
+        help="evaluate systems that nothing is trained for",
+        description="Evaluate baselines on the dev and test splits. Writes of each records.parquet "
+        "and ties.json, how many queries tie with all of their candidates, into a folder of its "
+        "name; of `hybrid` hybrid.json too: the weight of BM25, chosen on dev, with the accuracy "
+        "of each that was tried.",
     )
-    parser.add_argument("name", help="random, tfidf, bm25, untrained, hybrid-rrf or hybrid")
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="random, tfidf, bm25, untrained, hybrid-rrf or hybrid",
+    )
     add_arguments(parser)
     parser.add_argument(
         "--features", type=Path, metavar="FILE", help="for untrained and the hybrid ones"
     )
     add_threads(parser)
-    add_out(parser, "file to write")
-    parser.set_defaults(command=_baseline)
+    add_out(parser, "folder to write into")
+    parser.set_defaults(command=_baselines)
 
 
-def _baseline(arguments: argparse.Namespace) -> None:
+def _baselines(arguments: argparse.Namespace) -> None:
     import torch
 
     from counterpoint.corpus import arguments as arguments_module
@@ -135,10 +141,12 @@ def _baseline(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(arguments.threads)
     read = arguments_module.read_arguments(arguments.arguments)
-    evaluated = baselines.evaluate_baseline(arguments.name, read, arguments.features)
-    print_notes(evaluated.ties.told(f"baseline {arguments.name}"))
-    evaluated.ties.write(folder.ties_beside(arguments.out))
-    if evaluated.weight is not None:
-        print_notes([evaluated.weight.told(f"baseline {arguments.name}")])
-        evaluated.weight.write(folder.weight_beside(arguments.out))
-    records_module.write_records(evaluated.by_split, arguments.out)
+    for name in arguments.names:
+        evaluated = baselines.evaluate_baseline(name, read, arguments.features)
+        print_notes(evaluated.ties.told(f"baseline {name}"))
+        records = folder.records_of_baseline(arguments.out, name)
+        evaluated.ties.write(folder.ties_beside(records))
+        if evaluated.weight is not None:
+            print_notes([evaluated.weight.told(f"baseline {name}")])
+            evaluated.weight.write(folder.weight_beside(records))
+        records_module.write_records(evaluated.by_split, records)

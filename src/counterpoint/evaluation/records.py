@@ -209,6 +209,15 @@ def gold_ranks(records: "pd.DataFrame", stage: str) -> Ints:
     return np.hstack([best, padded])
 
 
+def by_task(records: "pd.DataFrame") -> dict[tuple[str, str, str], Ints]:
+    """The rows of some records by split, protocol and task, in the order of the records."""
+    numbers = records.groupby(KEYS, sort=False, observed=True).ngroup().to_numpy()
+    names = records[KEYS].drop_duplicates().itertuples(index=False, name=None)
+    ends = np.cumsum(np.bincount(numbers))[:-1]
+    rows = np.split(np.argsort(numbers, kind="stable"), ends)
+    return dict(zip(names, rows, strict=True)) if len(records) else {}
+
+
 def require_same_queries(
     where: tuple[str, str, str],
     first: tuple[Path, Collection[str]],
@@ -254,10 +263,11 @@ class SameQueries:
         Raises:
             InputError: their queries differ, or one stands twice.
         """
-        held_out = records[records["split"].isin(SPLITS)]
-        for (split, protocol, task), group in held_out.groupby(KEYS, sort=False, observed=True):
-            where = (str(split), str(protocol), str(task))
-            queries = group["query"].tolist()
+        ids = records["query"].to_numpy(dtype=object)
+        for where, rows in by_task(records).items():
+            if where[0] not in SPLITS:
+                continue
+            queries = ids[rows].tolist()
             first = self._first.setdefault(where, (path, set(queries)))
             if len(queries) != len(first[1]) or set(queries) != first[1]:
                 require_same_queries(where, first, (path, queries))

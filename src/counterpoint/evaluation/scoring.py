@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from counterpoint.evaluation.metrics import Values, metrics
-from counterpoint.evaluation.records import KEYS, STAGES, gold_ranks
+from counterpoint.evaluation.records import STAGES, by_task, gold_ranks
 from counterpoint.evaluation.statistics import Bootstrap
 
 
@@ -62,21 +62,24 @@ class Scoring:
             records: as `records.read_records` gives them.
         """
         stages = ["retrieval"] if records["reranked"].isna().all() else list(STAGES)
+        of_all: dict[tuple[str, str], Values] = {}
+        for stage in stages:
+            ranks = gold_ranks(records, stage)
+            of_all |= {(stage, name): metric(ranks) for name, metric in self._metrics.items()}
+        ids = records["query"].to_numpy(dtype=object)
         where: list[tuple[str, str, str, str, str]] = []
         values: list[Values] = []
-        of_queries: dict[bytes, list[int]] = {}
-        for (split, protocol, task), group in records.groupby(KEYS, sort=False, observed=True):
-            numbers = of_queries.setdefault(self._key(group["query"].tolist()), [])
-            for stage in stages:
-                ranks = gold_ranks(group, stage)
-                for metric, function in self._metrics.items():
-                    numbers.append(len(where))
-                    where.append((str(split), str(protocol), str(task), stage, metric))
-                    values.append(function(ranks))
+        alike: dict[bytes, list[int]] = {}
+        for asked, rows in by_task(records).items():
+            numbers = alike.setdefault(self._key(ids[rows].tolist()), [])
+            for measured, column in of_all.items():
+                numbers.append(len(where))
+                where.append((*asked, *measured))
+                values.append(column[rows])
         ends: dict[int, tuple[float, float]] = {}
         # All tasks at once: the bootstrap's matrix product is bound by reading the resamples. And
         # equal columns once: re-ranking ten leaves recall@10 as it is.
-        for queries, numbers in of_queries.items():
+        for queries, numbers in alike.items():
             columns = {values[number].tobytes(): values[number] for number in numbers}
             low, high = self._bootstraps[queries].interval(np.stack(list(columns.values()), axis=1))
             intervals = dict(

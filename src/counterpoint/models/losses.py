@@ -111,8 +111,8 @@ def classifier(logits: Tensor) -> Tensor:
     Returns:
         (2,) one loss for the counters, one for the negatives.
     """
-    counters, negatives = logits[:1], logits[1:]
+    other, own = logits.unbind(dim=-1)
+    margin = other - own
     # Signs in a tensor would have to be copied to a GPU, for which everything waits.
-    wrong = torch.cat([counters[..., 0] - counters[..., 1], negatives[..., 1] - negatives[..., 0]])
-    each = functional.softplus(wrong).mean(dim=1)
+    each = functional.softplus(torch.cat([margin[:1], -margin[1:]])).mean(dim=1)
     return torch.cat([each[:1], each[1:].mean(dim=0, keepdim=True)])

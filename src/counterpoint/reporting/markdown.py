@@ -27,6 +27,9 @@ from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
 
 Rows = list[dict[str, object]]
 
+Setting = dict[str, Any]
+"""A row of a table of settings or systems, by column."""
+
 BASELINE = "baseline/"
 """Begins the name of a baseline."""
 
@@ -90,11 +93,11 @@ def _grid(
     rows: Rows = []
     for (fusion, head), part in group.groupby(["fusion", "head"], sort=False):
         row: dict[str, object] = {"fusion": fusion, "head": head}
+        of_rate = {setting["decrease_rate"]: setting for setting in _each(part)}
         for rate in rates:
-            here = part[part["decrease_rate"] == rate]
             text = dash(NOT_PLANNED)
-            if len(here):
-                setting = here.iloc[0]
+            if rate in of_rate:
+                setting = of_rate[rate]
                 column = score_column(split, protocol, "reranked")
                 text = _of_setting(overview, setting, split, protocol, decimals)
                 if protocol == CLEAN.name and not pd.isna(setting[column]):
@@ -105,8 +108,13 @@ def _grid(
     return rows
 
 
+def _each(table: pd.DataFrame) -> list[Setting]:
+    """The rows: as a `Series` each would take pandas longer than all that is done with it."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
 def _of_setting(
-    overview: Overview, setting: "pd.Series[Any]", split: str, protocol: str, decimals: int
+    overview: Overview, setting: Setting, split: str, protocol: str, decimals: int
 ) -> str:
     """A setting's mean, re-ranked; a dash with its reason where there is none."""
     score = setting[score_column(split, protocol, "reranked")]
@@ -115,14 +123,14 @@ def _of_setting(
     return percent(score, decimals)
 
 
-def _marked(text: str, overview: Overview, setting: "pd.Series[Any]", protocol: str) -> str:
+def _marked(text: str, overview: Overview, setting: Setting, protocol: str) -> str:
     """Bold where the setting has the best cell and the protocol is the one that ranks."""
     return f"**{text}**" if protocol == CLEAN.name and overview.best in setting["cells"] else text
 
 
 def _listing(overview: Overview, group: pd.DataFrame, protocol: str, decimals: int) -> Rows:
     rows: Rows = []
-    for _, setting in group.iterrows():
+    for setting in _each(group):
         row = _axes(overview, setting)
         for split in SPLITS:
             text = _of_setting(overview, setting, split, protocol, decimals)
@@ -132,7 +140,7 @@ def _listing(overview: Overview, group: pd.DataFrame, protocol: str, decimals: i
     return rows
 
 
-def _axes(overview: Overview, setting: "pd.Series[Any]") -> dict[str, object]:
+def _axes(overview: Overview, setting: Setting) -> dict[str, object]:
     return {
         "fusion": setting["fusion"],
         "head": setting["head"],
@@ -143,7 +151,7 @@ def _axes(overview: Overview, setting: "pd.Series[Any]") -> dict[str, object]:
 
 
 def _ceiling(
-    overview: Overview, system: "pd.Series[Any]", split: str, protocol: str, decimals: int
+    overview: Overview, system: Setting, split: str, protocol: str, decimals: int
 ) -> dict[str, object]:
     if protocol != CLEAN.name:
         return {}
@@ -156,7 +164,7 @@ def _outside(overview: Overview, prefix: str, protocol: str, decimals: int) -> R
     baseline = prefix == BASELINE
     stage = "retrieval" if baseline else "reranked"
     frame = overview.systems.reindex([system.name for system in overview.planned])
-    for planned, (_, system) in zip(overview.planned, frame.iterrows(), strict=True):
+    for planned, system in zip(overview.planned, _each(frame), strict=True):
         if not planned.name.startswith(prefix):
             continue
         row: dict[str, object] = {prefix.removesuffix("/"): planned.name.removeprefix(prefix)}
@@ -217,11 +225,11 @@ def _schedules(overview: Overview, part: pd.DataFrame, protocol: str, decimals: 
             "r0": f"{initial:g}",
             "δ": f"{decrease:g}",
         }
+        of_fusion = {setting["fusion"]: setting for setting in _each(same)}
         for fusion in fusions:
-            here = same[same["fusion"] == fusion]
             row[fusion] = dash(NOT_PLANNED)
-            if len(here):
-                setting = here.iloc[0]
+            if fusion in of_fusion:
+                setting = of_fusion[fusion]
                 row[fusion] = (
                     dash(setting["lacking"])
                     if setting["lacking"]
@@ -248,13 +256,13 @@ def seeds(overview: Overview, decimals: int) -> str:
     for protocol in SHOWN:
         parts.append(f"\n## {PROTOCOLS[protocol].heading}\n")
         parts.append(overview.on_few_unseen if protocol == CLEAN.name else "")
-        rows = [_seeds_of(overview, row, protocol, decimals) for _, row in several.iterrows()]
+        rows = [_seeds_of(overview, setting, protocol, decimals) for setting in _each(several)]
         parts += ["\n", markdown_table(rows)]
     return "".join(parts)
 
 
 def _seeds_of(
-    overview: Overview, setting: "pd.Series[Any]", protocol: str, decimals: int
+    overview: Overview, setting: Setting, protocol: str, decimals: int
 ) -> dict[str, object]:
     row = _axes(overview, setting)
     row["seeds"] = of_planned(setting["seeds"], setting["seeds_planned"])

@@ -16,7 +16,7 @@ from counterpoint.reporting import curves as curves_module
 from counterpoint.reporting.curves import PANELS
 from counterpoint.reporting.imported import KIND
 from counterpoint.reporting.made import once
-from counterpoint.reporting.scores import current_scores, without_parts
+from counterpoint.reporting.scores import awaited_scores, without_parts
 from counterpoint.runs.folder import AXES, Run
 from counterpoint.tasks.protocols import PROTOCOLS
 
@@ -52,8 +52,8 @@ def draw(run: Run, file_format: str, dpi: int) -> None:
         folder, ended = run.folder.plots, curves_module.ended(run)
         by_epoch = without_parts(run, curves_module.curves(run))
         drawn = draw_curves(by_epoch, folder, file_format, dpi, ended)
-        # Last, because whoever makes the tables meanwhile has the scores by then.
-        scores = without_parts(run, current_scores(run))
+        # Last, because whoever makes the tables meanwhile computes them first.
+        scores = without_parts(run, awaited_scores(run))
         return [*drawn, *draw_scores(scores, folder, file_format, dpi)]
 
     once(run, run.folder.plots, ("plots", file_format, dpi), make)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from counterpoint.config.matrix import RECIPE, recipes
 from counterpoint.corpus.arguments import read_debates
@@ -18,6 +19,7 @@ from counterpoint.errors import InputError
 from counterpoint.evaluation.metrics import accuracy_at_1
 from counterpoint.evaluation.records import FURTHER, KEYS, SameQueries, read_records
 from counterpoint.evaluation.scoring import Scoring, select
+from counterpoint.io.atomic import replacing
 from counterpoint.runs.folder import AXES, PlannedCell, Run
 from counterpoint.tasks.protocols import CLEAN, PROTOCOLS
 
@@ -61,6 +63,27 @@ def all_scores(run: Run) -> pd.DataFrame:
     table.loc[table["cell"].isin(run.tied), ["value", "low", "high"]] = np.nan
     # Without this a baseline's empty seed would turn the cells' seeds into 1.0.
     return table.astype({"seed": "Int64"})
+
+
+def write_scores(run: Run) -> pd.DataFrame:
+    """What `all_scores` gives, written as `cells.csv`; see `awaited_scores`."""
+    with _making(run):
+        table = all_scores(run)
+        with replacing(run.folder.scores) as temporary:
+            table.to_csv(temporary, index=False)
+    return table
+
+
+def awaited_scores(run: Run) -> pd.DataFrame:
+    """What `current_scores` gives, once no other process is writing them any more."""
+    with _making(run):
+        return current_scores(run)
+
+
+def _making(run: Run) -> FileLock:
+    """Held by whoever computes the scores, so that two processes do not both do it."""
+    run.folder.tables.mkdir(parents=True, exist_ok=True)
+    return FileLock(run.folder.tables / ".scores.lock")
 
 
 def read_scores(run: Run) -> pd.DataFrame:

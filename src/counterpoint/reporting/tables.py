@@ -11,7 +11,7 @@ from counterpoint.reporting.curves import epoch_table
 from counterpoint.reporting.imported import imported_markdown, imported_table
 from counterpoint.reporting.made import once
 from counterpoint.reporting.overview import Overview
-from counterpoint.reporting.scores import all_scores
+from counterpoint.reporting.scores import write_scores
 from counterpoint.reporting.summary import summary
 from counterpoint.runs.folder import Run
 from counterpoint.study import claims
@@ -39,19 +39,23 @@ def write_tables(run: Run, decimals: int, *, intervals: bool) -> str:
 
     def make() -> list[Path]:
         folder = run.folder.tables
+        # First, because whoever draws the plots meanwhile waits for them.
+        scores = write_scores(run)
         claims.write_claims(run, folder, decimals)
-        return [*write_scores(run, decimals, intervals=intervals), *claims.files(folder)]
+        compared = write_comparisons(run, scores, decimals, intervals=intervals)
+        return [run.folder.scores, *compared, *claims.files(folder)]
 
     once(run, run.folder.tables, ("tables", decimals, intervals), make)
     return (run.folder.tables / SUMMARY).read_text(encoding="utf-8")
 
 
-def write_scores(run: Run, decimals: int, *, intervals: bool) -> list[Path]:
-    """All of them but the claims; their paths."""
-    overview = Overview(run, all_scores(run))
+def write_comparisons(
+    run: Run, scores: pd.DataFrame, decimals: int, *, intervals: bool
+) -> list[Path]:
+    """All of them but the scores and the claims; their paths."""
+    overview = Overview(run, scores)
     by_value, imported = axis_table(overview), imported_table(run)
     frames = {
-        run.folder.scores.name: overview.scores,
         "comparison.csv": overview.comparison(),
         "curves.csv": epoch_table(run),
     }

@@ -245,6 +245,6 @@ def _jobs(
         "tokens": len({cache_keys.tokens_key(options) for options in [*frozen, *live]}),
         "features": len(frozen),
         "train": len(batches(cells, config.resources.cells_per_job, parallel)),
-        "baseline": len(set(config.baselines)),
+        "baselines": int(bool(config.baselines)),
         "summarise": 1,
     }

@@ -251,9 +251,14 @@ class RunFolder:
         """What a cell's job printed."""
         return self.logs / CELLS / f"{name}.log"
 
+    @property
+    def baselines(self) -> Path:
+        """The folder of all baselines' results."""
+        return self.path / "baselines"
+
     def baseline(self, name: str) -> Path:
         """A baseline's per-query results."""
-        return self.path / "baselines" / name / RECORDS
+        return records_of_baseline(self.baselines, name)
 
     def baseline_ties(self, name: str) -> Path:
         """Its queries all of whose candidates tie."""
@@ -266,6 +271,11 @@ class RunFolder:
     def features(self, key: str) -> Path:
         """Outputs of a frozen encoder, by `cache_keys.features_key`."""
         return self.path / "encoder" / key / "features.safetensors"
+
+
+def records_of_baseline(folder: Path, name: str) -> Path:
+    """Where a baseline's per-query results go, in the folder of all baselines' results."""
+    return folder / name / RECORDS
 
 
 def ties_beside(records: Path) -> Path:

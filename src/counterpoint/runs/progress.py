@@ -37,6 +37,9 @@ FIRST_SECONDS = 3600.0
 LEAST_SECONDS = 600.0
 """How long it has at least once one does."""
 
+WRITE_SECONDS = 1.0
+"""At least so long between two of its words, each of which waits for the disk."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -132,7 +135,7 @@ class Reporter:
         self._stream = stream or sys.stderr
         self._bar: Any = None
         self._before = 0
-        self._began = time.perf_counter()
+        self._began = self._written = time.perf_counter()
         self.progress = Progress(
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -163,7 +166,7 @@ class Reporter:
     def begin(self) -> None:
         """Start the clock of the epochs."""
         self._write()
-        self._began = time.perf_counter()
+        self._began = self._written = time.perf_counter()
         if self._stream.isatty():
             # tqdm shows nothing on a terminal that does not tell its size.
             columns, rows = shutil.get_terminal_size()
@@ -179,11 +182,14 @@ class Reporter:
     def epoch(self, record: EpochRecord) -> None:
         """Show an epoch that has ended."""
         done = self.progress.done + 1
-        seconds = (time.perf_counter() - self._began) / (done - self._before)
+        now = time.perf_counter()
+        seconds = (now - self._began) / (done - self._before)
         self.progress = dataclasses.replace(
             self.progress, done=done, epoch_seconds=round(seconds, 3)
         )
-        self._write()
+        if now - self._written >= WRITE_SECONDS:
+            self._write()
+            self._written = now
         ends = any(event.startswith("stop") for event in record.events)
         left = "" if ends else self.progress.left_text()
         if self._bar is None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -38,6 +38,9 @@ COMPUTED_WITH = (
     "training",
 )
 """The packages that a cell computes with, and the module that they share."""
+
+# Each call reads a package's files anew.
+version = functools.cache(metadata.version)
 
 
 @functools.cache
@@ -122,7 +125,7 @@ def provenance(
     def installed(package: str) -> str | None:
         try:
             return version(package)
-        except PackageNotFoundError:
+        except metadata.PackageNotFoundError:
             return None
 
     return Provenance(

@@ -134,14 +134,14 @@ class Step:
         self._rates = rates
         self._back_off = back_off
 
-    def take(self, triples: Tensor, scale: float, seed: int) -> Measured:
+    def take(self, triples: Tensor, scale: float, seed: int | None) -> Measured:
         """Learn from a batch of triples.
 
         Args:
             triples: (2 + k + g, B) int64 texts on the CPU, where a live encoder looks up their
                 tokens: to ask the device for them would wait for all that it has still to do.
             scale: what the learning rates are multiplied with.
-            seed: of what the encoder draws.
+            seed: of what the encoder draws; None where it draws nothing.
         """
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = scale * rate
@@ -149,9 +149,9 @@ class Step:
         self._optimizer.step()
         return measured
 
-    def gradients(self, triples: Tensor, seed: int) -> Measured:
+    def gradients(self, triples: Tensor, seed: int | None) -> Measured:
         """The gradients of a batch, whatever pieces it is encoded in; see `take`."""
-        if self._model.encoder.draws:
+        if seed is not None:
             # Each step's own, so that it can be repeated, or be the first after an interruption.
             torch.manual_seed(seed)
         self._optimizer.zero_grad(set_to_none=True)

@@ -152,7 +152,8 @@ class Trainer(EpochTrainer):
         self.model.train()
         for step in range(state.running.steps, len(batches)):
             batch = triples[:, torch.from_numpy(batches[step])]
-            seed = torch_seed(self.options.seed, state.epoch, f"dropout {step}")
+            draws = self.model.encoder.draws
+            seed = torch_seed(self.options.seed, state.epoch, f"dropout {step}") if draws else None
             state.running.add(self.step.take(batch, self._scale(step), seed))
             yield StepTaken(state.running.steps)
 
