@@ -222,12 +222,10 @@ def test_the_command_writes_the_weight_where_it_tells_it(
     sample, features, tmp_path, capsys
 ) -> None:
     write_arguments(sample, tmp_path / "arguments.parquet")
-    for name in HYBRIDS:
-        out = tmp_path / name / "records.parquet"
-        command = ["baseline", name, "--arguments", tmp_path / "arguments.parquet"]
-        command += ["--features", features, "--out", out]
-        assert main([str(part) for part in command]) == 0
-        assert out.is_file()
+    command = ["baselines", *HYBRIDS, "--arguments", tmp_path / "arguments.parquet"]
+    command += ["--features", features, "--out", tmp_path]
+    assert main([str(part) for part in command]) == 0
+    assert all((tmp_path / name / "records.parquet").is_file() for name in HYBRIDS)
     assert not (tmp_path / "hybrid-rrf" / "hybrid.json").exists()
     path = tmp_path / "hybrid" / "hybrid.json"
     written = HybridWeight.read(path)
@@ -238,7 +236,7 @@ def test_the_command_writes_the_weight_where_it_tells_it(
 
 def test_a_hybrid_without_features_is_an_input_error(sample, capsys, tmp_path) -> None:
     write_arguments(sample, tmp_path / "arguments.parquet")
-    command = ["baseline", "hybrid", "--arguments", str(tmp_path / "arguments.parquet")]
-    assert main([*command, "--out", str(tmp_path / "records.parquet")]) == 2
+    command = ["baselines", "hybrid", "--arguments", str(tmp_path / "arguments.parquet")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
     assert "needs --features" in capsys.readouterr().err
-    assert not (tmp_path / "hybrid.json").exists()
+    assert not (tmp_path / "out").exists()

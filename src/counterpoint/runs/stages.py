@@ -10,7 +10,7 @@ from counterpoint.encoders.encoder import Encoder
 from counterpoint.encoders.features import FrozenFeatures
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.encoders.pairs import load_pairs
-from counterpoint.encoders.prompts import NO_PROMPTS, Prompts
+from counterpoint.encoders.prompts import Prompts
 from counterpoint.errors import InputError
 from counterpoint.runs.folder import CellFolder, RunFolder
 from counterpoint.runs.trained import StoredTexts, load_model
@@ -111,4 +111,4 @@ def second_stage(
         model, _ = load_model(first.folder, corpus, worker.device, stored)
         return RerankerTrainer(options, data, model, encoder, worker.device)
 
-    return Stage(path, f"{encoder.fingerprint()} after {after}", NO_PROMPTS, trainer)
+    return Stage(path, f"{encoder.fingerprint()} after {after}", tokens.prompts, trainer)
