@@ -11,7 +11,7 @@ import torch
 
 from counterpoint.corpus.arguments import Corpus
 from counterpoint.errors import InputError
-from counterpoint.evaluation.records import read_records, write_records
+from counterpoint.evaluation.records import KEYS, by_task, read_records, write_records
 from counterpoint.search.distances import Euclidean
 from counterpoint.tasks.candidates import candidate_sets
 from tests.support.evaluation import fast, random_system, results_of
@@ -145,6 +145,21 @@ def test_an_empty_protocol_writes_no_row(sample, tmp_path) -> None:
     rows = pq.read_table(tmp_path / "records.parquet").to_pylist()
     assert len(rows) == sets.pairs
     assert {row["protocol"] for row in rows} == {"official"}
+
+
+def test_rows_by_task_are_those_of_each_whatever_their_order(small: Corpus, tmp_path: Path) -> None:
+    sets = candidate_sets(small, "validation")
+    several = query_results(sets, [1, 2], [1])
+    write_records({"dev": (sets, several), "test": (sets, several)}, tmp_path / "records.parquet")
+    records = read_records(tmp_path / "records.parquet")
+    for order in (np.arange(len(records)), np.random.default_rng(0).permutation(len(records))):
+        shuffled = records.iloc[order]
+        parts = by_task(shuffled)
+        assert list(parts) == list(dict.fromkeys(shuffled[KEYS].itertuples(index=False, name=None)))
+        for where, rows in parts.items():
+            part = shuffled[(shuffled[KEYS] == list(where)).all(axis=1)]
+            pd.testing.assert_frame_equal(shuffled.iloc[rows], part)
+    assert by_task(records[:0]) == {}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from counterpoint.models import scoring
 from counterpoint.models.fusion import Vectors
 from tests.support.models import (
     SHAPES,
@@ -42,7 +43,7 @@ def test_scores_are_the_logits_difference_whatever_pairs_share_a_text(
         logits = model.logits(p.rows(points), c.rows(candidates))
     expected = (logits[:, 1] - logits[:, 0]).numpy()
     for size in (2, 2048):
-        monkeypatch.setattr("counterpoint.models.scoring.PAIRS", size)
+        monkeypatch.setitem(scoring.PAIRS, "cpu", size)
         scores = model.score(p, c, points, candidates).numpy()
         np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-5)
 

@@ -1,5 +1,7 @@
 """The tidy table of scores: what is there is counted, what is missing is named."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +13,16 @@ from counterpoint.errors import InputError
 from counterpoint.evaluation import metrics, statistics
 from counterpoint.evaluation.records import read_records, write_records
 from counterpoint.evaluation.scoring import select
+from counterpoint.reporting import scores as scores_module
 from counterpoint.reporting.overview import Overview
 from counterpoint.reporting.scores import (
     all_scores,
+    awaited_scores,
     best_of_run,
     ceiling_k,
     current_scores,
     without_parts,
+    write_scores,
 )
 from counterpoint.reporting.tables import write_tables
 from counterpoint.runs.folder import CellFolder, PlannedCell, Run, RunFolder, read_run
@@ -104,6 +109,31 @@ def test_written_scores_that_are_behind_are_computed_anew(run: Path) -> None:
     scores[scores["kind"] == "baseline"].to_csv(written, index=False)
     read = current_scores(read_run(run))
     pd.testing.assert_frame_equal(read, scores, check_dtype=False)
+
+
+def test_scores_that_are_being_written_are_waited_for(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables and plots are made at the same time, and the scores once."""
+    read, computing, go_on = read_run(run), threading.Event(), threading.Event()
+    computed = []
+
+    def slowly(of: Run) -> pd.DataFrame:
+        computing.set()
+        assert go_on.wait(60)
+        computed.append(of)
+        return all_scores(of)
+
+    monkeypatch.setattr(scores_module, "all_scores", slowly)
+    with ThreadPoolExecutor() as threads:
+        written = threads.submit(write_scores, read)
+        assert computing.wait(60)
+        awaited = threads.submit(awaited_scores, read)
+        with pytest.raises(TimeoutError):
+            awaited.result(0.2)
+        go_on.set()
+        pd.testing.assert_frame_equal(awaited.result(), written.result(), check_dtype=False)
+    assert computed == [read]
 
 
 def test_a_setting_without_all_its_seeds_is_not_averaged() -> None:

@@ -1,5 +1,6 @@
 """The classifier's scores of many pairs of few texts."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -8,8 +9,8 @@ from torch.nn import functional
 
 from counterpoint.models.fusion import Fusion, Vectors
 
-PAIRS = 2048
-"""Pairs that are scored at a time: their features fit a core's cache."""
+PAIRS = {"cpu": 512, "cuda": 2048}
+"""Pairs that are scored at a time at most, by device: on a CPU their features fit into a cache."""
 
 
 def pair_scores(
@@ -36,7 +37,9 @@ def pair_scores(
     hidden = _first_layer(fuse, head[0], p, c)
     rest = head[1:]
     scores = []
-    for i, j in zip(torch.split(points, PAIRS), torch.split(candidates, PAIRS), strict=True):
+    # Even parts: a product of very few rows alone is rounded otherwise than in a larger one.
+    parts = max(1, math.ceil(len(points) / PAIRS[points.device.type]))
+    for i, j in zip(points.tensor_split(parts), candidates.tensor_split(parts), strict=True):
         logits = rest(hidden(i, j))
         scores.append(logits[:, 1] - logits[:, 0])
     return torch.cat(scores)

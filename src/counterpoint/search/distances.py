@@ -74,7 +74,7 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
 
     The one routine that decides; another order of the same sum would turn exact ties.
     """
-    return (a - b).square().sum(dim=-1)
+    return (a - b).square_().sum(dim=-1)
 
 
 def distance_tolerance(width: int, lengths: Tensor, longest: Tensor) -> Tensor:
@@ -139,9 +139,8 @@ class Euclidean:
         pieces = zip(
             torch.split(rows.flatten(), PIECE), torch.split(columns.flatten(), PIECE), strict=True
         )
-        found = [
-            squared_distance(vectors[i].double(), self._candidates[j].double()) for i, j in pieces
-        ]
+        queries = vectors.double()  # each is in many pairs
+        found = [squared_distance(queries[i], self._candidates[j].double()) for i, j in pieces]
         return torch.cat(found).reshape(rows.shape) if found else vectors.new_zeros(rows.shape)
 
 
