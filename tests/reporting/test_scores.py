@@ -198,3 +198,29 @@ def test_a_run_that_re_ranks_five_says_so(tmp_path: Path, sets: CandidateSets) -
 def test_what_trains_no_classifier_re_ranks_one(tmp_path: Path) -> None:
     plan(tmp_path, {"classifier_loss": {"weight": 0}, "baselines": []})
     assert ceiling_k(read_run(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        ({}, True),
+        ({"classifier_loss": {"weight": 0}}, False),
+        ({"reranker": "none"}, False),
+        ({"reranker": "cross_encoder"}, False),
+    ],
+)
+def test_a_protocol_that_leaks_has_no_score_of_a_second_stage_that_it_does_not_ask(
+    tmp_path: Path, sets: CandidateSets, values: dict[str, object], asked: bool
+) -> None:
+    folder = RunFolder(tmp_path)
+    (cell,) = plan(folder.path, {**values, "baselines": []}, sets.ids)
+    finish(folder.cell(cell.name), sets, [1])
+    both = query_results(sets, [1, 2], [1], ["official", "legacy"])
+    write_records({"dev": (sets, both)}, folder.cell(cell.name).records)
+    table = all_scores(read_run(folder.path))
+    table = table[(table["cell"] == cell.name) & (table["stage"] == "reranked")]
+    assert table[table["protocol"] == "official"]["value"].notna().all()
+    legacy = table[table["protocol"] == "legacy"]["value"]
+    assert len(legacy)
+    assert legacy.notna().all() == asked
+    assert legacy.isna().all() != asked

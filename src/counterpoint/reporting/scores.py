@@ -32,7 +32,8 @@ SHOWN = tuple(
 def all_scores(run: Run) -> pd.DataFrame:
     """The tidy table behind `cells.csv`: one row a score; cells, then recipes and baselines.
 
-    The scores of a baseline that ties everywhere are not-a-number.
+    The scores of a baseline that ties everywhere are not-a-number, and so are those of a second
+    stage by protocols that do not ask it (`unasked`).
 
     Raises:
         InputError: records that cannot be used, or that lack a query which others have.
@@ -60,7 +61,9 @@ def all_scores(run: Run) -> pd.DataFrame:
     columns = ["kind", "cell", *AXES, *run.extra_axes, *KEYS]
     columns += ["stage", "metric", "value", "low", "high", "n"]
     table = pd.DataFrame(rows, columns=columns)
-    table.loc[table["cell"].isin(run.tied), ["value", "low", "high"]] = np.nan
+    leaking = table["protocol"].isin([name for name in SHOWN if PROTOCOLS[name].leaks])
+    nobody_asked = leaking & table["cell"].isin(unasked(run)) & (table["stage"] == "reranked")
+    table.loc[table["cell"].isin(run.tied) | nobody_asked, ["value", "low", "high"]] = np.nan
     # Without this a baseline's empty seed would turn the cells' seeds into 1.0.
     return table.astype({"seed": "Int64"})
 
@@ -154,9 +157,7 @@ def ceilings(run: Run, table: pd.DataFrame) -> pd.DataFrame:
         re-ranks nothing, is taken at the k of the run's base options.
     """
     tens = select(table, stage="retrieval", metric="recall@10")
-    k_of = {cell.name: reranked_texts(run, cell) for cell in run.cells}
-    k_of |= {cell.name: cell.options.rerank for cell in recipes(run.config, "config.json")}
-    base = run.config.evaluation.rerank
+    k_of, base = reranked_by(run), run.config.evaluation.rerank
     tens = tens[tens["cell"].map(k_of).fillna(base) == 10]
     parts = [tens[["cell", *KEYS, "value"]]]
     several_golds = _several_golds(run)
@@ -179,9 +180,30 @@ def _several_golds(run: Run) -> bool:
     return first is not None and not read_records(first)[FURTHER["retrieval"]].isna().all()
 
 
+def reranked_by(run: Run) -> dict[str, int]:
+    """How many texts each cell and recipe re-ranks."""
+    of_recipes = {cell.name: cell.options.rerank for cell in recipes(run.config, "config.json")}
+    return {cell.name: reranked_texts(run, cell) for cell in run.cells} | of_recipes
+
+
+def unasked(run: Run) -> set[str]:
+    """The cells and recipes whose second stage a protocol that leaks cannot show the answer.
+
+    They have none, or one that reads texts and not the gold's vector.
+    """
+    read = {cell.name for cell in run.cells if _kind(run, cell) == "cross_encoder"}
+    read |= {cell.name for cell in recipes(run.config, "config.json") if cell.options.reads_pairs}
+    return read | {name for name, k in reranked_by(run).items() if k == 1}
+
+
+def _kind(run: Run, cell: PlannedCell) -> object:
+    """The kind of a cell's second stage."""
+    return cell.axes.get("reranker.kind", run.config.reranker.kind)
+
+
 def reranked_texts(run: Run, cell: PlannedCell) -> int:
     """How many texts a cell re-ranks: one, which moves nobody, without a second stage."""
-    kind = cell.axes.get("reranker.kind", run.config.reranker.kind)
+    kind = _kind(run, cell)
     weight, k = run.config.classifier_loss.weight, run.config.evaluation.rerank
     if "classifier_loss.weight" in cell.axes:
         weight = cell.number("classifier_loss.weight")
