@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from counterpoint.corpus.arguments import Corpus
-from counterpoint.encoders import live as live_module
+from counterpoint.encoders import tower
 from counterpoint.encoders.live import LiveEncoder
 from counterpoint.encoders.pooling import apply_pooling
 from counterpoint.encoders.tokens import tokenise
@@ -158,7 +158,7 @@ def test_what_is_computed_again_drops_what_was_dropped_before(
     pieces = gradients_of(live, torch.arange(6), 1)
     # The same pieces, each with its activations kept.
     monkeypatch.setattr(
-        live_module, "checkpoint", lambda function, *given, use_reentrant: function(*given)
+        tower, "checkpoint", lambda function, *given, use_reentrant: function(*given)
     )
     kept = gradients_of(live, torch.arange(6), 1)
     assert pieces.keys() == kept.keys()
