@@ -17,7 +17,7 @@ rule baselines:
     params:
         names=BASELINES,
         features=lambda wildcards, input: (["--features", input.features] if input.features else []),
-        out=str(RUN.baselines),
+        out=lambda wildcards, output: folder_of(folder_of(output.records[0])),
         version=BASELINES_VERSION,
         threads=CONFIG.resources.threads,
     shell:
