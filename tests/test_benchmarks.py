@@ -201,7 +201,11 @@ def test_tokens_of_one_epoch_by_hand(work, count: int) -> None:
         return sum(int(starts[t + 1] - starts[t]) for t in texts)
 
     pairs = trainer.data.pairs
-    trained = {*pairs.point.tolist(), *pairs.counter.tolist(), *trainer.negatives.text.tolist()}
+    trained = {
+        *pairs.point.tolist(),
+        *pairs.counter.tolist(),
+        *trainer.negatives.text.ravel().tolist(),
+    }
     assert epoch.trained == tokens(trained)
     in_pairs = [
         work.corpus.text_number[each.text_hash]

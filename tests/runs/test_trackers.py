@@ -171,6 +171,7 @@ def test_a_tracker_gets_the_epoch_log_and_changes_no_result(
 ) -> None:
     listener = Listener(inputs["state"])
     monkeypatch.setattr(trackers, "TRACKERS", {"listener": lambda folder, cell: listener})
+    monkeypatch.setattr(progress, "WRITE_SECONDS", 0.0)  # each epoch, however short
     options = parse(CellOptions, {"training": {"epochs": 3, "batch_size": 4}}, "test")
     Job(options=options, out=tmp_path / "plain", **{**inputs, "state": tmp_path / "other"}).run()
     Job(options=options, out=tmp_path / "told", tracker_names=["listener"], **inputs).run()
