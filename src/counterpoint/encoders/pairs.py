@@ -124,8 +124,6 @@ class PairEncoder(InPieces):
         InputError: the model cannot be loaded, or takes fewer tokens than two texts may have.
     """
 
-    draws = True
-
     def __init__(
         self, options: EncoderOptions, tokens: PairTokens, commit: str | None = None
     ) -> None:

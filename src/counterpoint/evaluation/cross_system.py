@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.arrays import Floats64, Ints, Mask
-from counterpoint.evaluation.second_stage import PairScorer, Reranker
+from counterpoint.evaluation.second_stage import NOBODY_MOVES, PairScorer, Reranker
 from counterpoint.evaluation.system import PartEmbedded, TrainedSystem
 from counterpoint.models.cross_encoder import CrossEncoder
 from counterpoint.search.distances import Costs
@@ -25,7 +25,7 @@ SHARES = np.linspace(0, 1, 21)
 
 @dataclass(frozen=True)
 class Choice:
-    """The nearest k of n queries: what either stage says of them, and which are golds."""
+    """The nearest k of n queries, in order: what either stage says of them, and which are golds."""
 
     logits: Floats64
     """(n, k) of the cross-encoder."""
@@ -48,10 +48,13 @@ class Choice:
         return float((best > other).mean())
 
     def best_mix(self) -> tuple[float, Floats64]:
-        """The first stage's share with the highest accuracy, the greatest of several; its mix."""
+        """The first stage's share with the highest accuracy, the greatest of several; its mix.
+
+        With a share of 1 the first stage's own order stays, whatever it ranks by.
+        """
         spreads = [float(values[self.there].std()) or 1.0 for values in (self.logits, self.first)]
         mixes = [np.array([(1 - share), share]) / spreads for share in SHARES]
-        accuracy = [self.accuracy(mix) for mix in mixes]
+        accuracy = [*(self.accuracy(mix) for mix in mixes[:-1]), float(self.gold[:, 0].mean())]
         best = len(accuracy) - 1 - int(np.argmax(accuracy[::-1]))
         return float(SHARES[best]), mixes[best]
 
@@ -89,7 +92,9 @@ class CrossEncoderSystem:
 
     @property
     def reranker(self) -> Reranker:
-        """The mixture as a second stage."""
+        """The mixture as a second stage; where the logit counts nothing, no pair is read."""
+        if not self.model.mix[0]:
+            return NOBODY_MOVES
         return Reranker(self.rerank, self._scorer, of_vectors=False)
 
     def scored(self, points: Ints, candidates: Ints) -> Generator[PartEmbedded, None, None]:
@@ -104,21 +109,18 @@ class CrossEncoderSystem:
             yield PartEmbedded()
 
     def logits(self, points: Ints, candidates: Ints) -> Floats64:
-        """Of pairs of texts, of any shape that both have."""
-        shape = np.broadcast_shapes(points.shape, candidates.shape)
-        p, c = (np.broadcast_to(part, shape).ravel() for part in (points, candidates))
-        for _ in self.scored(p, c):
+        """(n,) of n pairs of texts."""
+        for _ in self.scored(points, candidates):
             pass
-        codes = self._codes(p, c).tolist()
-        return np.array([self.known[code] for code in codes], dtype=np.float64).reshape(shape)
+        codes = self._codes(points, candidates).tolist()
+        return np.array([self.known[code] for code in codes], dtype=np.float64)
 
-    def first_scores(self, points: Ints, candidates: Ints, role: str = "query") -> Floats64:
+    def first_scores(self, points: Ints, candidates: Ints) -> Floats64:
         """Minus half the squared distances of (n,) pairs; of unit vectors the cosine - 1."""
         device = self.first.device
-        p, c = (torch.from_numpy(np.ascontiguousarray(part)).to(device)
-                for part in (points, candidates))  # fmt: skip
+        p, c = (torch.from_numpy(part).to(device) for part in (points, candidates))
         vectors = self.first.vectors
-        difference = vectors[role].e[p].double() - vectors["candidate"].e[c].double()
+        difference = vectors["query"].e[p].double() - vectors["candidate"].e[c].double()
         scores: Floats64 = (-difference.square().sum(dim=-1) / 2).cpu().numpy()
         return scores
 
@@ -128,12 +130,12 @@ class CrossEncoderSystem:
         evaluate(recorder)
         return recorder.asked()
 
-    def _scorer(self, role: str) -> PairScorer:
+    def _scorer(self, _role: str) -> PairScorer:
         mix = self.model.mix.cpu().numpy()
 
         def score(points: Tensor, candidates: Tensor) -> Tensor:
             p, c = points.cpu().numpy(), candidates.cpu().numpy()
-            mixed = mix[0] * self.logits(p, c) + mix[1] * self.first_scores(p, c, role)
+            mixed = mix[0] * self.logits(p, c) + mix[1] * self.first_scores(p, c)
             return torch.from_numpy(mixed.astype(np.float32))
 
         return score

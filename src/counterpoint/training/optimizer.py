@@ -2,6 +2,7 @@
 
 import inspect
 import operator
+from collections.abc import Sequence
 from itertools import compress
 
 import torch
@@ -63,6 +64,12 @@ def make_optimizer(
                 groups.append({"params": weights, "weight_decay": decay})
                 rates.append(rate)
     return PlainAdamW(groups, lr=rates[0], fused=True), rates
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rates: Sequence[float], scale: float) -> None:
+    """Give each group its rate, times what the schedule says."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = scale * rate
 
 
 def schedule(done: float, options: TrainingOptions) -> float:

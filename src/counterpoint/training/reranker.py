@@ -20,7 +20,7 @@ from counterpoint.config.options import CellOptions
 from counterpoint.encoders.pairs import PairEncoder
 from counterpoint.evaluation.cross_system import Choice, CrossEncoderSystem, Recorder
 from counterpoint.evaluation.evaluate import EPOCH_TASK, Evaluation, query_results
-from counterpoint.evaluation.second_stage import gold_slots
+from counterpoint.evaluation.second_stage import NOBODY_MOVES, gold_slots
 from counterpoint.evaluation.system import TrainedSystem, embedding
 from counterpoint.io.rng import generator, torch_seed
 from counterpoint.models.cell_model import CellModel
@@ -33,8 +33,8 @@ from counterpoint.training.epochs import CheckpointDue, EpochTrainer, Event, Ste
 from counterpoint.training.hybrid import ranked
 from counterpoint.training.memory import BackOff
 from counterpoint.training.mining import Negatives, composition, mine, random_rate
-from counterpoint.training.optimizer import learning_rates, make_optimizer
-from counterpoint.training.split_scores import Results, SplitScores, System
+from counterpoint.training.optimizer import learning_rates, make_optimizer, set_rates
+from counterpoint.training.split_scores import Results, SplitScores
 from counterpoint.training.state import TrainingState
 from counterpoint.training.step import Measured
 
@@ -136,8 +136,7 @@ class RerankerTrainer(EpochTrainer):
     def _step(self, groups: Ints, scale: float, seed: int) -> Measured:
         """Learn from (2 + n, B) texts: points, their counters, their negatives."""
         optimizer = self.state.optimizer
-        for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = scale * rate
+        set_rates(optimizer, self._rates, scale)
         loss = self._back_off.fitting(partial(self.gradients, groups, seed))
         optimizer.step()
         return Measured(loss.reshape(1), loss.new_empty((2, 0)))
@@ -175,7 +174,7 @@ class RerankerTrainer(EpochTrainer):
         with self.state.watch("evaluate"):
             system = self._system()
             for task in tasks:
-                yield from self._read(system, partial(self._accuracy, task=task))
+                yield from self._read(system, partial(self.scores.accuracy, task=task))
             choice = self._choice(system)
             share, mix = choice.best_mix()
             self.model.mix.copy_(torch.from_numpy(mix))
@@ -195,9 +194,6 @@ class RerankerTrainer(EpochTrainer):
             gap=None if train is None or dev is None else train - dev,
         )
 
-    def _accuracy(self, system: System, task: str) -> object:
-        return self.scores.accuracy(system, task)
-
     def _decided(self, *, best: bool) -> None:
         del best  # its weights are kept, and its logits are worth little
         self._next_epoch()
@@ -208,7 +204,8 @@ class RerankerTrainer(EpochTrainer):
 
     def _final(self) -> Generator[Event, None, Results]:
         system = self._system()
-        yield from self._read(system, self.scores.final)
+        if system.reranker is not NOBODY_MOVES:
+            yield from self._read(system, self.scores.final)
         return self.scores.final(system)
 
     def _system(self) -> CrossEncoderSystem:

@@ -10,6 +10,7 @@ from counterpoint.models import losses
 from counterpoint.models.cell_model import CellModel
 from counterpoint.models.fusion import Vectors
 from counterpoint.training.memory import BackOff
+from counterpoint.training.optimizer import set_rates
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,7 @@ class Step:
             scale: what the learning rates are multiplied with.
             seed: of what the encoder draws; None where it draws nothing.
         """
-        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = scale * rate
+        set_rates(self._optimizer, self._rates, scale)
         measured = self._back_off.fitting(lambda: self.gradients(triples, seed))
         self._optimizer.step()
         return measured
